@@ -1,0 +1,51 @@
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow lint format types layers bench check clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt torch==$$(sed -n 's/^torch==//p' constraints.txt)
+	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev,judges]'
+	@touch $(STAMP)
+
+setup: $(STAMP) ## make .venv (the other targets do it by themselves)
+
+demo: $(STAMP) ## fit, eval and compare-losses on the embedded data set, in at most 4 minutes
+	$(BIN)/segtrain demo demo --overwrite
+	$(BIN)/segtrain fit --config demo/config.yaml --run demo/fit
+	$(BIN)/segtrain eval --run demo/fit --images demo/test/images --labels demo/test/labels --out demo/eval
+	$(BIN)/segtrain compare-losses --config demo/config.yaml --run demo/compare
+
+test: $(STAMP) ## the whole test suite, in at most 10 minutes
+	$(BIN)/python -m pytest -m "not slow and not gpu"
+
+test-slow: $(STAMP) ## the tests that take longer than a minute each
+	$(BIN)/python -m pytest -m slow
+
+lint: $(STAMP) ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(STAMP) ## let ruff mend what it can
+	$(BIN)/ruff check --fix -q .
+	$(BIN)/ruff format -q .
+
+types: $(STAMP) ## mypy, strict
+	$(BIN)/mypy
+
+layers: $(STAMP) ## import-linter: no room imports one above or beside it
+	$(BIN)/lint-imports
+
+bench: $(STAMP) ## the figures of docs/benchmarks.md
+	$(BIN)/python -m benchmarks
+
+check: lint types layers ## everything but the tests
+
+clean: ## remove what make made
+	rm -rf .venv demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,206 @@
+"""Names in a YAML -> objects, and the options that each may be given.
+
+A component is a callable (usually a class). Its *keyword-only parameters are its options*: names, types,
+ranges and defaults are read from the signature, so that an option is written down in exactly one place.
+Beside registered names, `file.py:Name` (relative to the YAML) and `package.module:Name` are found, and entry
+points of installed packages.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.metadata
+import importlib.util
+import inspect
+import sys
+import typing
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError, create_model
+
+from segtrain.core.errors import ConfigError, Problem, raise_all
+from segtrain.core.settings import Settings
+
+Factory = Callable[..., Any]
+
+
+class Registry:
+    """Named components of one kind ("loss", "model", "metric")."""
+
+    def __init__(self, kind: str, builtin: str) -> None:
+        self.kind = kind
+        self._builtin = builtin
+        self._factories: dict[str, Factory] = {}
+        self._aliases: dict[str, str] = {}
+
+    def register(self, name: str, *aliases: str) -> Callable[[Factory], Factory]:
+        """Decorator: make a class or function available as `name` (and its `aliases`)."""
+
+        def add(factory: Factory) -> Factory:
+            for key in (name, *aliases):
+                if key in self._factories or key in self._aliases:
+                    raise ValueError(f"{self.kind} {key!r} is registered twice")
+            self._factories[name] = factory
+            self._aliases.update(dict.fromkeys(aliases, name))
+            return factory
+
+        return add
+
+    def names(self) -> list[str]:
+        """All registered names, sorted, without aliases."""
+        self._load_builtin()
+        return sorted(self._factories)
+
+    def aliases(self) -> dict[str, str]:
+        """Alias -> name."""
+        self._load_builtin()
+        return dict(self._aliases)
+
+    def find(self, name: str, folder: Path | None = None) -> Factory:
+        """The component of that name.
+
+        Raises ConfigError, with the nearest names, where there is none.
+        """
+        self._load_builtin()
+        name = self._aliases.get(name, name)
+        if name in self._factories:
+            return self._factories[name]
+        if is_code(name):
+            return _import_component(name, folder or Path.cwd(), self.kind)
+        for entry in importlib.metadata.entry_points(group=f"segtrain.{self.kind}"):
+            if entry.name == name:
+                found: Factory = entry.load()
+                return found
+        known = [*self._factories, *self._aliases]
+        raise ConfigError(Problem(f"no {self.kind} is called {name!r}", hint=_did_you_mean(name, known, self.kind)))
+
+    def build(self, name: str, *task: Any, options: Mapping[str, Any], folder: Path | None = None) -> Any:
+        """The component, called with `task` and its checked options. ConfigError lists every wrong option."""
+        factory = self.find(name, folder)
+        return factory(*task, **checked_options(factory, options, where=f"{self.kind} {name}"))
+
+    def _load_builtin(self) -> None:
+        importlib.import_module(self._builtin)
+
+
+def is_code(name: str) -> bool:
+    """Whether a name points at a user's own code (`file.py:Name`, `package.module:Name`)."""
+    return ":" in name
+
+
+def code_hash(name: str, folder: Path) -> str | None:
+    """sha256 of the file that `file.py:Name` points at, for the record of a run; None for a package."""
+    path = (folder / name.rpartition(":")[0]).expanduser()
+    return sha256(path.read_bytes()).hexdigest() if path.suffix == ".py" and path.is_file() else None
+
+
+def options_of(factory: Factory) -> dict[str, inspect.Parameter]:
+    """The keyword-only parameters of a component, with evaluated annotations."""
+    try:
+        parameters = inspect.signature(factory, eval_str=True).parameters
+    except ValueError:
+        return {}
+    return {n: p for n, p in parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+def option_model(factory: Factory) -> type[Settings]:
+    """A settings type with one field an option."""
+    fields: dict[str, Any] = {}
+    for name, parameter in options_of(factory).items():
+        annotation = typing.Any if parameter.annotation is parameter.empty else parameter.annotation
+        fields[name] = (annotation, ... if parameter.default is parameter.empty else parameter.default)
+    model: type[Settings] = create_model(
+        f"{getattr(factory, '__name__', 'component')}Options", __base__=Settings, **fields
+    )
+    return model
+
+
+def checked_options(factory: Factory, options: Mapping[str, Any], *, where: str) -> dict[str, Any]:
+    """`options` with types converted and ranges checked; only those that were given."""
+    model = option_model(factory)
+    try:
+        checked = model(**options)
+    except ValidationError as error:
+        raise_all(ConfigError, problems_of(error, model, where))
+        raise
+    return {name: getattr(checked, name) for name in options}
+
+
+def problems_of(error: ValidationError, model: type[Settings], where: str) -> list[Problem]:
+    """Pydantic's findings in our words, with the nearest key where one is unknown."""
+    problems = []
+    for item in error.errors():
+        place = ".".join(map(str, item["loc"]))
+        if item["type"] == "extra_forbidden":
+            known = _keys_at(model, item["loc"][:-1])
+            hint = _did_you_mean(str(item["loc"][-1]), known, "key")
+            problems.append(Problem(f"{place}: there is no such key", where, hint=hint))
+            continue
+        message = item["msg"].removeprefix("Value error, ")
+        given = "" if item["type"] == "missing" else f" (given: {_short(item['input'])})"
+        problems.append(Problem(f"{place or where}: {message}{given}", where))
+    return problems
+
+
+def _keys_at(model: type[Any], path: tuple[int | str, ...]) -> list[str]:
+    """Field names of the settings type at `path` below `model`."""
+    here: Any = model
+    for part in path:
+        fields = getattr(here, "model_fields", {})
+        if part not in fields:
+            continue
+        annotation = fields[part].annotation
+        options = [annotation, *typing.get_args(annotation)]
+        here = next((o for o in options if isinstance(o, type) and issubclass(o, Settings)), here)
+    return list(getattr(here, "model_fields", {}))
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _did_you_mean(name: str, known: list[str], kind: str) -> str:
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    if near:
+        return "did you mean " + " or ".join(repr(n) for n in near) + "?"
+    return f"known {kind} names: {', '.join(sorted(known))}" if known else ""
+
+
+def _import_component(name: str, folder: Path, kind: str) -> Factory:
+    """`file.py:Name` or `package.module:Name` -> the object. This runs the user's code."""
+    module_name, _, attribute = name.rpartition(":")
+    try:
+        module = (
+            _import_file(folder, module_name) if module_name.endswith(".py") else importlib.import_module(module_name)
+        )
+        found: Factory = getattr(module, attribute)
+    except FileNotFoundError as error:
+        raise ConfigError(
+            Problem(f"{kind} {name!r}: there is no file {error}", hint="paths are relative to the config file")
+        ) from error
+    except AttributeError as error:
+        raise ConfigError(Problem(f"{kind} {name!r}: {module_name} has no {attribute!r}")) from error
+    except Exception as error:
+        raise ConfigError(
+            Problem(f"{kind} {name!r} could not be imported", why=f"{type(error).__name__}: {error}")
+        ) from error
+    return found
+
+
+def _import_file(folder: Path, name: str) -> Any:
+    path = (folder / Path(name).expanduser()).resolve()
+    if not path.is_file():
+        raise FileNotFoundError(path)
+    key = f"segtrain_user_{sha256(str(path).encode()).hexdigest()[:12]}"
+    spec = importlib.util.spec_from_file_location(key, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[key] = module
+    spec.loader.exec_module(module)
+    return module

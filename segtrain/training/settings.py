@@ -1,0 +1,39 @@
+"""How training runs. Torch-free, so that a wrong key is answered at once."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from segtrain.core.settings import Settings
+
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class TrainingSettings(Settings):
+    """Length, optimiser, schedule and precision."""
+
+    epochs: Count = 200
+    steps_per_epoch: Count = 250
+    budget_minutes: Annotated[float, Field(gt=0)] | None = None
+    """Times a few steps, then fixes the number of steps an epoch so that all epochs fit; null uses steps_per_epoch."""
+    batch_size: Count | None = None
+    """Patches a step; null takes the plan's."""
+    learning_rate: Annotated[float, Field(gt=0)] = 5e-3
+    """AdamW's peak rate."""
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    warmup_share: Share = 0.05
+    """Share of all steps in which the rate climbs to its peak; then a cosine takes it to zero."""
+    clip_norm: Annotated[float, Field(gt=0)] | None = 1.0
+    """Largest norm of the gradient."""
+    precision: Literal["auto", "float32", "bf16"] = "auto"
+    """auto: bf16 autocast on CUDA, float32 elsewhere."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Share of patients held out when no fold is asked for."""
+    folds: Annotated[int, Field(ge=2)] = 5
+    """Folds of the cross-validation that `--fold K` takes one of."""
+    validate_every: Count = 1
+    """Epochs between two validations on whole cases; the last epoch is always validated."""
