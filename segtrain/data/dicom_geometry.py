@@ -1,0 +1,209 @@
+"""Where the slices of a DICOM series lie, and every reason not to believe it.
+
+Slices are sorted by their position along the normal. A series whose slices do not lie on one regular grid is
+refused with the place in mm, never mended: other readers stretch the spacing over a gap without a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segtrain.core.errors import Problem, UnreadableScan
+from segtrain.core.grid import Grid
+from segtrain.data.dicom_headers import SliceHeader
+
+Headers = Sequence[SliceHeader]
+Vector = NDArray[np.float64]
+
+POSITION_TOLERANCE = 0.01
+"""Share of the slice distance by which a slice may lie beside its place (evaluation.md, 5.1)."""
+ROUNDING_MM = 0.01
+"""Positions are often written with two decimals: so far off is no fault, however thin the slices."""
+SAME_DIRECTION = 0.002
+"""Two directions (unit vectors) closer than this, 0.1 degrees, are one; masks often hold six decimals."""
+LARGEST_TILT_DEGREES = 0.5
+"""Beyond it the slices are sheared. Up to it the true step is kept in the affine, so no voxel is moved."""
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The slices in order along the normal, and the way from one to the next."""
+
+    headers: tuple[SliceHeader, ...]
+    along_mm: NDArray[np.float64]
+    """(n - 1,) distances along the normal."""
+    aside_mm: NDArray[np.float64]
+    """(n - 1, 3) what is left of each step, within the slice plane."""
+
+    @property
+    def usual_mm(self) -> float:
+        """The median step: SliceThickness says how thick a slice is, not how far the next one."""
+        return float(np.median(self.along_mm))
+
+
+def faults_of_files(folder: Path, headers: Headers) -> Iterator[Problem]:
+    """What can be said without looking at the positions."""
+    first = headers[0]
+    if first.frames > 1:
+        hint = "export it as single slices, or convert it to NIfTI (dcm2niix)"
+        yield Problem("enhanced (multi-frame) DICOM is not read yet", str(first.path), f"{first.frames} frames", hint)
+        return
+    if first.samples > 1 or first.photometric == "PALETTE COLOR":
+        why = f"it has {first.samples} samples a voxel ({first.photometric})"
+        yield Problem("the series is in colour", str(folder), why, "use the scan itself, not a coloured copy of it")
+        return
+    for header in headers:
+        if missing := _missing_elements(header):
+            why = f"it has no usable {missing}"
+            yield Problem("a slice does not say where it lies", str(header.path), why, "leave it out")
+        if header.has_lut or header.slope == 0:
+            why = "it has a ModalityLUTSequence" if header.has_lut else "its RescaleSlope is 0"
+            yield Problem("the values of a slice cannot be known", str(header.path), why, "convert it to NIfTI")
+    yield from _mixtures(folder, headers)
+
+
+def _missing_elements(header: SliceHeader) -> str:
+    place, directions, spacing = header.position_mm, header.directions, header.spacing_mm
+    square = directions is not None and np.allclose(directions @ directions.T, np.eye(2), atol=0.01)
+    usable = {
+        "ImagePositionPatient": place is not None,
+        "ImageOrientationPatient": square,
+        "PixelSpacing": spacing is not None and min(spacing) > 0,
+    }
+    return ", ".join(name for name, fine in usable.items() if not fine)
+
+
+def _mixtures(folder: Path, headers: Headers) -> Iterator[Problem]:
+    """Sizes, spacings, directions, frames of reference that differ within the series."""
+    first = headers[0]
+    hint = "this is often a localizer within the series: move those slices to another folder"
+    differing = [
+        ("image sizes", [h for h in headers if h.size != first.size]),
+        ("pixel spacings", [h for h in headers if _differ(h.spacing_mm, first.spacing_mm, 1e-3)]),
+        ("orientations", [h for h in headers if _differ(h.directions, first.directions, SAME_DIRECTION)]),
+        ("frames of reference", [h for h in headers if h.frame_uid != first.frame_uid]),
+        ("photometric interpretations", [h for h in headers if h.photometric != first.photometric]),
+    ]
+    for name, others in differing:
+        if others:
+            example = f"{others[0].path.name} from {first.path.name}"
+            why = f"{len(others)} of {len(headers)} slices differ, as {example}"
+            yield Problem(f"the series mixes {name}", str(folder), why, hint)
+
+
+def _differ(one: Any, other: Any, tolerance: float) -> bool:
+    if one is None or other is None:
+        return False
+    return bool(np.linalg.norm(np.asarray(one) - np.asarray(other), axis=-1).max() > tolerance)
+
+
+def _geometry(header: SliceHeader) -> tuple[Vector, Vector, tuple[float, float]]:
+    """Position, directions and spacing of a slice that was checked to have them."""
+    if header.position_mm is None or header.directions is None or header.spacing_mm is None:
+        raise ValueError(f"{header.path} was not checked")
+    return header.position_mm, header.directions, header.spacing_mm
+
+
+def _normal(header: SliceHeader) -> Vector:
+    row, column = _geometry(header)[1]
+    normal = np.cross(row, column)
+    unit: Vector = normal / np.linalg.norm(normal)
+    return unit
+
+
+def sorted_slices(headers: Headers) -> Steps:
+    """The slices by position along the normal, whatever their names and numbers say."""
+    normal = _normal(headers[0])
+    places = np.array([_geometry(h)[0] for h in headers])
+    order = np.argsort(places @ normal, kind="stable")
+    ways = np.diff(places[order], axis=0)
+    along = ways @ normal
+    return Steps(tuple(headers[i] for i in order), along, ways - along[:, None] * normal)
+
+
+def faults_of_steps(folder: Path, steps: Steps) -> Iterator[Problem]:
+    """Positions that occur twice, gaps, uneven steps, tilt."""
+    if not len(steps.along_mm):
+        if not steps.headers[0].step_mm:
+            why = "it has neither SpacingBetweenSlices nor SliceThickness"
+            yield Problem("the only slice does not say how thick it is", str(steps.headers[0].path), why)
+        return
+    apart = steps.along_mm[steps.along_mm > ROUNDING_MM]
+    if len(apart) < len(steps.along_mm):
+        at = int(np.argmin(steps.along_mm))
+        count = f"{len(steps.along_mm) - len(apart)} of {len(steps.along_mm)} steps have no length"
+        why = f"{count}, as between {_pair(steps, at)}"
+        hint = "several echoes, time points or copies are in one series: put each into a folder of its own"
+        yield Problem("several slices lie at one position", str(folder), why, hint)
+        return
+    yield from _gaps(folder, steps)
+    yield from _tilt(folder, steps)
+
+
+def _pair(steps: Steps, at: int) -> str:
+    return f"{steps.headers[at].path.name} and {steps.headers[at + 1].path.name}"
+
+
+def _tolerance_mm(steps: Steps) -> float:
+    return max(POSITION_TOLERANCE * steps.usual_mm, ROUNDING_MM)
+
+
+def _gaps(folder: Path, steps: Steps) -> Iterator[Problem]:
+    """Missing slices where every gap is a multiple of the step, uneven spacing otherwise."""
+    usual, tolerance = steps.usual_mm, _tolerance_mm(steps)
+    wrong = [int(i) for i in np.flatnonzero(np.abs(steps.along_mm - usual) > tolerance)]
+    if not wrong:
+        return
+    counts = np.round(steps.along_mm[wrong] / usual)
+    whole = bool((counts >= 2).all()) and bool(
+        (np.abs(steps.along_mm[wrong] - counts * usual) <= counts * tolerance).all()
+    )
+    shown = "; ".join(f"{steps.along_mm[i]:.4g} mm between {_pair(steps, i)}" for i in wrong[:2])
+    more = f" and {len(wrong) - 2} more" if len(wrong) > 2 else ""
+    why = f"{shown}{more}, where {usual:.4g} mm is usual"
+    if whole:
+        missing = int((counts - 1).sum())
+        what = "a slice is missing" if missing == 1 else f"{missing} slices are missing"
+        yield Problem(what, str(folder), why, "copy the series again from its source")
+    else:
+        hint = "resample the series to even slices with another tool, and save it as NIfTI"
+        yield Problem("the slices are unevenly spaced", str(folder), why, hint)
+
+
+def _tilt(folder: Path, steps: Steps) -> Iterator[Problem]:
+    """The way from slice to slice must run along the normal, and straight."""
+    usual_aside = np.median(steps.aside_mm, axis=0)
+    degrees = float(np.degrees(np.arctan2(np.linalg.norm(usual_aside), steps.usual_mm)))
+    if degrees > LARGEST_TILT_DEGREES:
+        why = f"the slices are stacked at {degrees:.1f} degrees to their normal (gantry tilt)"
+        hint = "correct the tilt with another tool (dcm2niix writes a _Tilt file), and use that NIfTI"
+        yield Problem("the slices are sheared", str(folder), why, hint)
+        return
+    jump = np.linalg.norm(steps.aside_mm - usual_aside, axis=1)
+    if jump.max() > _tolerance_mm(steps):
+        at = int(jump.argmax())
+        why = f"{_pair(steps, at)} are {jump[at]:.4g} mm apart within the slice plane"
+        yield Problem("the slices are shifted against each other", str(folder), why, "copy the series again")
+
+
+def grid_of(folder: Path, steps: Steps) -> Grid:
+    """Index (column, row, slice) -> mm in RAS+; the step is the mean of steps that were found to be even."""
+    first = steps.headers[0]
+    place, (row, column), (between_rows, between_columns) = _geometry(first)
+    if len(steps.headers) > 1:
+        step = (_geometry(steps.headers[-1])[0] - place) / (len(steps.headers) - 1)
+    else:
+        step = _normal(first) * (first.step_mm or 1.0)
+    affine = np.eye(4)
+    affine[:3] = np.stack([row * between_columns, column * between_rows, step, place], axis=1)
+    try:
+        return Grid((first.size[1], first.size[0], len(steps.headers)), LPS_TO_RAS @ affine)
+    except ValueError as error:
+        raise UnreadableScan(Problem("the series does not say where it lies", str(folder), str(error))) from error

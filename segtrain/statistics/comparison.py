@@ -1,0 +1,236 @@
+"""Many losses on the same cases: a ranking, and every pair.
+
+Comparisons with the baseline are one family for Holm's correction, since they were named before the run; the
+remaining pairs are corrected over all pairs. A case that is undefined for one loss is undefined for the pair and
+for the ranks. A loss with no defined value at all has failed: it keeps its row, without numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+from math import isfinite
+from typing import Literal
+
+import numpy as np
+
+from segtrain.core.errors import ConfigError, Problem
+from segtrain.statistics.intervals import DRAWS, mean_interval
+from segtrain.statistics.paired import Paired, compare_pair, holm, patients_needed
+from segtrain.statistics.ranking import Ranks, rank
+from segtrain.statistics.verdict import MARGIN, Verdict, verdict
+
+LossStatus = Literal["ok", "incomplete", "failed"]
+"""incomplete: some cases have no entry, as when one fold failed; failed: nothing is defined."""
+
+Scores = Mapping[str, Mapping[str, float | None]]
+"""Loss -> case -> value, None where it is undefined."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a comparison may choose."""
+
+    margin: float = MARGIN
+    draws: int = DRAWS
+    higher_is_better: bool = True
+
+
+@dataclass(frozen=True)
+class RankingRow:
+    """One loss; None where it failed."""
+
+    loss: str
+    mean: float | None
+    """Over the cases that are defined for this loss."""
+    low: float | None
+    high: float | None
+    n: int
+    """Cases that are defined for this loss."""
+    n_total: int
+    """Cases of the comparison."""
+    rank: float | None
+    """Place of the mean over the cases that every loss has."""
+    mean_rank: float | None
+    """Mean of the places in each of those cases."""
+    rank_low: float | None
+    rank_high: float | None
+    status: LossStatus
+
+
+@dataclass(frozen=True)
+class PairRow:
+    """Loss `a` minus loss `b`; None where one of them failed."""
+
+    a: str
+    b: str
+    difference: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+    p_holm: float | None
+    effect: float | None
+    p_superior: float | None
+    """Share of patients in whom `a` is the better one, ties counted half."""
+    verdict: Verdict
+    n_patients: int
+    n_cases: int
+    n_undefined: int
+    """Cases of the comparison that one of the two lacks."""
+    patients_needed: int | None
+    """About how many patients would show a true difference as large as the margin."""
+    differences: tuple[float, ...] = field(default=(), repr=False)
+    """By patient."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Rows of the ranking, best first and failed last; pairs with the baseline first, then all others."""
+
+    baseline: str
+    rules: Rules
+    n_cases: int
+    n_common: int
+    """Cases that every loss which did not fail has: those of the ranks."""
+    n_patients: int
+    ranking: tuple[RankingRow, ...]
+    pairs: tuple[PairRow, ...]
+
+    @property
+    def against_baseline(self) -> tuple[PairRow, ...]:
+        """The family that was named before the run: each loss minus the baseline."""
+        return tuple(p for p in self.pairs if p.b == self.baseline)
+
+
+def compare(
+    scores: Scores, patients: Mapping[str, str], baseline: str, seed: int, rules: Rules | None = None
+) -> Comparison:
+    """Compare losses by one metric; `patients` gives the patient of each case.
+
+    Seeds are averaged within a case before. Raises ConfigError for a baseline that is not among the losses.
+    """
+    if baseline not in scores:
+        raise ConfigError(Problem(f"the baseline {baseline!r} is not among the losses", why=", ".join(scores)))
+    rules = rules or Rules()
+    cases = list(dict.fromkeys(case for values in scores.values() for case in values))
+    defined = {loss: _defined(values) for loss, values in scores.items()}
+    common = [c for c in cases if all(c in values for values in defined.values() if values)]
+    ranks = _ranks(defined, common, patients, seed, rules)
+    rows = [_ranking_row(loss, scores[loss], patients, seed, rules) for loss in scores]
+    rows = [_with_ranks(row, len(cases), ranks) for row in rows]
+    ordered = sorted(rows, key=_order(rules))
+    return Comparison(
+        baseline,
+        rules,
+        n_cases=len(cases),
+        n_common=len(common),
+        n_patients=len({patients[c] for c in cases}),
+        ranking=tuple(ordered),
+        pairs=_pairs([r.loss for r in ordered], baseline, defined, _Frame(patients, len(cases), seed, rules)),
+    )
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """What all pairs of one comparison share."""
+
+    patients: Mapping[str, str]
+    n_cases: int
+    seed: int
+    rules: Rules
+
+
+def _defined(values: Mapping[str, float | None]) -> dict[str, float]:
+    return {case: value for case, value in values.items() if value is not None and isfinite(value)}
+
+
+def _ranks(
+    defined: Mapping[str, Mapping[str, float]],
+    common: list[str],
+    patients: Mapping[str, str],
+    seed: int,
+    rules: Rules,
+) -> dict[str, tuple[float, float, float | None, float | None]]:
+    """Loss -> rank of its mean, mean rank and both ends; empty without a common case."""
+    alive = [loss for loss, values in defined.items() if values]
+    table = np.array([[defined[loss][c] for loss in alive] for c in common], dtype=np.float64)
+    groups = [patients[c] for c in common]
+    table = table.reshape(len(common), len(alive))
+    found: Ranks | None = rank(table, groups, seed, higher_is_better=rules.higher_is_better, draws=rules.draws)
+    if found is None:
+        return {}
+    return dict(zip(alive, zip(found.of_mean, found.mean, found.low, found.high, strict=True), strict=True))
+
+
+def _ranking_row(
+    loss: str, values: Mapping[str, float | None], patients: Mapping[str, str], seed: int, rules: Rules
+) -> RankingRow:
+    defined = _defined(values)
+    found = mean_interval(list(defined.values()), [patients[c] for c in defined], seed, rules.draws)
+    status: LossStatus = "ok" if defined else "failed"
+    return RankingRow(
+        loss, found.mean, found.low, found.high, len(defined), len(values), None, None, None, None, status
+    )
+
+
+def _with_ranks(
+    row: RankingRow, n_cases: int, ranks: Mapping[str, tuple[float, float, float | None, float | None]]
+) -> RankingRow:
+    """Ranks added; a loss that has entries for some cases only is marked."""
+    status: LossStatus = "incomplete" if row.status == "ok" and row.n_total < n_cases else row.status
+    first, mean, low, high = ranks.get(row.loss, (None, None, None, None))
+    return replace(row, n_total=n_cases, rank=first, mean_rank=mean, rank_low=low, rank_high=high, status=status)
+
+
+def _order(rules: Rules):  # type: ignore[no-untyped-def]
+    sign = -1 if rules.higher_is_better else 1
+
+    def key(row: RankingRow) -> tuple[bool, float, str]:
+        return row.mean is None, sign * (row.mean or 0.0), row.loss
+
+    return key
+
+
+def _pairs(
+    losses: list[str], baseline: str, defined: Mapping[str, Mapping[str, float]], frame: _Frame
+) -> tuple[PairRow, ...]:
+    """Every pair once: those with the baseline (as `b`) first, the others with the better mean as `a`."""
+    against = [(loss, baseline) for loss in losses if loss != baseline]
+    others = [pair for pair in combinations(losses, 2) if baseline not in pair]
+    found = [compare_pair(defined[a], defined[b], frame.patients, frame.seed, frame.rules.draws) for a, b in against]
+    rest = [compare_pair(defined[a], defined[b], frame.patients, frame.seed, frame.rules.draws) for a, b in others]
+    corrected = holm([pair.p for pair in found])
+    corrected_all = holm([pair.p for pair in (*found, *rest)])[len(found) :]
+    rows = zip((*against, *others), (*found, *rest), (*corrected, *corrected_all), strict=True)
+    return tuple(_pair_row(names, pair, p, defined, frame) for names, pair, p in rows)
+
+
+def _pair_row(
+    names: tuple[str, str],
+    pair: Paired,
+    p_holm: float | None,
+    defined: Mapping[str, Mapping[str, float]],
+    frame: _Frame,
+) -> PairRow:
+    a, b = names
+    rules = frame.rules
+    word = verdict(pair, p_holm, higher_is_better=rules.higher_is_better, margin=rules.margin)
+    larger = pair.p_larger
+    return PairRow(
+        a=a,
+        b=b,
+        difference=pair.difference,
+        low=pair.low,
+        high=pair.high,
+        p=pair.p,
+        p_holm=p_holm,
+        effect=pair.effect,
+        p_superior=larger if larger is None or rules.higher_is_better else 1 - larger,
+        verdict=word if defined[a] and defined[b] else "failed",
+        n_patients=pair.n_patients,
+        n_cases=pair.n_cases,
+        n_undefined=frame.n_cases - pair.n_cases,
+        patients_needed=patients_needed(pair.differences, rules.margin) if pair.n_patients else None,
+        differences=pair.differences,
+    )
