@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +55,7 @@ def joint_histogram(
     The last row and column hold every id that is not in `ids`.
     """
     size = len(ids) + 1
-    order = "F" if prediction.flags.f_contiguous and reference.flags.f_contiguous else "C"
+    order: Literal["C", "F"] = "F" if prediction.flags.f_contiguous and reference.flags.f_contiguous else "C"
     flat = [array.ravel(order) for array in (prediction, reference)]
     counted = None if valid is None else valid.ravel(order)
     total = np.zeros(size * size, dtype=np.int64)

@@ -119,7 +119,7 @@ def compare(
     ranks = _ranks(defined, common, patients, seed, rules)
     rows = [_ranking_row(loss, scores[loss], patients, seed, rules) for loss in scores]
     rows = [_with_ranks(row, len(cases), ranks) for row in rows]
-    ordered = sorted(rows, key=_order(rules))
+    ordered = sorted(rows, key=lambda row: _order(row, rules))
     return Comparison(
         baseline,
         rules,
@@ -183,13 +183,10 @@ def _with_ranks(
     return replace(row, n_total=n_cases, rank=first, mean_rank=mean, rank_low=low, rank_high=high, status=status)
 
 
-def _order(rules: Rules):  # type: ignore[no-untyped-def]
-    sign = -1 if rules.higher_is_better else 1
-
-    def key(row: RankingRow) -> tuple[bool, float, str]:
-        return row.mean is None, sign * (row.mean or 0.0), row.loss
-
-    return key
+def _order(row: RankingRow, rules: Rules) -> tuple[bool, float, str]:
+    """Failed losses last, the best mean first."""
+    mean = row.mean or 0.0
+    return row.mean is None, -mean if rules.higher_is_better else mean, row.loss
 
 
 def _pairs(

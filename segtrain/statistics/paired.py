@@ -126,7 +126,7 @@ def patients_needed(differences: Sequence[float], worth: float, alpha: float = 0
     """
     if len(differences) < 2:
         return None
-    z = stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(POWER)
+    z = float(stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(POWER))
     return max(2, ceil((z * float(np.std(differences, ddof=1)) / worth) ** 2))
 
 

@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+
+from segtrain.metrics import counts
+from segtrain.metrics.counts import Counts, counts_of, joint_histogram, voxel_counts
+
+
+def random_masks(seed=0, ids=(0, 1, 2, 7), shape=(9, 8, 7)):
+    rng = np.random.default_rng(seed)
+    return rng.choice(ids, shape).astype(np.int32), rng.choice(ids, shape).astype(np.int16)
+
+
+@pytest.mark.parametrize("ids", [(0, 1, 2, 7), (0, 4, 207, 14175), (0, 3, 1_000_000), (-5, 0, 3)])
+def test_one_pass_gives_what_a_pass_per_label_gives(ids):
+    rng = np.random.default_rng(1)
+    prediction, reference = (rng.choice(ids, (9, 8, 7)).astype(np.int64) for _ in range(2))
+    histogram = joint_histogram(prediction, reference, ids)
+    for place, label in enumerate(ids):
+        p, r = prediction == label, reference == label
+        expected = Counts(int((p & r).sum()), int((p & ~r).sum()), int((~p & r).sum()))
+        assert counts_of(histogram, place) == expected
+        assert voxel_counts(prediction, reference, label) == expected
+
+
+def test_ids_that_are_not_asked_for_are_counted_as_other():
+    prediction, reference = random_masks()
+    histogram = joint_histogram(prediction, reference, (1, 2))
+    assert histogram.sum() == prediction.size
+    assert histogram[2].sum() == np.isin(prediction, (0, 7)).sum()
+
+
+def test_blocks_and_memory_order_do_not_matter(monkeypatch):
+    prediction, reference = random_masks()
+    whole = joint_histogram(prediction, reference, (0, 1, 2, 7))
+    monkeypatch.setattr(counts, "BLOCK_VOXELS", 10)
+    valid = np.ones(prediction.shape, bool)
+    for p, r in [
+        (prediction, reference),
+        (np.asfortranarray(prediction), reference),
+        (np.asfortranarray(prediction), np.asfortranarray(reference)),
+        (prediction[::-1], reference[::-1]),
+    ]:
+        assert (joint_histogram(p, r, (0, 1, 2, 7)) == whole).all()
+        assert (joint_histogram(p, r, (0, 1, 2, 7), valid) == whole).all()
+
+
+def test_invalid_voxels_do_not_count():
+    prediction, reference = np.array([1, 1, 0, 1]), np.array([1, 0, 1, 1])
+    valid = np.array([True, True, True, False])
+    assert voxel_counts(prediction, reference, 1, valid) == Counts(tp=1, fp=1, fn=1)
+
+
+def test_small_unsigned_ids_do_not_wrap():
+    prediction = np.array([255, 0, 1], np.uint8)
+    reference = np.array([255, 255, 1], np.uint8)
+    assert voxel_counts(prediction, reference, 255) == Counts(1, 0, 1)
+    huge = np.array([2**63 + 1, 1], np.uint64)
+    assert voxel_counts(huge, huge, 1) == Counts(1, 0, 0)

@@ -1,0 +1,33 @@
+import pytest
+
+from segtrain.core.errors import ConfigError
+from segtrain.metrics.registry import METRICS, Pair, definition
+
+
+@pytest.mark.parametrize("name", METRICS.names())
+def test_every_metric_says_what_it_is(name):
+    card = definition(name)
+    assert card.name == name
+    assert card.definition.endswith((".", ")"))
+    assert card.range[0] < card.range[1]
+    assert card.higher_is_better == (card.best == "higher")
+
+
+def test_aliases_lead_to_the_same_card():
+    assert definition("jaccard") is definition("iou")
+    assert definition("recall") is definition("sensitivity")
+
+
+def test_an_unknown_metric_is_answered_with_the_nearest_names():
+    with pytest.raises(ConfigError, match=r"no metric is called 'dise'[\s\S]*'dice'"):
+        definition("dise")
+
+
+def test_a_metric_from_a_users_own_file(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "class Missed:\n    card = None\n    def measure(self, pair):\n        return float(pair.counts.fn)\n"
+    )
+    metric = METRICS.build("mine.py:Missed", options={}, folder=tmp_path)
+    from segtrain.metrics.counts import Counts
+
+    assert metric.measure(Pair(Counts(1, 2, 3), (1.0, 1.0, 1.0))) == 3.0

@@ -1,0 +1,117 @@
+import numpy as np
+import pytest
+
+from segtrain.core.errors import ConfigError, DataError, GridMismatch
+from segtrain.core.scores import Score
+from segtrain.core.task import Task
+from segtrain.core.volume import LabelMap
+from segtrain.metrics import score
+from segtrain.metrics.score_case import score_case
+from tests.phantoms import ellipsoid, grid
+
+TASK = Task(labels={"background": 0, "organ": 1, "tumour": 4}, ignore=9)
+
+
+def masks(on):
+    organ = ellipsoid(on).astype(np.uint8)
+    organ[ellipsoid(on, radius=(0.1, 0.1, 0.1))] = 4
+    return organ
+
+
+def of_case(prediction, reference, metrics=("dice", "iou"), task=TASK):
+    return score_case("P01", "P", prediction, reference, task, metrics)
+
+
+def test_a_perfect_case_with_volumes_in_ml():
+    on = grid(spacing_mm=(1, 1, 2))
+    label = LabelMap(masks(on), on)
+    found = of_case(label, label)
+    assert (found.case, found.patient, list(found.scores)) == ("P01", "P", ["organ", "tumour"])
+    assert found.scores["organ"] == {"dice": Score(1.0, "ok"), "iou": Score(1.0, "ok")}
+    assert found.reference_ml["tumour"] == pytest.approx((label.array == 4).sum() * 2 / 1000)
+    assert found.prediction_ml == found.reference_ml
+    assert found.mean("dice") == 1.0
+
+
+def test_a_missed_and_an_absent_label_keep_their_rows():
+    on = grid()
+    reference = LabelMap(masks(on), on)
+    found = of_case(LabelMap((reference.array == 1).astype(np.int16), on), reference)
+    assert found.scores["tumour"]["dice"] == Score(0.0, "pred_empty")
+    nothing = LabelMap(np.zeros(on.shape, np.uint8), on)
+    assert of_case(nothing, nothing).scores["tumour"]["dice"] == Score(None, "both_empty")
+
+
+def test_two_grids_are_refused_by_name():
+    ours, theirs = grid(), grid(spacing_mm=(1.0, 1.2, 2.6))
+    with pytest.raises(GridMismatch, match=r"case P01[\s\S]*2\.5 mm[\s\S]*2\.6 mm[\s\S]*voxels apart"):
+        of_case(LabelMap(masks(ours), ours), LabelMap(masks(theirs), theirs))
+    small = grid(shape=(5, 5, 5))
+    with pytest.raises(GridMismatch, match=r"5x5x5 voxels"):
+        of_case(LabelMap(masks(small), small), LabelMap(masks(ours), ours))
+
+
+def test_voxels_of_the_ignore_label_count_nowhere():
+    on = grid()
+    reference = masks(on)
+    prediction = reference.copy()
+    hidden = np.zeros(on.shape, bool)
+    hidden[:, :10] = True
+    prediction[hidden] = 4
+    reference[hidden] = 9
+    found = of_case(LabelMap(prediction, on), LabelMap(reference, on))
+    assert found.scores["organ"]["dice"].value == found.scores["tumour"]["dice"].value == 1
+    assert found.prediction_ml == found.reference_ml
+
+
+def test_an_id_that_no_label_has_is_refused_and_not_background():
+    on = grid()
+    wrong = masks(on)
+    wrong[0, 0, 0] = 3
+    with pytest.raises(DataError, match=r"case P01: the prediction holds ids that no label has: 3"):
+        of_case(LabelMap(wrong, on), LabelMap(masks(on), on))
+    task = Task(labels={"background": 0, "organ": 1})
+    with pytest.raises(DataError, match=r"the reference holds .* 4"):
+        of_case(LabelMap((masks(on) == 1).astype(np.uint8), on), LabelMap(masks(on), on), task=task)
+
+
+def test_a_prediction_that_names_the_ignore_id_is_only_wrong():
+    on = grid()
+    prediction = masks(on)
+    prediction[prediction == 4] = 9
+    assert of_case(LabelMap(prediction, on), LabelMap(masks(on), on)).scores["tumour"]["dice"].value == 0
+
+
+class TestScore:
+    def test_labels_are_found_in_either_mask(self):
+        assert list(score([0, 1, 207], [0, 12, 0], (1,))) == ["1", "12", "207"]
+
+    def test_given_labels_are_scored_even_where_absent_or_named_twice(self):
+        found = score([1, 0], [1, 0], (1,), labels={"a": 1, "b": 5, "same as a": 1})
+        assert found["a"] == found["same as a"] == {"dice": Score(1.0, "ok"), "iou": Score(1.0, "ok")}
+        assert found["b"]["dice"].status == "both_empty"
+
+    def test_ignored_voxels_and_their_id_are_left_out(self):
+        found = score([1, 1, 2, 3], [1, 1, 9, 9], (1,), ignore=9)
+        assert list(found) == ["1"]
+        assert found["1"]["dice"].value == 1
+
+    def test_nothing_in_either_mask(self):
+        assert score([0, 0], [0, 0], (1,)) == {}
+
+    def test_booleans_and_whole_floats_are_masks(self):
+        assert score([True, False], [1.0, 0.0], (2,))["1"]["dice"].value == 1
+
+    @pytest.mark.parametrize("bad", [[0.9999, 0], [np.nan, 0], ["a", "b"]])
+    def test_values_that_are_not_ids_are_refused(self, bad):
+        with pytest.raises(DataError, match="the prediction holds"):
+            score(bad, [1, 0], (1,))
+
+    def test_shapes_spacing_and_names_are_checked(self):
+        with pytest.raises(GridMismatch, match="voxels"):
+            score([1, 0], [1, 0, 0], (1,))
+        for spacing in [(1, 1), (0,), (np.nan,)]:
+            with pytest.raises(ConfigError, match="spacing_mm"):
+                score([1, 0], [1, 0], spacing)
+        with pytest.raises(ConfigError, match="did you mean 'dice'"):
+            score([1, 0], [1, 0], (1,), metrics=["dicee"])

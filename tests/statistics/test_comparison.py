@@ -1,0 +1,132 @@
+import numpy as np
+import pytest
+
+from segtrain.core.errors import ConfigError
+from segtrain.statistics.comparison import Rules, compare
+
+
+def table(n=20, seed=0, **shifts):
+    """Loss -> case -> value: a common difficulty per case, a shift per loss."""
+    rng = np.random.default_rng(seed)
+    base = rng.uniform(0.5, 0.85, n)
+    return {
+        loss: {f"c{i:03d}": float(v) for i, v in enumerate(base + shift + rng.normal(0, 0.005, n))}
+        for loss, shift in shifts.items()
+    }
+
+
+def owners(scores):
+    return {case: case for values in scores.values() for case in values}
+
+
+def run(scores, baseline="dice", **rules):
+    return compare(scores, owners(scores), baseline, 0, Rules(**{"draws": 2000, **rules}))
+
+
+def words(found):
+    return {row.a: row.verdict for row in found.against_baseline}
+
+
+def test_better_worse_equivalent():
+    found = run(table(dice=0, focal=-0.1, tversky=0.05, ce=0.001))
+    assert words(found) == {"tversky": "better", "ce": "equivalent", "focal": "worse"}
+    assert [r.loss for r in found.ranking] == ["tversky", "ce", "dice", "focal"]
+    assert [r.rank for r in found.ranking] == [1, 2, 3, 4]
+    best = found.against_baseline[0]
+    assert best.a == "tversky"
+    assert best.effect == pytest.approx(1)
+    assert best.p_superior == 1
+    assert len(found.pairs) == 6
+
+
+def test_the_baseline_against_its_twin():
+    scores = table(dice=0)
+    found = run({**scores, "twin": dict(scores["dice"])})
+    (row,) = found.pairs
+    assert (row.difference, row.low, row.high, row.p, row.p_holm, row.verdict) == (0, 0, 0, 1, 1, "equivalent")
+    assert [r.rank for r in found.ranking] == [1.5, 1.5]
+
+
+@pytest.mark.parametrize("failure", [{}, {"c000": None, "c001": None}, {"c000": float("nan")}])
+def test_a_failed_loss_keeps_its_row_and_spoils_no_other(failure):
+    scores = table(dice=0, focal=-0.1)
+    alone = run(scores)
+    found = run({**scores, "boom": failure})
+    last = found.ranking[-1]
+    assert (last.loss, last.status, last.mean, last.rank, last.n, last.n_total) == ("boom", "failed", None, None, 0, 20)
+    assert words(found) == {"focal": "worse", "boom": "failed"}
+    assert found.pairs[0] == alone.pairs[0]
+    assert found.n_common == 20
+
+
+def test_a_failed_baseline():
+    found = run({**table(focal=0, ce=-0.1), "dice": {}})
+    assert set(words(found).values()) == {"failed"}
+    assert {p.verdict for p in found.pairs if p.b != "dice"} == {"better"}
+
+
+def test_an_undefined_case_is_undefined_for_the_pair_and_counted():
+    scores = table(dice=0, focal=0.1)
+    scores["focal"]["c003"] = None
+    found = run(scores)
+    (row,) = found.pairs
+    assert (row.n_cases, row.n_undefined, found.n_common, found.n_cases) == (19, 1, 19, 20)
+    assert {r.loss: (r.n, r.n_total, r.status) for r in found.ranking} == {
+        "focal": (19, 20, "ok"),
+        "dice": (20, 20, "ok"),
+    }
+
+
+def test_a_loss_that_lacks_cases_is_marked():
+    scores = table(dice=0, focal=0.1)
+    for case in list(scores["focal"])[:5]:
+        del scores["focal"][case]
+    assert {r.loss: r.status for r in run(scores).ranking} == {"focal": "incomplete", "dice": "ok"}
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_few_patients_have_no_verdict(n):
+    found = run(table(n=n, dice=0, focal=0.3, ce=-0.3))
+    assert set(words(found).values()) == {"too few patients"}
+
+
+def test_patients_are_the_unit():
+    scores = table(n=40, dice=0, focal=0.1)
+    five = {case: f"P{int(case[1:]) % 5}" for case in scores["dice"]}
+    found = compare(scores, five, "dice", 0, Rules(draws=500))
+    assert (found.n_patients, found.pairs[0].n_patients, found.pairs[0].verdict) == (5, 5, "too few patients")
+
+
+def test_losses_without_a_case_in_common():
+    found = run({"dice": {"a": 0.5}, "focal": {"b": 0.6}})
+    assert found.n_common == 0
+    assert found.pairs[0].difference is None
+    assert all(r.rank is None for r in found.ranking)
+
+
+def test_the_seed_decides_and_lower_can_be_better():
+    scores = table(dice=0, focal=-0.1)
+    assert run(scores) == run(scores)
+    found = run(scores, higher_is_better=False)
+    assert words(found) == {"focal": "better"}
+    assert found.ranking[0].loss == "focal"
+    assert found.pairs[0].p_superior == 1
+
+
+def test_an_unknown_baseline_is_refused():
+    with pytest.raises(ConfigError, match="baseline 'nope'"):
+        run(table(dice=0), baseline="nope")
+
+
+def test_equal_losses_are_rarely_called_different():
+    """Calibration: 60 sweeps of 5 equal losses; the family-wise error is at most 5 % in the long run."""
+    false = 0
+    for trial in range(60):
+        rng = np.random.default_rng(trial)
+        base = rng.uniform(0.4, 0.9, 12)
+        scores = {
+            loss: {f"c{i}": float(v) for i, v in enumerate(base + rng.normal(0, 0.05, 12))}
+            for loss in ("dice", "a", "b", "c", "d")
+        }
+        false += bool({"better", "worse"} & set(words(run(scores, draws=200)).values()))
+    assert false <= 7
