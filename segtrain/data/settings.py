@@ -20,6 +20,7 @@ class DataSettings(Settings):
     """folders: `images` and `labels`, paired by case id. dicom: a tree of series under `root`."""
     images: Path | None = None
     labels: Path | None = None
+    """Masks, named as the cases; dicom: instead of `label`, where the masks are NIfTI files outside the tree."""
     root: Path | None = None
     case: str = "*"
     """dicom: glob, below root, of the folders that are a case, as `*/*` for patient/date."""
@@ -39,8 +40,10 @@ class DataSettings(Settings):
     def _has_a_place(self) -> Self:
         if self.layout == "folders" and self.root is not None:
             raise ValueError("root belongs to layout: dicom; two folders are given as images and labels")
-        if self.layout == "dicom" and (self.images or self.labels):
-            raise ValueError("images and labels belong to layout: folders; a DICOM tree is given as root")
+        if self.layout == "dicom" and self.images:
+            raise ValueError("images belongs to layout: folders; a DICOM tree is given as root")
+        if self.labels and self.label:
+            raise ValueError("labels (a folder) and label (a pattern) are two places for the masks: give one")
         if self.layout == "dicom" and not isinstance(self.channels, dict):
             raise ValueError('channels of a DICOM tree need patterns, as {T1: "*T1*"}')
         if self.layout == "folders" and isinstance(self.channels, dict):
@@ -63,19 +66,23 @@ class PatchSettings(Settings):
 
 
 class AugmentSettings(Settings):
-    """Ranges of the random changes; each is drawn with `probability` for a patch."""
+    """Ranges of the random changes. Rotation and scale follow nnU-Net's order of size (Isensee et al. 2021)."""
 
-    probability: Share = 0.5
+    spatial_probability: Share = 0.2
+    """Share of patches that are turned and scaled."""
+    intensity_probability: Share = 0.5
+    """Share of patches to which each of brightness, contrast, gamma and noise is applied."""
     flip_axes: tuple[Literal[0, 1, 2], ...] = ()
     """Axes (R, A, S) that may be mirrored; empty keeps left and right apart."""
     rotation_degrees: NonNegative = 15.0
+    """Largest rotation about each axis, in voxel space; 2D turns within the slice."""
     scale: NonNegative = 0.2
     """0.2 draws sizes from 1/1.2 to 1.2."""
     brightness: NonNegative = 0.2
-    """Standard deviations that are added or taken away."""
+    """Standard deviations that are added or taken away at most."""
     contrast: NonNegative = 0.25
     """0.25 draws factors from 1/1.25 to 1.25."""
-    noise: NonNegative = 0.1
-    """Largest standard deviation of added Gaussian noise."""
     gamma: NonNegative = 0.3
     """0.3 draws exponents from 1/1.3 to 1.3."""
+    noise: NonNegative = 0.1
+    """Largest standard deviation of added Gaussian noise."""

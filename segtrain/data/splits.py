@@ -118,7 +118,7 @@ def _patients(cases: Sequence[Case], at_least: int) -> dict[str, list[str]]:
     for case in sorted(cases, key=lambda c: c.id):
         patients.setdefault(case.patient, []).append(case.id)
     if len(patients) < at_least:
-        why = f"{len(cases)} cases are of {len(patients)} patients; {at_least} are needed, since a patient is never divided"
+        why = f"{len(cases)} cases are of {len(patients)} patients, {at_least} are needed: a patient is never divided"
         raise DataError(Problem("there are too few patients to divide the data", why=why, hint=FIX_PATIENTS))
     return patients
 

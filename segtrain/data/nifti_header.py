@@ -1,0 +1,179 @@
+"""The border to NIfTI headers: what a file claims to be, checked before a voxel is read.
+
+The header is taken as it is stored: `nibabel.load` mends negative spacings silently and looks at nothing else.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, NoReturn, cast
+
+import numpy as np
+from nibabel.nifti1 import Nifti1Header
+from nibabel.nifti2 import Nifti2Header
+from nibabel.spatialimages import HeaderDataError
+from nibabel.wrapstruct import WrapStructError
+
+from segtrain.core.errors import Problem, ResourceError, UnreadableScan
+from segtrain.core.grid import Grid
+
+Header = Nifti1Header | Nifti2Header
+
+SUFFIXES = (".nii.gz", ".nii")
+GZIP_MAGIC = b"\x1f\x8b"
+LARGEST_GZIP_RATIO = 1040
+"""Deflate cannot pack more than 1032 bytes into one (zlib's technical details); a little room for the header."""
+NIFTI1_BYTES, NIFTI2_BYTES = 348, 540
+KNOWN_CONTENT = (
+    (b"<", "it holds HTML or XML: probably the error page of a download"),
+    (b"\x89HDF", "it is an HDF5 file"),
+)
+
+
+def is_nifti(path: Path) -> bool:
+    """Whether a name ends in `.nii` or `.nii.gz`."""
+    return path.name.lower().endswith(SUFFIXES)
+
+
+@contextmanager
+def nifti_errors(path: Path) -> Iterator[None]:
+    """Translate what nibabel, zlib and the system raise."""
+    try:
+        yield
+    except (OSError, EOFError, zlib.error, HeaderDataError, WrapStructError) as error:
+        if isinstance(error, FileNotFoundError):
+            refuse(path, "there is no such file", "", "check the path and the spelling")
+        if isinstance(error, PermissionError | IsADirectoryError):
+            refuse(path, "the file cannot be opened", error.strerror or str(error), "check its permissions")
+        why = {EOFError: "it ends in the middle of the compressed data", zlib.error: "its compressed data are damaged"}
+        refuse(path, "the file is damaged", why.get(type(error), str(error)))
+    except MemoryError as error:
+        problem = Problem("a scan does not fit into memory", str(path), hint="crop it, or use a larger machine")
+        raise ResourceError(problem) from error
+
+
+def refuse(path: Path, what: str, why: str, hint: str = "copy it again from its source, or leave it out") -> NoReturn:
+    """Raise UnreadableScan about one file."""
+    raise UnreadableScan(Problem(what, str(path), why, hint))
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """The file's plain bytes, after a look at what it really is."""
+    packed = path.name.lower().endswith(".gz")
+    with path.open("rb") as file:
+        start = file.read(8)
+        file.seek(0)
+        _check_kind(path, start, packed)
+        if not packed:
+            yield file
+            return
+        with gzip.GzipFile(fileobj=file) as unpacked:
+            yield cast(BinaryIO, unpacked)
+
+
+def _check_kind(path: Path, start: bytes, packed: bool) -> None:
+    """Refuse files that are something else than their name says, in words."""
+    if not start:
+        refuse(path, "the file is empty", "it has 0 bytes")
+    for magic, why in KNOWN_CONTENT:
+        if start.lstrip().startswith(magic):
+            refuse(path, "this is not a NIfTI file", why)
+    if packed and not start.startswith(GZIP_MAGIC):
+        refuse(path, "the file is not compressed", "its name ends in .gz", f"rename it to {path.name[:-3]}")
+    if not packed and start.startswith(GZIP_MAGIC):
+        refuse(path, "the file is compressed", "its name does not end in .gz", f"rename it to {path.name}.gz")
+
+
+def read_header(path: Path, file: BinaryIO) -> Header:
+    """The header as it is stored, unmended, with a shape that the file can hold."""
+    block = file.read(NIFTI1_BYTES)
+    size = {int.from_bytes(block[:4], "little"), int.from_bytes(block[:4], "big")}
+    if NIFTI2_BYTES in size:
+        block += file.read(NIFTI2_BYTES - NIFTI1_BYTES)
+    elif NIFTI1_BYTES not in size:
+        refuse(path, "this is not a NIfTI file", f"its header begins with {block[:8]!r}")
+    if len(block) < min(size & {NIFTI1_BYTES, NIFTI2_BYTES}):
+        refuse(path, "the file is truncated", f"it ends after {len(block)} bytes, within its header")
+    header: Header = (Nifti2Header if NIFTI2_BYTES in size else Nifti1Header)(block, check=False)
+    if not bytes(header["magic"]).startswith(b"n+"):
+        hint = "convert it to one .nii.gz file (nib-convert)"
+        refuse(path, "the voxels are in another file", "it is the header of a .hdr/.img pair, or Analyze", hint)
+    _check_header(path, header)
+    return header
+
+
+def _check_header(path: Path, header: Header) -> None:
+    """Refuse shapes, spacings and voxel types that make no scan, before anything is allocated."""
+    axes = int(header["dim"][0])
+    if not 1 <= axes <= 7:
+        refuse(path, "the header is damaged", f"it claims {axes} axes")
+    shape = shape_of(header)
+    dtype = header.get_data_dtype()
+    if not 2 <= len(shape) <= 4 or min(shape) < 1:
+        hint = "save one 3D scan a file; a fourth axis is read as channels"
+        refuse(path, "the shape is not that of a scan", f"it has the shape {shape}", hint)
+    if dtype.kind not in "iuf":
+        kind = "colours" if dtype.fields else "complex numbers" if dtype.kind == "c" else str(dtype)
+        refuse(path, f"the voxels are {kind}", "a scan has one real number a voxel", "save it as grey values")
+    spacing = np.asarray(header["pixdim"][1 : 1 + min(3, len(shape))], dtype=np.float64)
+    if not (np.isfinite(spacing).all() and (spacing > 0).all()):
+        shown = ", ".join(f"{s:g}" for s in spacing)
+        refuse(path, "the voxel spacing is not positive", f"pixdim is {shown}", "set the spacing in mm and save again")
+    unit = header.get_xyzt_units()[0]
+    if unit in ("meter", "micron"):
+        refuse(path, f"the spacing is in {unit}s", "segtrain measures in mm", "save the file again in mm")
+    _check_size(path, header)
+
+
+def _check_size(path: Path, header: Header) -> None:
+    """Compare the bytes that the header claims with what the file can hold."""
+    claimed = offset_of(path, header) + voxel_bytes(header)
+    there = path.stat().st_size
+    shape = "x".join(map(str, shape_of(header)))
+    if not path.name.lower().endswith(".gz"):
+        if there < claimed:
+            refuse(path, "the file is truncated", f"{shape} voxels need {claimed} bytes, {there} are there")
+    elif claimed > there * LARGEST_GZIP_RATIO:
+        refuse(path, "the header is damaged", f"{shape} voxels ({claimed / 1e9:.3g} GB) cannot be in {there} bytes")
+
+
+def shape_of(header: Header) -> tuple[int, ...]:
+    """The shape without trailing axes of length 1 beyond the third."""
+    shape = tuple(int(n) for n in header.get_data_shape())
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    return shape
+
+
+def voxel_bytes(header: Header) -> int:
+    """Bytes that the voxels take, without overflow."""
+    count = 1
+    for n in shape_of(header):
+        count *= n
+    return count * int(header.get_data_dtype().itemsize)
+
+
+def offset_of(path: Path, header: Header) -> int:
+    """Where the voxels begin; 0 stands for right after the header."""
+    offset = float(header["vox_offset"])
+    smallest = NIFTI2_BYTES if isinstance(header, Nifti2Header) else NIFTI1_BYTES
+    if offset == 0:
+        return int(header.single_vox_offset)
+    if not (offset >= smallest and offset.is_integer()):
+        refuse(path, "the header is damaged", f"its voxels would begin at byte {offset:g}")
+    return int(offset)
+
+
+def grid_of_header(path: Path, header: Header) -> Grid:
+    """sform where its code is set, else qform, else the spacing alone (centred). Raises UnreadableScan."""
+    x, y, z = (*shape_of(header), 1)[:3]
+    try:
+        return Grid((x, y, z), header.get_best_affine())
+    except ValueError as error:
+        hint = "set sform and qform anew (for example with nibabel) and save it again"
+        refuse(path, "the file does not say where its voxels lie", str(error), hint)
