@@ -6,7 +6,7 @@ but unlike `InstanceNorm3d` it keeps the channels-last layout in which convoluti
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
@@ -14,9 +14,9 @@ LEAK = 0.01
 """Slope of the leaky ReLU for negative values, as nnU-Net has it."""
 
 Size = Sequence[int]
-CONVOLUTION = {2: nn.Conv2d, 3: nn.Conv3d}
-TRANSPOSED = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
-POOLING = {2: nn.AvgPool2d, 3: nn.AvgPool3d}
+CONVOLUTION: dict[int, Callable[..., nn.Module]] = {2: nn.Conv2d, 3: nn.Conv3d}
+TRANSPOSED: dict[int, Callable[..., nn.Module]] = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+POOLING: dict[int, Callable[..., nn.Module]] = {2: nn.AvgPool2d, 3: nn.AvgPool3d}
 
 
 def convolution(inputs: int, outputs: int, kernel: Size, stride: Size) -> nn.Module:

@@ -43,7 +43,9 @@ class UNet(nn.Module):
         self.up = nn.ModuleList(upsampling(plan.widths[i + 1], plan.widths[i], strides[i + 1]) for i in levels)
         ones = (1,) * len(keep)
         self.decoder = nn.ModuleList(
-            stage("plain", 2 * plan.widths[i], plan.widths[i], kernel=kernels[i], stride=ones, units=plan.convolutions[i])
+            stage(
+                "plain", 2 * plan.widths[i], plan.widths[i], kernel=kernels[i], stride=ones, units=plan.convolutions[i]
+            )
             for i in levels
         )
         supervised = max(1, len(levels)) if settings.deep_supervision else 1

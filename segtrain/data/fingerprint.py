@@ -1,0 +1,76 @@
+"""What a data set is like: the facts that a plan is made from, one record a case."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segtrain.core.grid import Grid
+from segtrain.core.seeds import generator
+from segtrain.core.task import IGNORED_CLASS, Task
+from segtrain.core.volume import LabelMap, Volume
+
+SAMPLES_PER_CASE = 5_000
+"""Foreground voxels per case and channel that stand for its intensities (nnU-Net takes 10 000)."""
+
+
+@dataclass(frozen=True, eq=False)
+class CaseFingerprint:
+    """One case on canonical axes."""
+
+    case: str
+    grid: Grid
+    minimum: tuple[float, ...]
+    """Smallest value of each channel."""
+    foreground_samples: NDArray[np.float32]
+    """(channels, n) intensities of labelled voxels, or of all voxels where nothing is labelled."""
+    voxels: tuple[int, ...]
+    """Voxels of each class of the task."""
+
+
+@dataclass(frozen=True, eq=False)
+class DatasetFingerprint:
+    """All cases, and the medians a plan asks for."""
+
+    channels: tuple[str, ...]
+    cases: tuple[CaseFingerprint, ...]
+
+    @property
+    def spacings_mm(self) -> NDArray[np.float64]:
+        """(cases, 3)."""
+        return np.array([c.grid.spacing_mm for c in self.cases])
+
+    @property
+    def sizes_mm(self) -> NDArray[np.float64]:
+        """(cases, 3): extent of the field of view."""
+        return np.array([c.grid.shape for c in self.cases]) * self.spacings_mm
+
+    def samples(self, channel: int) -> NDArray[np.float32]:
+        """Foreground intensities of all cases."""
+        return np.concatenate([c.foreground_samples[channel] for c in self.cases])
+
+
+def fingerprint_case(case: str, image: Volume, labels: LabelMap, task: Task) -> CaseFingerprint:
+    """Take the facts of one case; which voxels are sampled depends on the case id alone."""
+    classes = task.to_classes(labels.array)
+    flat = image.array.reshape(image.array.shape[0], -1)
+    labelled = np.flatnonzero((classes > 0) & (classes != IGNORED_CLASS))
+    pool = labelled if labelled.size else np.arange(classes.size)
+    rng = generator(0, "fingerprint", case)
+    chosen = rng.choice(pool, size=min(SAMPLES_PER_CASE, pool.size), replace=False)
+    counts = np.bincount(classes.ravel(), minlength=len(task.names))
+    return CaseFingerprint(
+        case=case,
+        grid=image.grid.canonical(),
+        minimum=tuple(float(m) for m in flat.min(axis=1)),
+        foreground_samples=flat[:, chosen].astype(np.float32),
+        voxels=tuple(int(n) for n in counts[: len(task.names)]),
+    )
+
+
+def fingerprint(channels: Sequence[str], cases: Iterable[CaseFingerprint]) -> DatasetFingerprint:
+    """Collect the records of all cases, in order of their ids."""
+    return DatasetFingerprint(tuple(channels), tuple(sorted(cases, key=lambda c: c.case)))

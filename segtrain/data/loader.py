@@ -1,0 +1,57 @@
+"""Batches of addressed samples, prepared ahead in a thread so that the device does not wait."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import torch
+
+from segtrain.core.batch import Batch
+from segtrain.core.plan import Plan
+from segtrain.data.augment.apply import apply
+from segtrain.data.augment.draw import draw
+from segtrain.data.patches import PatchSampler
+from segtrain.data.settings import AugmentSettings
+
+AHEAD = 3
+"""Batches that are made before they are asked for."""
+
+
+class BatchLoader:
+    """Step number -> batch. Samples of step s are s * batch_size ... (s + 1) * batch_size - 1."""
+
+    def __init__(self, sampler: PatchSampler, plan: Plan, augmentation: AugmentSettings, seed: int) -> None:
+        self._sampler = sampler
+        self._batch_size = plan.batch_size
+        self._axes = tuple(a for a in range(3) if a != plan.slice_axis)
+        self._augmentation = augmentation
+        self._seed = seed
+
+    def batch(self, step: int) -> Batch:
+        """The batch of one step, on the CPU."""
+        samples = [self._sample(step * self._batch_size + i) for i in range(self._batch_size)]
+        ids, images, classes = zip(*samples, strict=True)
+        return Batch(torch.stack(images), torch.stack(classes).long(), ids)
+
+    def batches(self, first: int, last: int) -> Iterator[Batch]:
+        """Batches of steps first ... last - 1, made ahead by a thread that ends with the iteration."""
+        waiting: deque[Future[Batch]] = deque()
+        steps = iter(range(first, last))
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="loader") as pool:
+            try:
+                for step in steps:
+                    waiting.append(pool.submit(self.batch, step))
+                    if len(waiting) > AHEAD:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def _sample(self, index: int) -> tuple[str, torch.Tensor, torch.Tensor]:
+        case, image, classes = self._sampler.cut(index)
+        change = draw(self._augmentation, self._axes, self._seed, index)
+        moved, labels = apply(change, torch.from_numpy(image), torch.from_numpy(classes))
+        return case, moved, labels

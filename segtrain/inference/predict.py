@@ -1,0 +1,56 @@
+"""A prepared scan and a network -> a label map on the scan's own grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from segtrain.core.plan import Plan
+from segtrain.core.resample import resample_array, strongest
+from segtrain.core.task import Activation, Task
+from segtrain.core.volume import LabelMap
+from segtrain.data.prepare import PreparedCase
+from segtrain.inference.settings import InferenceSettings
+from segtrain.inference.sliding_window import sliding_logits
+
+
+@dataclass(frozen=True, eq=False)
+class Predictor:
+    """A trained network with everything that a scan needs to be read by it."""
+
+    model: nn.Module
+    plan: Plan
+    task: Task
+    activation: Activation
+    settings: InferenceSettings
+    device: torch.device
+
+    def logits(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Class logits (C, X, Y, Z) on the work grid, background first.
+
+        Independent sigmoids have no background output: its logit is 0, so that the strongest foreground class
+        wins where its probability exceeds one half.
+        """
+        found = sliding_logits(self.model, image, self.plan, self.settings, self.device)
+        if self.activation == "sigmoid":
+            return np.concatenate([np.zeros_like(found[:1]), found])
+        return found
+
+    def classes(self, image: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Class indices (X, Y, Z) on the work grid."""
+        return self.logits(image).argmax(axis=0).astype(np.uint8)
+
+    def predict(self, prepared: PreparedCase) -> LabelMap:
+        """Label ids on the native grid; class by class, so that no stack of native-sized logits is held."""
+        logits = self.logits(prepared.image)
+
+        def on_native_grid(index: int) -> NDArray[np.float32]:
+            moved: NDArray[np.float32] = resample_array(logits[index], prepared.grid, prepared.native, "linear")
+            return moved
+
+        classes = strongest(on_native_grid, list(range(len(logits))), prepared.native)
+        return LabelMap(self.task.to_labels(classes), prepared.native)

@@ -1,0 +1,176 @@
+"""The line drawings of a report: training curves, scores per label, and losses against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import isfinite
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from segtrain.core.scores import CaseScores
+from segtrain.reports.canvas import BAND, INK, MUTED, Drawing, series_colour, series_key, styled, svg
+from segtrain.statistics.comparison import Comparison
+
+Row = Mapping[str, float | int | None]
+"""A row of `metrics.csv`."""
+
+NOT_CURVES = ("epoch", "epochs", "step", "steps", "total_steps", "seconds", "fold", "seed", "improved")
+RATES = ("learning_rate", "lr")
+
+PANEL = (4.3, 2.7)
+"""Inches; a page shows one on a phone and two or three beside each other on a desk."""
+
+LONGEST_NAME = 26
+"""Letters of a name on an axis."""
+
+BAR = 0.32
+"""Inches that one row of a horizontal plot takes."""
+
+
+def training_curves(rows: Sequence[Row]) -> tuple[Drawing, ...]:
+    """Loss, learning rate and validation scores by epoch; a panel without numbers is left out."""
+    names = list(dict.fromkeys(name for row in rows for name in row if name not in NOT_CURVES))
+    losses = [name for name in names if "loss" in name]
+    rates = [name for name in names if name in RATES]
+    panels = {
+        "Loss": losses,
+        "Validation": [name for name in names if name not in (*losses, *rates)],
+        "Learning rate": rates,
+    }
+    drawn = {title: {n: c for n in chosen if (c := _curve(rows, n))} for title, chosen in panels.items()}
+    return tuple(_curves(title, curves) for title, curves in drawn.items() if curves)
+
+
+def learning_curves(runs: Mapping[str, Sequence[Row]], column: str) -> Drawing | None:
+    """One column of several runs in one pair of axes; None where no run has it."""
+    curves = {name: curve for name, rows in runs.items() if (curve := _curve(rows, column))}
+    return _curves(spoken(column), curves) if curves else None
+
+
+def shared_columns(runs: Mapping[str, Sequence[Row]]) -> tuple[str, ...]:
+    """The first validation column and the first loss column: the two curves of a comparison."""
+    names = dict.fromkeys(name for rows in runs.values() for row in rows for name in row)
+    losses = [name for name in names if "loss" in name]
+    others = [name for name in names if name not in (*losses, *NOT_CURVES, *RATES)]
+    return (*others[:1], *losses[:1])
+
+
+def spoken(column: str) -> str:
+    """A column name as a person writes it."""
+    words = column.replace("/", " ").replace("_", " ").strip()
+    return words.removeprefix("val ").removeprefix("validation ").removeprefix("mean ") or column
+
+
+def _curve(rows: Sequence[Row], name: str) -> list[tuple[float, float]]:
+    """(epoch, value) where the value is a finite number."""
+    pairs = [(row.get("epoch", place), row.get(name)) for place, row in enumerate(rows, start=1)]
+    return [(float(x), float(y)) for x, y in pairs if x is not None and y is not None and isfinite(y)]
+
+
+@styled
+def _curves(title: str, curves: Mapping[str, Sequence[tuple[float, float]]]) -> Drawing:
+    figure = Figure(figsize=PANEL, layout="constrained")
+    axes = figure.add_subplot()
+    for place, curve in enumerate(curves.values()):
+        x, y = zip(*curve, strict=True)
+        axes.plot(x, y, color=series_colour(place), marker="o" if len(x) == 1 else None, markersize=4)
+    axes.set_title(title[:1].upper() + title[1:])
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    axes.grid(axis="x", visible=False)
+    axes.margins(x=0.02)
+    ends = ", ".join(f"{spoken(name)} {curve[-1][1]:.4g} at the end" for name, curve in curves.items())
+    key = series_key([spoken(name) for name in curves]) if len(curves) > 1 or title == "Validation" else ()
+    return svg(figure, f"{title} by epoch: {ends}", key)
+
+
+@styled
+def label_strips(scores: Sequence[CaseScores], metric: str, name: str) -> Drawing:
+    """One row a label: every defined case as a dot, the quartiles as a bar, the median as a tick."""
+    labels = list(dict.fromkeys(label for case in scores for label in case.scores if metric in case.scores[label]))
+    values = {label: _defined(scores, label, metric) for label in labels}
+    figure, axes = _rows(labels, title=f"{name} by label")
+    for row, found in enumerate(values.values()):
+        if found:
+            _strip(axes, row, found, series_colour(0))
+    _unit_limits(axes, [v for found in values.values() for v in found])
+    axes.set_xlabel(f"{name} of a case")
+    return svg(figure, f"{name} of every case, one row for each of {len(labels)} labels")
+
+
+@styled
+def loss_means(comparison: Comparison, name: str) -> Drawing:
+    """The mean of each loss with its interval, best first; the baseline is marked."""
+    rows = [row for row in comparison.ranking if row.mean is not None]
+    marks = {comparison.baseline: f"{_short(comparison.baseline)} (baseline)"}
+    figure, axes = _rows([row.loss for row in rows], title=f"Mean {name} with 95 % interval", names=marks)
+    for place, row in enumerate(rows):
+        colour = series_colour(0) if row.loss != comparison.baseline else INK
+        if row.low is not None and row.high is not None:
+            axes.hlines(place, row.low, row.high, color=colour, linewidth=2.2)
+        axes.plot(row.mean, place, "o", color=colour, markersize=6.5)
+    axes.set_xlabel(f"mean {name}")
+    return svg(figure, f"Mean {name} of {len(rows)} losses with 95 % intervals over patients")
+
+
+@styled
+def loss_differences(comparison: Comparison, name: str) -> Drawing:
+    """Patients' differences from the baseline as dots, their mean with its interval, and the margin as a band."""
+    rows = [row for row in comparison.against_baseline if row.difference is not None]
+    title = f"{name}: difference from {_short(comparison.baseline)}"
+    figure, axes = _rows([row.a for row in rows], title=title)
+    margin = comparison.rules.margin
+    axes.axvspan(-margin, margin, color=BAND, linewidth=0)
+    axes.axvline(0, color=MUTED, linewidth=0.9)
+    for place, row in enumerate(rows):
+        spread = _spread(len(row.differences))
+        axes.plot(row.differences, place + spread, "o", color=series_colour(0), alpha=0.35, markersize=3.2, mew=0)
+        if row.low is not None and row.high is not None:
+            axes.hlines(place, row.low, row.high, color=INK, linewidth=2.2)
+        axes.plot(row.difference, place, "D", color=INK, markersize=5)
+    axes.set_xlabel(f"difference in {name}, one dot a patient; band: ±{margin:g}")
+    return svg(figure, f"Paired differences in {name} of {len(rows)} losses from {comparison.baseline}")
+
+
+def _rows(labels: Sequence[str], *, title: str, names: Mapping[str, str] | None = None) -> tuple[Figure, Any]:
+    """Axes with one named row each, the first on top."""
+    names = names or {}
+    figure = Figure(figsize=(6.2, 1.15 + BAR * max(1, len(labels))), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_title(title)
+    axes.set_yticks(range(len(labels)), [names.get(label, _short(label)) for label in labels], color=INK)
+    axes.set_ylim(max(1, len(labels)) - 0.4, -0.6)
+    axes.spines["left"].set_visible(False)
+    axes.grid(axis="y", visible=False)
+    return figure, axes
+
+
+def _strip(axes: Any, row: int, values: Sequence[float], colour: str) -> None:
+    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
+    axes.hlines(row, low, high, color=BAND, linewidth=13)
+    axes.plot(values, row + _spread(len(values)), "o", color=colour, alpha=0.6, markersize=3.6, mew=0)
+    axes.vlines(middle, row - 0.3, row + 0.3, color=INK, linewidth=1.8)
+
+
+def _spread(n: int) -> Any:
+    """Offsets that keep dots apart, the same each time (a golden-ratio sequence)."""
+    return (np.arange(n) * 0.6180339887 % 1 - 0.5) * 0.5
+
+
+def _defined(scores: Sequence[CaseScores], label: str, metric: str) -> list[float]:
+    found = [case.scores[label][metric].value for case in scores if metric in case.scores.get(label, {})]
+    return [value for value in found if value is not None and isfinite(value)]
+
+
+def _unit_limits(axes: Any, values: Sequence[float]) -> None:
+    """Shares are shown up to 1, from below the lowest case."""
+    if values and min(values) >= 0 and max(values) <= 1:
+        low = max(0.0, min(values) - 0.05)
+        axes.set_xlim(-0.02 if low == 0 else low, 1.01)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"

@@ -1,0 +1,89 @@
+"""Scores of many cases -> `metrics.json`: means with their intervals, and what no mean can say.
+
+Each mean stands with the number of cases that it is over and of those for which it is undefined. Structures that were
+absent, missed or invented are counted in `presence`. No NaN and no infinity: JSON has `null`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from math import isfinite
+from statistics import fmean, median, stdev
+from typing import Any
+
+from segtrain.core.scores import CaseScores
+from segtrain.reports.tables import labels_of
+from segtrain.statistics.intervals import mean_interval
+
+SCHEMA_VERSION = 1
+
+
+def summarise(scores: Sequence[CaseScores], *, failed: Sequence[str] = (), seed: int = 0) -> dict[str, Any]:
+    """The content of `metrics.json` (contract.md), as plain values.
+
+    `mean` is the mean over labels of their means; `failed` the names of cases that could not be scored.
+    """
+    labels = list(dict.fromkeys(label for case in scores for label in labels_of(case)))
+    scored = {label: _metrics_of(scores, label) for label in labels}
+    by_label = {
+        label: {metric: _statistics(scores, label, metric, seed) for metric in metrics}
+        for label, metrics in scored.items()
+    }
+    metrics = dict.fromkeys(metric for names in scored.values() for metric in names)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "cases": len(scores),
+        "labels": by_label,
+        "mean": {metric: _mean_of_means(by_label.values(), metric) for metric in metrics},
+        "presence": {label: _presence(scores, label) for label in labels},
+        "failed": list(failed),
+    }
+
+
+def _metrics_of(scores: Iterable[CaseScores], label: str) -> list[str]:
+    return list(dict.fromkeys(metric for case in scores for metric in case.scores.get(label, {})))
+
+
+def _statistics(scores: Sequence[CaseScores], label: str, metric: str, seed: int) -> dict[str, Any]:
+    """One label and metric over the cases that have it."""
+    found = [(c.patient, c.scores[label][metric].value) for c in scores if metric in c.scores.get(label, {})]
+    defined = [(patient, value) for patient, value in found if value is not None]
+    values = [value for _, value in defined]
+    whole = bool(values) and all(map(isfinite, values))
+    interval = mean_interval(values, [patient for patient, _ in defined], seed) if whole else None
+    return {
+        "mean": fmean(values) if whole else None,
+        "median": _number(median(values)) if values else None,
+        "std": stdev(values) if whole and len(values) > 1 else None,
+        "ci95": None if interval is None or interval.low is None else [interval.low, interval.high],
+        "n": len(values),
+        "n_undefined": len(found) - len(values),
+    }
+
+
+def _mean_of_means(labels: Iterable[dict[str, Any]], metric: str) -> float | None:
+    means = [label[metric]["mean"] for label in labels if metric in label]
+    defined = [mean for mean in means if mean is not None]
+    return fmean(defined) if defined else None
+
+
+def _presence(scores: Sequence[CaseScores], label: str) -> dict[str, Any]:
+    """How often the structure was there, and was found; and the volume of what was invented or missed, in ml.
+
+    Found means that the prediction holds the label somewhere. Cases without a reference do not count.
+    """
+    pairs = [(c.reference_ml[label], c.prediction_ml.get(label, 0.0)) for c in scores if label in c.reference_ml]
+    present = [(r, p) for r, p in pairs if r > 0]
+    absent = [p for r, p in pairs if r == 0]
+    return {
+        "present": len(present),
+        "found": sum(p > 0 for _, p in present),
+        "absent": len(absent),
+        "false_alarms": sum(p > 0 for p in absent),
+        "false_positive_ml": float(sum(absent)),
+        "false_negative_ml": float(sum(r for r, p in present if p == 0)),
+    }
+
+
+def _number(value: float) -> float | None:
+    return value if isfinite(value) else None

@@ -1,0 +1,100 @@
+"""The training loop: a generator of events.
+
+While it waits at `EpochEnded`, whoever consumes it validates, saves, shows, or breaks off. Nothing calls back
+and nothing is overridden.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from segtrain.core.batch import Batch
+from segtrain.core.errors import DivergedError, Problem, ResourceError
+from segtrain.core.events import EpochEnded, StepEnded
+from segtrain.training.devices import autocast
+from segtrain.training.optimisers import learning_rate
+from segtrain.training.settings import TrainingSettings
+from segtrain.training.state import TrainingState
+
+LossOnClasses = Callable[[tuple[Tensor, ...], Tensor], Tensor]
+"""(logits finest first, classes (B, *S)) -> scalar."""
+
+
+def train(
+    state: TrainingState,
+    batches: Iterable[Batch],
+    loss: LossOnClasses,
+    settings: TrainingSettings,
+    device: torch.device,
+) -> Iterator[StepEnded | EpochEnded]:
+    """Run the steps for which there are batches; an epoch's loss is read from the device once.
+
+    Raises DivergedError where an epoch's loss is not finite, and ResourceError where memory is too small.
+    """
+    state.model.train()
+    losses: list[Tensor] = []
+    ids: list[tuple[str, ...]] = []
+    started = time.perf_counter()
+    for batch in batches:
+        rate = learning_rate(state.step, state.total_steps, settings)
+        losses.append(_step(state, batch, loss, settings, rate, device))
+        ids.append(batch.case_ids)
+        state.step += 1
+        yield StepEnded(state.step, state.total_steps, state.epoch)
+        if state.step % state.steps_per_epoch == 0:
+            mean = _finite_mean(losses, ids, state)
+            yield EpochEnded(state.epoch, state.epochs, state.step, mean, rate, time.perf_counter() - started)
+            losses, ids, started = [], [], time.perf_counter()
+            state.model.train()
+
+
+def _step(
+    state: TrainingState,
+    batch: Batch,
+    loss: LossOnClasses,
+    settings: TrainingSettings,
+    rate: float,
+    device: torch.device,
+) -> Tensor:
+    """One optimiser step; returns the detached loss without waiting for it."""
+    for group in state.optimiser.param_groups:
+        group["lr"] = rate
+    layout = torch.channels_last_3d if batch.images.ndim == 5 else torch.channels_last
+    try:
+        images = batch.images.to(device, memory_format=layout, non_blocking=True)
+        with autocast(device, settings.precision):
+            logits = state.model(images)
+        value = loss(logits, batch.classes.to(device, non_blocking=True))
+        state.optimiser.zero_grad(set_to_none=True)
+        value.backward()
+    except torch.OutOfMemoryError as error:
+        size = "x".join(map(str, batch.images.shape[2:]))
+        hint = "set a smaller model.patch_size, training.batch_size or model.widths"
+        what = f"out of memory with {len(batch.images)} patches of {size} voxels"
+        raise ResourceError(Problem(what, where=str(device), hint=hint)) from error
+    if settings.clip_norm is not None:
+        nn.utils.clip_grad_norm_(state.model.parameters(), settings.clip_norm)
+    state.optimiser.step()
+    return value.detach()
+
+
+def _finite_mean(losses: list[Tensor], ids: list[tuple[str, ...]], state: TrainingState) -> float:
+    """Mean loss of an epoch; the first step that was not finite is named with its cases."""
+    values = torch.stack(losses).float().cpu()
+    bad = torch.nonzero(~values.isfinite()).flatten()
+    if len(bad):
+        first = int(bad[0])
+        step = state.step - len(losses) + first + 1
+        raise DivergedError(
+            Problem(
+                f"the loss is {values[first].item()} at step {step} of {state.total_steps}",
+                where=f"cases {', '.join(ids[first])}",
+                why="the loss overflowed, or an image holds values that are not finite",
+                hint="lower training.learning_rate, or set training.precision=float32",
+            )
+        )
+    return float(values.mean())
