@@ -113,7 +113,10 @@ def _check_header(path: Path, header: Header) -> None:
     if not 1 <= axes <= 7:
         refuse(path, "the header is damaged", f"it claims {axes} axes")
     shape = shape_of(header)
-    dtype = header.get_data_dtype()
+    try:
+        dtype, unit = header.get_data_dtype(), header.get_xyzt_units()[0]
+    except KeyError as error:
+        refuse(path, "the header is damaged", f"its voxel type or unit has the unknown code {error}")
     if not 2 <= len(shape) <= 4 or min(shape) < 1:
         hint = "save one 3D scan a file; a fourth axis is read as channels"
         refuse(path, "the shape is not that of a scan", f"it has the shape {shape}", hint)
@@ -124,7 +127,6 @@ def _check_header(path: Path, header: Header) -> None:
     if not (np.isfinite(spacing).all() and (spacing > 0).all()):
         shown = ", ".join(f"{s:g}" for s in spacing)
         refuse(path, "the voxel spacing is not positive", f"pixdim is {shown}", "set the spacing in mm and save again")
-    unit = header.get_xyzt_units()[0]
     if unit in ("meter", "micron"):
         refuse(path, f"the spacing is in {unit}s", "segtrain measures in mm", "save the file again in mm")
     _check_size(path, header)

@@ -42,7 +42,7 @@ class Predictor:
 
     def classes(self, image: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Class indices (X, Y, Z) on the work grid."""
-        return self.logits(image).argmax(axis=0).astype(np.uint8)
+        return np.asarray(self.logits(image).argmax(axis=0), dtype=np.uint8)
 
     def predict(self, prepared: PreparedCase) -> LabelMap:
         """Label ids on the native grid; class by class, so that no stack of native-sized logits is held."""

@@ -80,7 +80,7 @@ def write_series(folder: Path, heights_mm=(0, 2.5, 5, 7.5), *, uid: str | None =
 def write_on_grid(folder: Path, array: np.ndarray, grid: Grid) -> None:
     """An array (X, Y, Z) on a RAS+ grid as a series: the inverse of what the reader does."""
     lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ grid.affine
-    x, y, z = grid.spacing_mm
+    x, y, _ = grid.spacing_mm
     directions = (*(lps[:3, 0] / x), *(lps[:3, 1] / y))
     for n in range(grid.shape[2]):
         slice_ = array[:, :, n].T

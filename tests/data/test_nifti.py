@@ -186,6 +186,7 @@ def test_a_wrong_suffix_is_told_with_the_right_one(tmp_path):
         {"vox_offset": 3},
         {"vox_offset": np.nan},
         {"xyzt_units": 3},
+        {"xyzt_units": 6},
         {"magic": b"ni1"},
         {"magic": b"abc"},
     ],

@@ -1,0 +1,131 @@
+import numpy as np
+import pytest
+
+from segtrain.core.errors import UnreadableScan
+from segtrain.data.dicom import read_dicom, read_dicom_grid
+from tests.data.dicom_phantoms import pixels_of, write_series, write_slice
+
+
+def refusal(folder):
+    with pytest.raises(UnreadableScan) as error:
+        read_dicom_grid(folder)
+    with pytest.raises(UnreadableScan):
+        read_dicom(folder)
+    assert error.value.exit_code == 3
+    return str(error.value)
+
+
+def test_one_missing_slice_is_named_with_its_gap(tmp_path):
+    write_series(tmp_path, (0, 2.5, 7.5, 10))
+    message = refusal(tmp_path)
+    assert "a slice is missing" in message
+    assert "5 mm between" in message
+    assert "2.5 mm is usual" in message
+
+
+def test_several_missing_slices_are_counted(tmp_path):
+    write_series(tmp_path, (0, 2.5, 5, 12.5, 15, 20))
+    assert "3 slices are missing" in refusal(tmp_path)
+
+
+def test_two_spacings_are_uneven(tmp_path):
+    write_series(tmp_path, (0, 2.5, 5, 7.5, 11, 14.5, 18))
+    assert "unevenly" in refusal(tmp_path)
+
+
+def test_slices_at_one_position_are_told_from_gaps(tmp_path):
+    write_series(tmp_path, (0, 2.5, 2.5, 5))
+    message = refusal(tmp_path)
+    assert "one position" in message
+    assert "echoes" in message
+
+
+@pytest.mark.parametrize("shift", [0.001, 0.02])
+def test_jitter_within_one_percent_is_no_fault(tmp_path, shift):
+    write_series(tmp_path, (0, 2.5 + shift, 5, 7.5 - shift, 10))
+    assert read_dicom_grid(tmp_path).spacing_mm[2] == pytest.approx(2.5)
+
+
+def test_jitter_beyond_it_is_one(tmp_path):
+    write_series(tmp_path, (0, 2.5 + 0.06, 5, 7.5, 10))
+    assert "unevenly" in refusal(tmp_path)
+
+
+def test_thin_slices_may_be_rounded_to_two_decimals(tmp_path):
+    write_series(tmp_path, [round(0.625 * n, 2) for n in range(9)])
+    assert read_dicom_grid(tmp_path).spacing_mm[2] == pytest.approx(0.625)
+
+
+def test_small_steps_do_not_add_up_over_many_slices(tmp_path):
+    heights = [1.0034 * n for n in range(40)]
+    write_series(tmp_path, heights)
+    last = read_dicom_grid(tmp_path).positions_mm(np.array([[0.0, 0, 39]]))
+    assert last[0, 2] == pytest.approx(heights[-1], abs=1e-5)
+
+
+@pytest.mark.parametrize("degrees", [15, -15, 1])
+def test_gantry_tilt_is_refused_with_its_angle(tmp_path, degrees):
+    for n in range(4):
+        position = (0, np.tan(np.radians(degrees)) * 2.5 * n, 2.5 * n)
+        write_slice(tmp_path / f"{n}.dcm", pixels_of(n), "1.2.9", position)
+    assert f"{abs(degrees):.1f} degrees" in refusal(tmp_path)
+
+
+def test_one_slice_pushed_aside_is_named(tmp_path):
+    for n in range(5):
+        write_slice(tmp_path / f"{n}.dcm", pixels_of(n), "1.2.9", (3 if n == 4 else 0, 0, 2.5 * n))
+    message = refusal(tmp_path)
+    assert "shifted" in message
+    assert "4.dcm" in message
+
+
+@pytest.mark.parametrize(
+    ("elements", "word"),
+    [
+        ({"ImageOrientationPatient": [0, 1, 0, 0, 0, -1]}, "orientations"),
+        ({"PixelSpacing": [1.0, 1.0]}, "pixel spacings"),
+        ({"FrameOfReferenceUID": "1.2.4"}, "frames of reference"),
+        ({"PhotometricInterpretation": "MONOCHROME1"}, "photometric"),
+        ({"Rows": 3}, "image sizes"),
+    ],
+)
+def test_a_localizer_within_the_series_is_refused(tmp_path, elements, word):
+    write_series(tmp_path, uid="1.2.9")
+    write_slice(tmp_path / "x.dcm", pixels_of(9)[: elements.get("Rows", 6)], "1.2.9", (0, 0, 10), **elements)
+    message = refusal(tmp_path)
+    assert word in message
+    assert "1 of 5" in message or "4 of 5" in message
+
+
+@pytest.mark.parametrize("name", ["ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"])
+def test_a_slice_without_a_place_is_named(tmp_path, name):
+    write_series(tmp_path, **{name: None})
+    message = refusal(tmp_path)
+    assert name in message
+    assert ".dcm" in message
+
+
+def test_directions_that_are_no_axes_are_refused(tmp_path):
+    write_series(tmp_path, ImageOrientationPatient=[0, 0, 0, 0, 0, 0])
+    assert "ImageOrientationPatient" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("elements", "word"),
+    [
+        ({"RescaleSlope": 0}, "RescaleSlope"),
+        ({"PhotometricInterpretation": "PALETTE COLOR"}, "colour"),
+        ({"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "BitsAllocated": 8, "BitsStored": 8}, "colour"),
+    ],
+)
+def test_values_that_cannot_be_known_are_refused(tmp_path, elements, word):
+    for n in range(3):
+        write_slice(tmp_path / f"{n}.dcm", np.tile(pixels_of(n), (1, 3)), "1.2.9", (0, 0, n), **elements)
+    assert word in refusal(tmp_path)
+
+
+def test_enhanced_files_are_refused_in_words(tmp_path):
+    write_slice(tmp_path / "a.dcm", np.zeros((18, 5)), "1.2.9", (0, 0, 0), NumberOfFrames=3)
+    message = refusal(tmp_path)
+    assert "multi-frame" in message
+    assert "3 frames" in message
