@@ -19,7 +19,7 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom import config as pydicom_config
 from pydicom.errors import InvalidDicomError
-from pydicom.uid import UID
+from pydicom.uid import UID, ImplicitVRLittleEndian
 
 from segtrain.core.errors import Problem, UnreadableScan, raise_all
 
@@ -37,6 +37,11 @@ NOT_IMAGES = {
 }
 """Classes that have rows and columns and are no scan all the same."""
 HOW_TO_COPY = "copy it again from its source; a file that is no DICOM must not be named .dcm"
+
+BROKEN = (OSError, EOFError, ValueError, TypeError, KeyError, AttributeError, NotImplementedError, InvalidDicomError)
+"""What pydicom raises on damaged headers: it promises nothing narrower."""
+PIXEL_ELEMENT_BYTES = {True: 8, False: 12}
+"""Tag and length before the voxels, with implicit and with explicit VR."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,8 +148,8 @@ def dicom_errors(path: Path) -> Iterator[None]:
             warnings.simplefilter("ignore")
             pydicom_config.settings.reading_validation_mode = pydicom_config.IGNORE
             yield
-    except (OSError, EOFError, ValueError, TypeError, KeyError, AttributeError, NotImplementedError) as error:
-        why = "it ends too early" if isinstance(error, EOFError) else type(error).__name__
+    except BROKEN as error:
+        why = "it ends too early" if isinstance(error, EOFError) else "it cannot be read as DICOM"
         raise UnreadableScan(Problem("a DICOM file is damaged", str(path), why, HOW_TO_COPY)) from error
     finally:
         pydicom_config.settings.reading_validation_mode = mode
@@ -184,13 +189,14 @@ def _check_cut_off(path: Path, class_uid: str) -> None:
 
 def _check_length(path: Path, data: Any, *, there: int) -> None:
     """Whether uncompressed voxels are all there; a compressed file shows it when it is decoded."""
-    syntax = data.file_meta.get("TransferSyntaxUID", "")
-    if syntax and (UID(syntax).is_compressed or UID(syntax).is_deflated):
+    syntax = UID(data.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian))
+    if syntax.is_private or syntax.is_compressed or syntax.is_deflated:
         return
     bits = int(data.get("BitsAllocated", 16)) * int(data.get("SamplesPerPixel", 1))
     needed = int(data.Rows) * int(data.Columns) * int(data.get("NumberOfFrames", 1) or 1) * bits // 8
+    there -= PIXEL_ELEMENT_BYTES[syntax.is_implicit_VR]
     if there < needed:
-        why = f"its voxels need {needed} bytes, {there} are there"
+        why = f"its voxels need {needed} bytes, {max(0, there)} are there"
         raise UnreadableScan(Problem("a DICOM file is truncated", str(path), why, HOW_TO_COPY))
 
 

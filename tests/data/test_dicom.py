@@ -7,6 +7,7 @@ import SimpleITK as sitk  # noqa: N813
 
 from segtrain.core.errors import UnreadableScan
 from segtrain.data.dicom import list_series, read_dicom, read_dicom_grid
+from segtrain.data.nifti import read_nifti
 from tests import phantoms
 from tests.data.dicom_phantoms import pixels_of, write_on_grid, write_series, write_slice
 
@@ -108,12 +109,26 @@ def test_a_compressed_file_that_is_cut_off_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["rle", "jpeg", "jpegls", "j2k"])
-def test_every_compression_has_the_voxels_of_the_plain_series(name, capfd):
+def test_every_compression_is_decoded_to_the_same_voxels_and_in_silence(name, capfd):
     folder = phantoms.real_data("awkward") / "dicom" / "generic"
     volume = read_dicom(folder / f"compressed_{name}" / "001")
-    plain = read_dicom(folder / "anatomical" / "001")
-    np.testing.assert_array_equal(volume.array, plain.array)
+    files = sorted((folder / "compressed_rle" / "001").iterdir(), reverse=True)
+    judge = np.stack([pydicom.dcmread(path).pixel_array.T for path in files], axis=-1)
+    np.testing.assert_array_equal(volume.array[0], judge)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("name", ["anatomical/001", "anatomical/001_implicit", "anatomical/002_non_isotropic"])
+def test_voxels_lie_where_dicom2nifti_puts_them(name):
+    folder = phantoms.real_data("awkward") / "dicom" / "generic"
+    volume = read_dicom(folder / name)
+    judge = read_nifti(folder / f"{name}_ground_truth.nii.gz")
+    index = np.random.default_rng(0).integers(0, volume.grid.shape, (200, 3))
+    places = volume.grid.positions_mm(index.astype(float))
+    there = np.linalg.inv(judge.grid.affine) @ np.c_[places, np.ones(200)].T
+    np.testing.assert_allclose(there, np.round(there), atol=1e-2)
+    found = judge.array[(0, *np.round(there[:3]).astype(int))]
+    np.testing.assert_allclose(volume.array[(0, *index.T)], found, rtol=1e-3)
 
 
 @pytest.mark.parametrize(
