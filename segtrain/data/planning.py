@@ -128,12 +128,15 @@ def topology(
     smallest = 2 if fixed else 2 * MINIMUM_BOTTLENECK
     strides: list[Size3] = []
     kernels: list[Size3] = []
+    wide = np.zeros(3, dtype=bool)
     for stage in range(stages):
-        finest = step[used].min()
-        kernels.append(_size(np.where(used & (step < ANISOTROPY * finest), 3, 1)))
-        halve = used & (size >= smallest) & (step < ANISOTROPY * finest)
-        if stage == stages - 1 or not halve.any():
+        # An axis that was convolved across stays so, however far pooling then stretches the others.
+        wide |= used & (step < ANISOTROPY * step[used].min())
+        kernels.append(_size(np.where(wide, 3, 1)))
+        divisible = used & (size >= smallest)
+        if stage == stages - 1 or not divisible.any():
             break
+        halve = divisible & (step < ANISOTROPY * step[divisible].min())
         factor = np.where(halve, 2, 1)
         strides.append(_size(factor))
         size, step = np.ceil(size / factor), step * factor
