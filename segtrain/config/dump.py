@@ -1,0 +1,83 @@
+"""A loaded config -> text: every key, also those that were left out, with the origin of each value.
+
+Reading the text back gives an equal config. Text is quoted wherever this package's reader *or* a YAML 1.1 reader
+would take it for something else (`no`, `1e-3`, `010`).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import yaml
+
+from segtrain.config.load import Loaded, Origin
+from segtrain.config.reader import RESOLVERS, Place
+from segtrain.config.source import leaves
+
+_INDENT = "  "
+
+
+class _Dumper(yaml.SafeDumper):
+    """Knows what both readers take for something else than text."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+for _kind, (_pattern, _first) in RESOLVERS.items():
+    _Dumper.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", _pattern, list(_first))
+
+
+def to_yaml(loaded: Loaded) -> str:
+    """The resolved config as YAML, the origin of each value behind it: `epochs: 5  # command line`."""
+    lines: list[str] = []
+    above: Place = ()
+    for place, value, origin in _values(loaded):
+        group = place[:-1]
+        shared = next((n for n, (a, b) in enumerate(zip(above, group, strict=False)) if a != b), len(above))
+        for depth in range(min(shared, len(group)), len(group)):
+            lines.append(f"{_INDENT * depth}{_flow(group[depth])}:")
+        above = group
+        indent, key = _INDENT * len(group), _flow(place[-1])
+        if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+            lines.append(f"{indent}{key}:  # {origin}")
+            lines += [f"{indent}{_INDENT}- {_flow(_without_nulls(item))}" for item in value]
+        else:
+            lines.append(f"{indent}{key}: {_flow(value)}  # {origin}")
+    return "\n".join(lines) + "\n"
+
+
+def flat(loaded: Loaded) -> list[tuple[str, Any, Origin]]:
+    """Every value of the resolved config: dotted key, plain value, origin."""
+    return [(".".join(map(str, place)), value, origin) for place, value, origin in _values(loaded)]
+
+
+def _values(loaded: Loaded) -> list[tuple[Place, Any, Origin]]:
+    found = leaves(loaded.config.model_dump(mode="json"))
+    return [(place, value, loaded.origins[".".join(map(str, place))]) for place, value in found]
+
+
+def _flow(value: Any) -> str:
+    """One value on one line."""
+    text = _dumped(value, style=None)
+    return text if "\n" not in text else _dumped(value, style='"')
+
+
+def _dumped(value: Any, style: str | None) -> str:
+    text = yaml.dump(
+        value,
+        Dumper=_Dumper,
+        default_flow_style=True,
+        default_style=style,
+        allow_unicode=True,
+        sort_keys=False,
+        width=math.inf,
+    )
+    return text.removesuffix("...\n").strip("\n")
+
+
+def _without_nulls(item: dict[str, Any]) -> dict[str, Any]:
+    """An entry without what it leaves open."""
+    plain = {k: _without_nulls(v) if isinstance(v, dict) else v for k, v in item.items()}
+    return {k: v for k, v in plain.items() if v is not None and v != {}}

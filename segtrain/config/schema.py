@@ -1,0 +1,110 @@
+"""What a config may say: the settings of every room, composed. Torch-free, so that a wrong key is answered at once.
+
+A loss is `{name: tversky, fn_weight: 0.7}` or, without options, just `tversky`; its options are checked by the
+registry of losses when it is built, everything else here.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Self
+
+from pydantic import Field, model_validator
+
+from segtrain.core.settings import Component, Settings
+from segtrain.core.task import Task
+from segtrain.data.settings import AugmentSettings, DataSettings, PatchSettings
+from segtrain.inference.settings import InferenceSettings
+from segtrain.metrics.settings import EvaluationSettings
+from segtrain.models.settings import ModelSettings
+from segtrain.training.settings import Count, Share, TrainingSettings
+
+LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""A label names a folder of the sweep, so it is one on every system."""
+
+
+def as_component(value: Any) -> Any:
+    """A component that was written as its bare name, as a mapping."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+class LossSettings(Component):
+    """The loss of a fit."""
+
+    name: str = "dice_ce"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _may_be_a_name(cls, value: Any) -> Any:
+        return as_component(value)
+
+
+class LossTraining(Settings):
+    """What one loss of a comparison trains with instead of the config's `training`; null keeps that."""
+
+    learning_rate: Annotated[float, Field(gt=0)] | None = None
+    warmup_share: Share | None = None
+
+
+class LossEntry(Component):
+    """One loss of a comparison."""
+
+    label: str
+    """How tables and folders call it; by default its name, `post/dice` as post-dice, `mine.py:HardDice` as HardDice."""
+    training: LossTraining = LossTraining()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _label_is_given(cls, value: Any) -> Any:
+        value = as_component(value)
+        if isinstance(value, dict) and value.get("label") is None and isinstance(value.get("name"), str):
+            return {**value, "label": value["name"].rpartition(":")[2].replace("/", "-")}
+        return value
+
+    @model_validator(mode="after")
+    def _label_is_a_folder_name(self) -> Self:
+        if not LABEL.fullmatch(self.label):
+            rule = "at most 64 letters, digits and . _ - after a letter or digit"
+            raise ValueError(f"label {self.label!r} cannot name a folder: {rule}")
+        return self
+
+
+class CompareSettings(Settings):
+    """Which losses are compared, and on how many splits and seeds."""
+
+    losses: tuple[LossEntry, ...] = Field(min_length=2)
+    folds: Annotated[int, Field(ge=2)] = 5
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0, 1, 2), min_length=1)
+    baseline: str = "dice_ce"
+    """Label of the loss that all others are compared with."""
+    workers: Count = 1
+    """Fits that run at the same time."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        labels = [loss.label for loss in self.losses]
+        folders = [label.casefold() for label in labels]
+        twice = sorted({label for label in labels if folders.count(label.casefold()) > 1})
+        if twice:
+            raise ValueError(f"losses need different labels: {', '.join(twice)} occurs twice; set label")
+        if self.baseline not in labels:
+            raise ValueError(f"baseline {self.baseline!r} is not the label of a loss; there are {', '.join(labels)}")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("seeds: one seed is listed twice")
+        return self
+
+
+class FitConfig(Settings):
+    """A whole config file."""
+
+    data: DataSettings
+    task: Task
+    model: ModelSettings = ModelSettings()
+    loss: LossSettings = LossSettings()
+    training: TrainingSettings = TrainingSettings()
+    patches: PatchSettings = PatchSettings()
+    augmentation: AugmentSettings = AugmentSettings()
+    inference: InferenceSettings = InferenceSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    compare: CompareSettings | None = None
+    """What `compare-losses` does; `fit` does not read it."""
