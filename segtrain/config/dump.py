@@ -21,7 +21,7 @@ _INDENT = "  "
 class _Dumper(yaml.SafeDumper):
     """Knows what both readers take for something else than text."""
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  # PyYAML's signature
         return True
 
 
@@ -36,13 +36,12 @@ def to_yaml(loaded: Loaded) -> str:
     for place, value, origin in _values(loaded):
         group = place[:-1]
         shared = next((n for n, (a, b) in enumerate(zip(above, group, strict=False)) if a != b), len(above))
-        for depth in range(min(shared, len(group)), len(group)):
-            lines.append(f"{_INDENT * depth}{_flow(group[depth])}:")
+        lines += [f"{_INDENT * depth}{_flow(group[depth])}:" for depth in range(min(shared, len(group)), len(group))]
         above = group
         indent, key = _INDENT * len(group), _flow(place[-1])
         if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
             lines.append(f"{indent}{key}:  # {origin}")
-            lines += [f"{indent}{_INDENT}- {_flow(_without_nulls(item))}" for item in value]
+            lines += [f"{indent}{_INDENT}- {_flow(_short(item))}" for item in value]
         else:
             lines.append(f"{indent}{key}: {_flow(value)}  # {origin}")
     return "\n".join(lines) + "\n"
@@ -77,7 +76,8 @@ def _dumped(value: Any, style: str | None) -> str:
     return text.removesuffix("...\n").strip("\n")
 
 
-def _without_nulls(item: dict[str, Any]) -> dict[str, Any]:
-    """An entry without what it leaves open."""
-    plain = {k: _without_nulls(v) if isinstance(v, dict) else v for k, v in item.items()}
-    return {k: v for k, v in plain.items() if v is not None and v != {}}
+def _short(entry: dict[str, Any]) -> dict[str, Any]:
+    """A loss of a comparison without the `training` that it leaves open; its options stay, also null."""
+    training = {key: value for key, value in entry.get("training", {}).items() if value is not None}
+    rest = {key: value for key, value in entry.items() if key != "training"}
+    return {**rest, "training": training} if training else rest

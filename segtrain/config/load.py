@@ -136,7 +136,7 @@ def _absolute(values: dict[str, Any], source: Source, folder: Path) -> dict[str,
         except (RuntimeError, ValueError):  # ~ of nobody, a null byte
             return text
 
-    data = values.get("data")
+    data: Any = values.get("data")
     for key in PATH_KEYS if isinstance(data, dict) else ():
         if isinstance(data.get(key), str):
             data[key] = resolved(data[key], ("data", key))

@@ -36,9 +36,7 @@ Place = tuple[str | int, ...]
 """Keys and list indices from the top of the file down to a value."""
 
 _TAG = "tag:yaml.org,2002:"
-_TOO_MUCH = Problem(
-    "this is no config", why=f"it holds more than {MAX_NODES} values or is nested over {MAX_DEPTH} deep"
-)
+_TOO_MUCH = Problem("this is no config", why=f"over {MAX_NODES} values, or nested over {MAX_DEPTH} deep")
 
 RESOLVERS = {
     "bool": (re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), "tTfF"),
