@@ -1,0 +1,111 @@
+"""A checkpoint gives back the state bit for bit, or says what is wrong."""
+
+import json
+
+import pytest
+import torch
+
+from segtrain.core.errors import CheckpointError
+from segtrain.models.settings import ModelSettings
+from segtrain.models.unet import UNet
+from segtrain.training.checkpoint import find, load_model, load_state, read_about, save
+from segtrain.training.loop import train
+from tests.plans import small_plan
+from tests.training.test_loop import CPU, SETTINGS, batches, cross_entropy, new_state
+
+
+@pytest.fixture
+def trained():
+    state = new_state()
+    list(train(state, batches(0, 4), cross_entropy, SETTINGS, CPU))
+    return state
+
+
+def test_stop_and_resume_equals_an_uninterrupted_run_bit_for_bit(tmp_path, trained):
+    save(tmp_path / "last", trained, {})
+    resumed = new_state(seed=9)
+    load_state(tmp_path / "last", resumed)
+    whole = new_state()
+    list(train(whole, batches(), cross_entropy, SETTINGS, CPU))
+    list(train(resumed, batches(4, 12), cross_entropy, SETTINGS, CPU))
+    one, two = whole.model.state_dict(), resumed.model.state_dict()
+    assert all(torch.equal(one[k], two[k]) for k in one)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last_3d])
+def test_the_optimiser_comes_back_whatever_the_layout(tmp_path, layout):
+    state = new_state()
+    state.model.to(memory_format=layout)
+    list(train(state, batches(0, 2), cross_entropy, SETTINGS, CPU))
+    save(tmp_path / "last", state, {})
+    again = new_state(seed=1)
+    again.model.to(memory_format=layout)
+    load_state(tmp_path / "last", again)
+    for one, two in ((state, again), (again, state)):
+        for (_, p), (_, q) in zip(one.model.named_parameters(), two.model.named_parameters(), strict=True):
+            for key, value in one.optimiser.state[p].items():
+                assert torch.equal(value, two.optimiser.state[q][key])
+    assert again.step == 2
+
+
+def test_progress_is_kept(tmp_path, trained):
+    trained.best = 0.75
+    trained.history = [{"epoch": 1, "dice": None}]
+    save(tmp_path / "last", trained, {"note": "mine"})
+    about = read_about(tmp_path / "last")
+    assert (about["step"], about["best"], about["note"], about["history"]) == (4, 0.75, "mine", trained.history)
+
+
+def test_no_pickle_is_written(tmp_path, trained):
+    save(tmp_path / "last", trained, {})
+    names = {p.name for p in (tmp_path / "last").iterdir()}
+    assert names == {"model.safetensors", "state.safetensors", "checkpoint.json"}
+
+
+def test_a_flipped_bit_is_noticed_and_named(tmp_path, trained):
+    save(tmp_path / "last", trained, {})
+    file = tmp_path / "last" / "model.safetensors"
+    data = bytearray(file.read_bytes())
+    data[-5] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(CheckpointError, match=r"damaged[\s\S]*model.safetensors[\s\S]*sha256") as error:
+        find(tmp_path / "last")
+    assert error.value.exit_code == 6
+
+
+def test_a_kill_between_the_renames_leaves_a_whole_checkpoint(tmp_path, trained):
+    save(tmp_path / "last", trained, {})
+    (tmp_path / "last").rename(tmp_path / "last.old")
+    assert find(tmp_path / "last") == tmp_path / "last.old"
+    save(tmp_path / "last", trained, {})
+    assert find(tmp_path / "last") == tmp_path / "last"
+    assert {p.name for p in tmp_path.iterdir()} == {"last"}
+
+
+def test_a_half_written_successor_does_not_hide_the_previous_one(tmp_path, trained):
+    save(tmp_path / "last", trained, {})
+    (tmp_path / "last.new").mkdir()
+    (tmp_path / "last.new" / "model.safetensors").write_bytes(b"half")
+    assert find(tmp_path / "last") == tmp_path / "last"
+
+
+def test_nothing_is_found_where_nothing_was_saved(tmp_path):
+    assert find(tmp_path / "last") is None
+
+
+def test_another_network_is_refused_with_what_does_not_fit(tmp_path, trained):
+    save(tmp_path / "last", trained, {})
+    other = UNet(small_plan(widths=(4, 8, 16)), ModelSettings(), outputs=2, seed=0)
+    with pytest.raises(CheckpointError, match="the checkpoint has no"):
+        load_model(tmp_path / "last", other)
+    wider = UNet(small_plan(widths=(4, 6)), ModelSettings(deep_supervision=False), outputs=2, seed=0)
+    with pytest.raises(CheckpointError, match="the network needs"):
+        load_model(tmp_path / "last", wider)
+
+
+def test_a_checkpoint_of_a_newer_segtrain_is_refused(tmp_path, trained):
+    save(tmp_path / "last", trained, {})
+    about = tmp_path / "last" / "checkpoint.json"
+    about.write_text(json.dumps({**json.loads(about.read_text()), "schema_version": 99}))
+    with pytest.raises(CheckpointError, match="newer than this segtrain"):
+        read_about(tmp_path / "last")

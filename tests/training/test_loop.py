@@ -1,0 +1,74 @@
+"""The loop trains, tells, and stops on numbers that are none."""
+
+import pytest
+import torch
+import torch.nn.functional as functional
+
+from segtrain.core.batch import Batch
+from segtrain.core.errors import DivergedError
+from segtrain.core.events import EpochEnded, StepEnded
+from segtrain.models.settings import ModelSettings
+from segtrain.models.unet import UNet
+from segtrain.training.loop import train
+from segtrain.training.optimisers import make_optimiser
+from segtrain.training.settings import TrainingSettings
+from segtrain.training.state import TrainingState
+from tests.plans import small_plan
+
+CPU = torch.device("cpu")
+SETTINGS = TrainingSettings(epochs=3, steps_per_epoch=4)
+
+
+def new_state(seed=0, total=12, per_epoch=4) -> TrainingState:
+    model = UNet(small_plan(), ModelSettings(deep_supervision=False), outputs=2, seed=seed)
+    return TrainingState(model, make_optimiser(model, SETTINGS), total_steps=total, steps_per_epoch=per_epoch)
+
+
+def batches(first=0, last=12):
+    for step in range(first, last):
+        generator = torch.Generator().manual_seed(step)
+        images = torch.randn(2, 1, 16, 12, 8, generator=generator)
+        yield Batch(images, (images[:, 0] > 0).long(), (f"case{step}a", f"case{step}b"))
+
+
+def cross_entropy(logits, classes):
+    return functional.cross_entropy(logits[0], classes)
+
+
+def test_the_loss_falls_and_every_step_and_epoch_is_told():
+    events = list(train(new_state(), batches(), cross_entropy, SETTINGS, CPU))
+    epochs = [e for e in events if isinstance(e, EpochEnded)]
+    assert [e.step for e in events if isinstance(e, StepEnded)] == list(range(1, 13))
+    assert [(e.epoch, e.epochs, e.step) for e in epochs] == [(1, 3, 4), (2, 3, 8), (3, 3, 12)]
+    assert epochs[-1].train_loss < epochs[0].train_loss
+
+
+def test_two_runs_of_one_seed_end_with_equal_weights():
+    states = [new_state(), new_state()]
+    for state in states:
+        list(train(state, batches(), cross_entropy, SETTINGS, CPU))
+    one, two = (s.model.state_dict() for s in states)
+    assert all(torch.equal(one[k], two[k]) for k in one)
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_cases_of_the_step():
+    def bad(logits, classes):
+        bad.calls += 1
+        return cross_entropy(logits, classes) * (float("nan") if bad.calls == 6 else 1.0)
+
+    bad.calls = 0
+    with pytest.raises(DivergedError, match="nan at step 6 of 12") as error:
+        list(train(new_state(), batches(), bad, SETTINGS, CPU))
+    assert "case5a, case5b" in str(error.value)
+    assert error.value.exit_code == 5
+
+
+def test_the_gradient_is_clipped():
+    state = new_state(total=4)
+    before = [p.detach().clone() for p in state.model.parameters()]
+    sgd = torch.optim.SGD(state.model.parameters(), lr=1.0)
+    state.optimiser = sgd
+    settings = TrainingSettings(clip_norm=0.5, learning_rate=1.0, warmup_share=0)
+    next(train(state, batches(0, 1), lambda l, c: 1e3 * cross_entropy(l, c), settings, CPU))
+    moved = torch.cat([(p.detach() - b).flatten() for p, b in zip(state.model.parameters(), before, strict=True)])
+    assert moved.norm().item() == pytest.approx(0.5, rel=1e-3)
