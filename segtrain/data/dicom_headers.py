@@ -18,7 +18,7 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom import config as pydicom_config
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import UID, ImplicitVRLittleEndian
 
 from segtrain.core.errors import Problem, UnreadableScan, raise_all
@@ -38,7 +38,10 @@ NOT_IMAGES = {
 """Classes that have rows and columns and are no scan all the same."""
 HOW_TO_COPY = "copy it again from its source; a file that is no DICOM must not be named .dcm"
 
-BROKEN = (OSError, EOFError, ValueError, TypeError, KeyError, AttributeError, NotImplementedError, InvalidDicomError)
+BROKEN = (
+    *(OSError, EOFError, ValueError, TypeError, KeyError, AttributeError, NotImplementedError, OverflowError),
+    *(InvalidDicomError, BytesLengthException),
+)
 """What pydicom raises on damaged headers: it promises nothing narrower."""
 PIXEL_ELEMENT_BYTES = {True: 8, False: 12}
 """Tag and length before the voxels, with implicit and with explicit VR."""
@@ -173,7 +176,7 @@ def _read_header(path: Path) -> SliceHeader | None:
             if named_dicom:
                 raise
             return None
-        class_uid = str(data.get("SOPClassUID", ""))
+        class_uid = str(data.get("SOPClassUID") or data.file_meta.get("MediaStorageSOPClassUID", ""))
         if "Rows" not in data or class_uid in NOT_IMAGES or class_uid.startswith("1.2.840.10008.5.1.4.1.1.11."):
             _check_cut_off(path, class_uid)
             return None
@@ -182,9 +185,10 @@ def _read_header(path: Path) -> SliceHeader | None:
 
 
 def _check_cut_off(path: Path, class_uid: str) -> None:
-    """A CT, MR or PET image always has rows: without them the file ends within its header."""
-    if UID(class_uid).name in ("CT Image Storage", "MR Image Storage", "Positron Emission Tomography Image Storage"):
-        raise UnreadableScan(Problem("a DICOM file is truncated", str(path), "it has no image size", HOW_TO_COPY))
+    """An image always has rows, and everything has a class: without them the file ends within its header."""
+    if not class_uid or UID(class_uid).name.endswith("Image Storage"):
+        why = "it ends within its header, before the size of the image"
+        raise UnreadableScan(Problem("a DICOM file is truncated", str(path), why, HOW_TO_COPY))
 
 
 def _check_length(path: Path, data: Any, *, there: int) -> None:

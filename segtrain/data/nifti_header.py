@@ -121,9 +121,9 @@ def _check_header(path: Path, header: Header) -> None:
         hint = "save one 3D scan a file; a fourth axis is read as channels"
         refuse(path, "the shape is not that of a scan", f"it has the shape {shape}", hint)
     if dtype.kind not in "iuf":
-        kind = "colours" if dtype.fields else "complex numbers" if dtype.kind == "c" else str(dtype)
+        kind = "colours" if dtype.fields else "complex numbers" if dtype.kind == "c" else "of no known type"
         refuse(path, f"the voxels are {kind}", "a scan has one real number a voxel", "save it as grey values")
-    spacing = np.asarray(header["pixdim"][1 : 1 + min(3, len(shape))], dtype=np.float64)
+    spacing = header["pixdim"][1 : 1 + min(3, len(shape))]
     if not (np.isfinite(spacing).all() and (spacing > 0).all()):
         shown = ", ".join(f"{s:g}" for s in spacing)
         refuse(path, "the voxel spacing is not positive", f"pixdim is {shown}", "set the spacing in mm and save again")

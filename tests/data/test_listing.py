@@ -1,0 +1,74 @@
+from segtrain.data.listing import list_scans, scan_name
+from tests import phantoms
+from tests.data.dicom_phantoms import write_series
+from tests.data.folders import write_scan
+
+
+def listed(folder):
+    problems = []
+    return list_scans(folder, problems), [line for p in problems for line in p.lines()]
+
+
+def test_names_lose_their_suffix_and_keep_their_dots(tmp_path):
+    assert scan_name(tmp_path / "a.b.nii.gz") == "a.b"
+    assert scan_name(tmp_path / "A.NII") == "A"
+    (tmp_path / "c.nii").mkdir()
+    assert scan_name(tmp_path / "c.nii") == "c.nii"
+
+
+def test_hidden_and_other_files_are_passed_over(tmp_path):
+    write_scan(tmp_path / "a.nii.gz")
+    for name in ("._a.nii.gz", ".DS_Store", "README.md", "dataset.json"):
+        (tmp_path / name).write_text("x")
+    found, problems = listed(tmp_path)
+    assert list(found) == ["a"]
+    assert problems == []
+
+
+def test_files_that_look_like_scans_of_another_kind_are_not_passed_over(tmp_path):
+    write_scan(tmp_path / "a.nii.gz")
+    for name in ("b.nrrd", "c.mha", "d.hdr", "e.img.gz"):
+        (tmp_path / name).write_text("x")
+    assert sum("no reader" in line for line in listed(tmp_path)[1]) == 4
+
+
+def test_a_folder_of_slices_is_one_scan_and_so_is_each_of_its_sub_folders(tmp_path):
+    write_series(tmp_path / "x" / "P1", PatientID="1")
+    write_series(tmp_path / "x" / "P2", PatientID="2")
+    found, problems = listed(tmp_path / "x")
+    assert list(found) == ["P1", "P2"]
+    assert found["P1"].patient != found["P2"].patient
+    assert problems == []
+    assert list(listed(tmp_path / "x" / "P1")[0]) == ["P1"]
+
+
+def test_sub_folders_without_or_with_several_series_are_told(tmp_path):
+    write_series(tmp_path / "two" / "a")
+    write_series(tmp_path / "two" / "b")
+    write_scan(tmp_path / "none" / "a.nii.gz")
+    _, problems = listed(tmp_path)
+    assert any("2 series" in line for line in problems)
+    assert any("but NIfTI files" in line for line in problems)
+
+
+def test_nothing_there_is_told_in_its_own_way(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.txt").write_text("x")
+    assert "it is empty" in " ".join(listed(tmp_path / "empty")[1])
+    assert "1 files are there" in " ".join(listed(tmp_path / "texts")[1])
+    assert listed(tmp_path / "none") == (
+        None,
+        [
+            "there is no such folder",
+            f"  where: {tmp_path / 'none'}",
+            "  fix: check the path; paths in a config are relative to the config",
+        ],
+    )
+    assert "this is a file" in listed(tmp_path / "texts" / "a.txt")[1][0]
+
+
+def test_the_real_folder_of_200_scans_is_listed():
+    found, problems = listed(phantoms.real_data("hippocampus") / "images")
+    assert len(found) == 200
+    assert problems == []

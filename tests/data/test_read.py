@@ -1,0 +1,151 @@
+import numpy as np
+import pytest
+
+from segtrain.core.case import ScanSource
+from segtrain.core.errors import DataError, GridMismatch, UnreadableScan
+from segtrain.core.grid import Grid
+from segtrain.core.task import Task
+from segtrain.core.volume import LabelMap, Volume
+from segtrain.data.nifti import write_nifti, write_nifti_image
+from segtrain.data.read import kind_of, read_grid, read_labels, read_volume, require_same_grid
+from tests import phantoms
+from tests.data.dicom_phantoms import write_series
+
+TASK = Task(labels={"background": 0, "organ": 1, "lesion": 4}, ignore=9)
+GRID = phantoms.grid((5, 4, 3), degrees=10)
+
+
+def image(path, array=None, grid=GRID) -> ScanSource:
+    array = np.arange(60, dtype=np.int16).reshape(5, 4, 3) if array is None else array
+    write_nifti_image(path, Volume(array[None] if array.ndim == 3 else array, grid))
+    return ScanSource(path)
+
+
+def moved(grid, voxels):
+    """The grid, pushed along its first axis."""
+    return grid.cropped((voxels, 0, 0), grid.shape)
+
+
+def test_a_file_and_a_folder_are_told_apart_by_looking(tmp_path):
+    write_series(tmp_path / "series.nii")
+    assert kind_of(image(tmp_path / "a.nii.gz").path) == "nifti"
+    assert kind_of(tmp_path / "series.nii") == "dicom"
+    assert read_volume([ScanSource(tmp_path / "series.nii")]).grid.same_space(
+        read_grid(ScanSource(tmp_path / "series.nii"))
+    )
+
+
+def test_what_is_not_there_or_of_another_kind_is_refused(tmp_path):
+    with pytest.raises(UnreadableScan, match="no such scan"):
+        read_grid(ScanSource(tmp_path / "a.nii.gz"))
+    (tmp_path / "a.nrrd").write_text("NRRD0004")
+    with pytest.raises(UnreadableScan, match=r"\.nrrd"):
+        read_volume([ScanSource(tmp_path / "a.nrrd")])
+
+
+def test_channels_come_in_the_order_of_the_sources(tmp_path):
+    a, b = image(tmp_path / "a.nii.gz"), image(tmp_path / "b.nii.gz", np.ones((5, 4, 3), np.uint8))
+    volume = read_volume([a, b])
+    assert volume.array.dtype == np.int16
+    assert volume.array[:, 4, 3, 2].tolist() == [59, 1]
+    assert read_volume([b, a]).array[:, 4, 3, 2].tolist() == [1, 59]
+
+
+def test_integers_beside_fractions_become_single_precision(tmp_path):
+    a, b = image(tmp_path / "a.nii"), image(tmp_path / "b.nii", np.full((5, 4, 3), 0.5, np.float32))
+    assert read_volume([a, b]).array.dtype == np.float32
+
+
+def test_channels_on_two_grids_name_both_files_and_their_distance(tmp_path):
+    a, b = image(tmp_path / "a.nii.gz"), image(tmp_path / "b.nii.gz", grid=moved(GRID, 2))
+    with pytest.raises(GridMismatch) as error:
+        read_volume([a, b])
+    for word in ("a.nii.gz", "b.nii.gz", "2 voxels", "2 mm"):
+        assert word in str(error.value)
+    c = image(tmp_path / "c.nii.gz", np.zeros((5, 4, 2), np.int16), GRID.cropped((0, 0, 0), (5, 4, 2)))
+    with pytest.raises(GridMismatch, match="shapes differ"):
+        read_volume([a, c])
+
+
+def test_a_dicom_channel_and_a_nifti_mask_may_lie_on_one_grid(tmp_path):
+    write_series(tmp_path / "s")
+    grid = read_grid(ScanSource(tmp_path / "s"))
+    write_nifti(tmp_path / "mask.nii.gz", LabelMap(np.ones(grid.shape, np.uint8), grid))
+    assert require_same_grid(grid, read_labels(ScanSource(tmp_path / "mask.nii.gz")).grid) is None
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
+def test_whole_numbers_of_any_type_are_labels(tmp_path, dtype):
+    array = np.zeros((5, 4, 3), dtype)
+    array[0, 0] = 1, 4, 9
+    labels = read_labels(image(tmp_path / "a.nii.gz", array), TASK)
+    assert labels.array.dtype.kind in "iu"
+    assert sorted(np.unique(labels.array)) == [0, 1, 4, 9]
+
+
+def test_an_empty_mask_is_a_mask(tmp_path):
+    assert not read_labels(image(tmp_path / "a.nii.gz", np.zeros((5, 4, 3), np.uint8)), TASK).array.any()
+
+
+@pytest.mark.parametrize("value", [0.9999, 0.5, -0.25])
+def test_fractions_are_no_labels(tmp_path, value):
+    array = np.zeros((5, 4, 3), np.float32)
+    array[1, 1, 1] = value
+    with pytest.raises(DataError, match=f"1 voxels are no whole numbers, as {value}"):
+        read_labels(image(tmp_path / "a.nii.gz", array), TASK)
+
+
+@pytest.mark.parametrize("value", [255, -1, 300, 2])
+def test_ids_that_the_task_does_not_know_are_listed_with_their_counts(tmp_path, value):
+    array = np.zeros((5, 4, 3), np.int16)
+    array[0, 0] = 1, value, value
+    source = image(tmp_path / "a.nii.gz", array)
+    with pytest.raises(DataError) as error:
+        read_labels(source, TASK)
+    for word in (f"{value} (2 voxels)", "a.nii.gz", "task.labels", "organ: 1", "task.ignore"):
+        assert word in str(error.value)
+    assert read_labels(source).array.max() >= 1
+
+
+def test_a_mask_of_several_volumes_is_refused(tmp_path):
+    with pytest.raises(DataError, match="2 entries"):
+        read_labels(image(tmp_path / "a.nii.gz", np.zeros((2, 5, 4, 3), np.uint8)))
+
+
+def test_an_offset_is_passed_noted_or_refused_by_its_size():
+    assert require_same_grid(GRID, moved(GRID, 1e-6)) is None
+    assert "P7" in (require_same_grid(GRID, moved(GRID, 0.1), "P7") or "")
+    with pytest.raises(GridMismatch, match="case P7") as error:
+        require_same_grid(GRID, moved(GRID, 5), "P7", names=("image", "prediction"))
+    assert "prediction" in str(error.value)
+
+
+def test_a_flipped_axis_another_spacing_and_another_shape_are_refused():
+    flip = np.diag([-1.0, 1, 1, 1])
+    flip[0, 3] = GRID.shape[0] - 1
+    for other in (
+        Grid(GRID.shape, GRID.affine @ flip),
+        GRID.respaced((1.0, 1.2, 5.0)),
+        GRID.cropped((0, 0, 0), (5, 4, 2)),
+    ):
+        with pytest.raises(GridMismatch):
+            require_same_grid(GRID, other)
+    wider = Grid(GRID.shape, GRID.affine @ np.diag([2.0, 1, 1, 1]))
+    with pytest.raises(GridMismatch, match=r"2x1\.2x2\.5 mm"):
+        require_same_grid(GRID, wider)
+
+
+def test_the_planted_label_on_another_grid_is_refused():
+    scan = phantoms.real_data("hippocampus") / "images" / "hippocampus_001.nii.gz"
+    label = phantoms.real_data("awkward") / "nifti" / "planted_defects" / "labels" / "hippocampus_281.nii.gz"
+    with pytest.raises(GridMismatch, match="512x512x94"):
+        require_same_grid(read_grid(ScanSource(scan)), read_grid(ScanSource(label)), "281")
+
+
+def test_a_real_study_is_read_as_two_channels_with_its_mask():
+    study = phantoms.real_data("pgbm_dicom") / "PGBM-001" / "04-02-1992"
+    volume = read_volume([ScanSource(study / "T1post"), ScanSource(study / "FLAIRreg")])
+    labels = read_labels(ScanSource(study / "MaskTumor"), Task(labels={"background": 0, "tumour": 1}))
+    assert volume.array.shape == (2, 260, 320, 24)
+    assert require_same_grid(volume.grid, labels.grid, "PGBM-001") is None
+    assert labels.array.sum() * labels.grid.voxel_volume_ml == pytest.approx(20.9, abs=0.1)
