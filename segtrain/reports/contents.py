@@ -67,12 +67,3 @@ class ComparisonReport:
     """Loss, and how its training differs from the others' by more than the loss."""
     seed_sd: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Metric -> loss -> standard deviation of the mean over seeds."""
-
-
-def worst_cases(scores: Sequence[CaseScores], metric: str, n: int = 5) -> list[str]:
-    """Names of the `n` cases with the lowest mean over labels (of a score for which more is better), worst first.
-
-    Cases in which the metric is nowhere defined are not among them.
-    """
-    means = [(mean, case.case) for case in scores if (mean := case.mean(metric)) is not None]
-    return [name for _, name in sorted(means)[:n]]

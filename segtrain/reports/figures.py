@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from segtrain.core.scores import CaseScores
 from segtrain.reports.canvas import BAND, INK, MUTED, Drawing, series_colour, series_key, styled, svg
+from segtrain.reports.wording import metric_name
 from segtrain.statistics.comparison import Comparison
 
 Row = Mapping[str, float | int | None]
@@ -40,7 +41,7 @@ def training_curves(rows: Sequence[Row]) -> tuple[Drawing, ...]:
         "Validation": [name for name in names if name not in (*losses, *rates)],
         "Learning rate": rates,
     }
-    drawn = {title: {n: c for n in chosen if (c := _curve(rows, n))} for title, chosen in panels.items()}
+    drawn = {title: {spoken(n): c for n in chosen if (c := _curve(rows, n))} for title, chosen in panels.items()}
     return tuple(_curves(title, curves) for title, curves in drawn.items() if curves)
 
 
@@ -82,15 +83,15 @@ def _curves(title: str, curves: Mapping[str, Sequence[tuple[float, float]]]) -> 
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     axes.grid(axis="x", visible=False)
     axes.margins(x=0.02)
-    ends = ", ".join(f"{spoken(name)} {curve[-1][1]:.4g} at the end" for name, curve in curves.items())
-    key = series_key([spoken(name) for name in curves]) if len(curves) > 1 or title == "Validation" else ()
+    ends = ", ".join(f"{name} {curve[-1][1]:.4g} at the end" for name, curve in curves.items())
+    key = series_key(list(curves)) if len(curves) > 1 or title == "Validation" else ()
     return svg(figure, f"{title} by epoch: {ends}", key)
 
 
 @styled
-def label_strips(scores: Sequence[CaseScores], metric: str, name: str) -> Drawing:
-    """One row a label: every defined case as a dot, the quartiles as a bar, the median as a tick."""
-    labels = list(dict.fromkeys(label for case in scores for label in case.scores if metric in case.scores[label]))
+def label_strips(scores: Sequence[CaseScores], metric: str, labels: Sequence[str]) -> Drawing:
+    """One row for each of `labels`: every defined case as a dot, quartiles as a bar, the median as a tick."""
+    name = metric_name(metric)
     values = {label: _defined(scores, label, metric) for label in labels}
     figure, axes = _rows(labels, title=f"{name} by label")
     for row, found in enumerate(values.values()):
@@ -150,7 +151,7 @@ def _rows(labels: Sequence[str], *, title: str, names: Mapping[str, str] | None 
 
 def _strip(axes: Any, row: int, values: Sequence[float], colour: str) -> None:
     low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
-    axes.hlines(row, low, high, color=BAND, linewidth=13)
+    axes.hlines(row, low, high, color=BAND, linewidth=15)
     axes.plot(values, row + _spread(len(values)), "o", color=colour, alpha=0.6, markersize=3.6, mew=0)
     axes.vlines(middle, row - 0.3, row + 0.3, color=INK, linewidth=1.8)
 

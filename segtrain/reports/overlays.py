@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from segtrain.core.grid import Grid, Triple
@@ -21,6 +22,9 @@ from segtrain.reports.canvas import DOTS_PER_INCH, Drawing, png, styled
 
 REFERENCE, PREDICTION = "#4cc9f0", "#ff9e00"
 """Blue and orange: distinct for every kind of colour vision, and on grey."""
+
+LINE_WIDTHS = {REFERENCE: 3.0, PREDICTION: 1.3}
+"""Points: the reference shows on both sides of a prediction that agrees with it."""
 
 ROOM_MM = 12.0
 """Shown around the masks at least; a third of their size where that is more."""
@@ -145,17 +149,15 @@ def _outline(axes: Any, plane: NDArray[Any], colour: str) -> None:
     for label in np.unique(plane[plane > 0]):
         inside = np.pad(plane == label, 1)
         x, y = np.arange(inside.shape[1]) - 1, np.arange(inside.shape[0]) - 1
-        axes.contour(x, y, inside, levels=[0.5], colors=[colour], linewidths=1.5)
+        axes.contour(x, y, inside, levels=[0.5], colors=[colour], linewidths=LINE_WIDTHS[colour])
     axes.set_xlim(-0.5, plane.shape[1] - 0.5)
     axes.set_ylim(plane.shape[0] - 0.5, -0.5)
 
 
 def _letters(axes: Any, letters: str) -> None:
-    """The patient's directions at the four edges."""
-    places = ((0.02, 0.5), (0.98, 0.5), (0.5, 0.97), (0.5, 0.03))
-    for letter, (x, y) in zip(letters, places, strict=True):
-        sides = {
-            "ha": {0.02: "left", 0.98: "right"}.get(x, "center"),
-            "va": {0.97: "top", 0.03: "bottom"}.get(y, "center"),
-        }
-        axes.text(x, y, letter, transform=axes.transAxes, color="#cfd6dd", fontsize=9, **sides)
+    """The patient's directions at the left, right, upper and lower edge."""
+    edges = [(0.03, 0.5, "left", "center"), (0.97, 0.5, "right", "center")]
+    edges += [(0.5, 0.97, "center", "top"), (0.5, 0.03, "center", "bottom")]
+    for letter, (x, y, across, up) in zip(letters, edges, strict=True):
+        text = axes.text(x, y, letter, transform=axes.transAxes, ha=across, va=up, color="white", fontsize=9.5)
+        text.set_path_effects([withStroke(linewidth=2.2, foreground="#000000aa")])

@@ -57,6 +57,38 @@ def mean_interval(values: Sequence[float], groups: Sequence[str], seed: int, dra
     return Interval(float(numbers.mean()), float(low), float(high), numbers.size, len(sizes))
 
 
+def mean_of_means_interval(
+    values: Sequence[Sequence[float | None]], groups: Sequence[str], seed: int, draws: int = DRAWS
+) -> Interval:
+    """The mean over columns of their means, with its interval over `groups`; None in `values` is undefined.
+
+    `n_values` counts what is defined. A column that a draw leaves empty does not count in that draw.
+    """
+    table = np.array(values, dtype=np.float64).reshape(len(groups), len(values[0]) if values else 0)
+    defined = np.isfinite(table)
+    sums, sizes = group_sums(np.where(defined, table, 0.0), groups)
+    counts, _ = group_sums(defined.astype(np.float64), groups)
+    if not defined.any():
+        return Interval(None, None, None, 0, len(sizes))
+    mean = float(_mean_of_means(sums.sum(axis=0), counts.sum(axis=0)))
+    if len(sizes) < 2:
+        return Interval(mean, None, None, int(defined.sum()), len(sizes))
+    means = [
+        _mean_of_means(sums[index].sum(axis=1), counts[index].sum(axis=1))
+        for index in drawn_groups(len(sizes), seed, draws)
+    ]
+    drawn = np.concatenate(means)
+    low, high = percentile_ends(drawn[np.isfinite(drawn)])
+    return Interval(mean, float(low), float(high), int(defined.sum()), len(sizes))
+
+
+def _mean_of_means(sums: Reals, counts: Reals) -> Any:
+    """Mean over the last axis of sums / counts, without the columns that have no count; NaN where none has."""
+    means = sums / np.maximum(counts, 1)
+    filled = (counts > 0).sum(axis=-1)
+    return np.where(filled > 0, means.sum(axis=-1) / np.maximum(filled, 1), np.nan)
+
+
 def group_sums(values: Reals, groups: Sequence[str]) -> tuple[Reals, NDArray[np.int64]]:
     """Sums (G, ...) of `values` (N, ...) by group, in order of group names, and the sizes (G,)."""
     names, which = np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from segtrain.statistics import intervals
-from segtrain.statistics.intervals import Interval, mean_interval
+from segtrain.statistics.intervals import Interval, mean_interval, mean_of_means_interval
 
 
 def people(n):
@@ -53,3 +53,23 @@ def test_the_order_of_cases_does_not_matter():
     back = mean_interval(values[::-1], patients[::-1], 3)
     there = mean_interval(values, patients, 3)
     assert (there.low, there.high) == pytest.approx((back.low, back.high))
+
+
+class TestMeanOfMeans:
+    def test_by_hand_with_undefined_values(self):
+        found = mean_of_means_interval([[0.4, None], [0.6, 0.9]], ["P", "Q"], 0)
+        assert found.mean == pytest.approx((0.5 + 0.9) / 2)
+        assert (found.n_values, found.n_groups) == (3, 2)
+        assert found.low == pytest.approx(0.4)
+        assert found.high == pytest.approx((0.6 + 0.9) / 2)
+
+    def test_one_column_is_the_plain_interval(self):
+        values = np.random.default_rng(0).uniform(size=12)
+        plain = mean_interval(values.tolist(), people(12), 3)
+        found = mean_of_means_interval(values[:, None].tolist(), people(12), 3)
+        assert (found.mean, found.low, found.high) == pytest.approx((plain.mean, plain.low, plain.high))
+
+    def test_nothing_and_one_patient(self):
+        assert mean_of_means_interval([], [], 0) == Interval(None, None, None, 0, 0)
+        assert mean_of_means_interval([[None, None]], ["P"], 0) == Interval(None, None, None, 0, 1)
+        assert mean_of_means_interval([[0.5, 0.7]], ["P"], 0) == Interval(pytest.approx(0.6), None, None, 2, 1)

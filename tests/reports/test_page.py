@@ -1,0 +1,187 @@
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from segtrain.core.scores import CaseScores
+from segtrain.reports.contents import ComparisonReport, EvaluationReport, TrainingReport
+from segtrain.reports.page import write_comparison_report, write_evaluation_report, write_training_report
+from segtrain.reports.summary import summarise
+from segtrain.statistics.comparison import Rules, compare
+from tests.reports.builders import HOSTILE, absent, case, epochs, invented, missed, overlay
+
+VOID = {"meta", "img", "br", "path", "use", "rect"}
+
+
+class Page(HTMLParser):
+    """Tags, attributes and text of a page; refuses tags that are not closed in order."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.attributes, self.words, self._open = [], [], [], []
+        self.feed(text)
+        assert not self._open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self._open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+
+def evaluation(scores, **changes):
+    given = {
+        "title": "An evaluation",
+        "facts": {"run": "runs/a"},
+        "config": [("loss.name", "dice", "command line"), ("training.epochs", "5", "default")],
+        "epochs": epochs(),
+        "scores": scores,
+        "summary": summarise(scores),
+        "overlays": [],
+        "failed": [],
+    }
+    return EvaluationReport(**{**given, **changes})
+
+
+def written(tmp_path, report, write=write_evaluation_report):
+    write(tmp_path / "report.html", report)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    return Page(text), text
+
+
+def sweep(n=8, names=("dice", "focal", "boom"), **changes):
+    scores = {name: {f"c{i}": 0.5 + 0.02 * i + 0.05 * k for i in range(n)} for k, name in enumerate(names)}
+    scores[names[-1]] = {}
+    found = compare(scores, {f"c{i}": f"c{i}" for i in range(n)}, names[0], 0, Rules(draws=200))
+    given = {
+        "title": "A sweep",
+        "facts": {},
+        "config": [],
+        "comparisons": {"dice": found, "iou": found},
+        "curves": {name: epochs() for name in names[:2]},
+        "notes": [],
+        "declared": [],
+    }
+    return ComparisonReport(**{**given, **changes})
+
+
+class TestEvaluation:
+    def test_everything_a_reader_needs_is_there(self, tmp_path):
+        scores = [case(f"P{i:02d}", 0.5 + 0.02 * i) for i in range(20)] + [absent("Q1"), missed("Q2"), invented("Q3")]
+        page, _ = written(tmp_path, evaluation(scores, overlays=[overlay("Q2")], failed=[("R9", "is\ntruncated")]))
+        for words in ("22 / 23", "20 / 21", "1 / 2", "missed", "false alarm", "absent", "2 TP / (2 TP + FP + FN)"):
+            assert words in page.text, words
+        for words in ("R9", "is truncated", "loss.name", "command line", "caption of Q2", "1 failed"):
+            assert words in page.text, words
+        assert "too narrow" not in page.text
+        anchors = {v[1:] for k, v in page.attributes if k == "href"}
+        assert anchors <= {v for k, v in page.attributes if k == "id"}
+        assert {"labels", "presence", "worst", "cases", "failed", "training", "definitions"} <= anchors
+
+    def test_the_page_needs_no_network_and_runs_nothing(self, tmp_path):
+        page, text = written(tmp_path, evaluation([case("a", 0.5)], overlays=[overlay("a")]))
+        assert "script" not in page.tags
+        assert "link" not in page.tags
+        assert "default-src 'none'" in text
+        sources = [v for k, v in page.attributes if k in ("src", "href", "xlink:href")]
+        assert all(v.startswith(("#", "data:image/png;base64,")) for v in sources)
+        assert not re.search(r"url\((?!#)", text)
+        assert not any(k.startswith("on") for k, _ in page.attributes)
+
+    def test_hostile_names_stay_names(self, tmp_path):
+        found = case(HOSTILE, 0.5, patient=HOSTILE, label=HOSTILE)
+        report = evaluation(
+            [found],
+            title=HOSTILE,
+            facts={HOSTILE: HOSTILE},
+            config=[(HOSTILE, HOSTILE, HOSTILE)],
+            overlays=[overlay(HOSTILE)],
+            failed=[(HOSTILE, HOSTILE)],
+            notes=[HOSTILE],
+        )
+        page, text = written(tmp_path, report)
+        assert "<script" not in text
+        assert page.text.count("<script>alert('$x_1^2$')</script>") >= 12
+
+    @pytest.mark.parametrize(
+        ("n", "narrow", "none"), [(1, True, True), (5, True, True), (6, True, False), (20, False, False)]
+    )
+    def test_few_patients_are_said_to_be_few(self, tmp_path, n, narrow, none):
+        page, _ = written(tmp_path, evaluation([case(f"c{i}", 0.5) for i in range(n)]))
+        assert ("too narrow" in page.text) == narrow
+        assert ("draw no verdict" in page.text) == none
+
+    def test_volumes_only(self, tmp_path):
+        scores = [CaseScores("a", "a", {}, {}, {"organ": 1.0})]
+        report = evaluation(scores, volumes_only=True, overlays=[overlay("a", with_reference=False)], epochs=[])
+        page, _ = written(tmp_path, report)
+        assert "There is no reference" in page.text
+        assert "1.000" in page.text
+        assert "Presence" not in page.text
+
+    def test_nothing_at_all(self, tmp_path):
+        page, _ = written(tmp_path, evaluation([], epochs=[], config=[], facts={}, failed=[("a", "gone")]))
+        assert "gone" in page.text
+
+    def test_the_same_content_is_the_same_file(self, tmp_path):
+        scores = [case("a", 0.5), case("b", 0.7)]
+        assert written(tmp_path, evaluation(scores))[1] == written(tmp_path, evaluation(scores))[1]
+
+
+class TestTraining:
+    def test_curves_come_before_scores(self, tmp_path):
+        inner = evaluation([case("a", 0.5)], notes=["inner note"])
+        report = TrainingReport("A run", {"run": "r"}, [("a.b", "1", "default")], epochs(), inner, ["outer note"])
+        page, text = written(tmp_path, report, write_training_report)
+        assert text.index('id="training"') < text.index('id="labels"')
+        assert "outer note inner note" in page.text
+        assert "A run" in page.text
+        assert "An evaluation" not in page.text
+
+    def test_a_run_without_validation(self, tmp_path):
+        page, text = written(tmp_path, TrainingReport("A run", {}, [], epochs()), write_training_report)
+        assert "Training" in page.text
+        assert 'id="labels"' not in text
+
+
+class TestComparison:
+    def test_ranking_pairs_and_verdicts(self, tmp_path):
+        report = sweep(
+            notes=["three seeds"], declared=[("focal", "learning rate 0.001")], seed_sd={"dice": {"focal": 0.004}}
+        )
+        page, _ = written(tmp_path, report, write_comparison_report)
+        for words in ("focal is better than dice", "baseline", "failed", "three seeds", "learning rate 0.001", "0.004"):
+            assert words in page.text, words
+        assert "0 / 8" in page.text
+        assert "too narrow" in page.text
+
+    def test_five_patients_have_no_verdict(self, tmp_path):
+        page, _ = written(tmp_path, sweep(n=5), write_comparison_report)
+        assert "No verdict: with 5 patients" in page.text
+        assert 'tag good">better' not in page.text
+
+    def test_hostile_names_stay_names(self, tmp_path):
+        names = ("dice", HOSTILE, "x" + HOSTILE)
+        report = sweep(names=names, notes=[HOSTILE], declared=[(HOSTILE, HOSTILE)])
+        page, text = written(tmp_path, report, write_comparison_report)
+        assert "<script" not in text
+        assert "<script>alert" in page.text
+
+    def test_no_metric_no_curves(self, tmp_path):
+        page, _ = written(tmp_path, sweep(comparisons={}, curves={}), write_comparison_report)
+        assert "How the verdicts are made" in page.text
