@@ -21,7 +21,7 @@ from segtrain.reports.contents import ComparisonReport, ConfigRow, EvaluationRep
 from segtrain.reports.figures import Row, label_strips, learning_curves, shared_columns, training_curves
 from segtrain.reports.overlays import overlay_panel
 from segtrain.reports.wording import count, interval, metric_name, number
-from segtrain.statistics.intervals import NARROW_BELOW
+from segtrain.statistics.intervals import DRAWS, NARROW_BELOW
 from segtrain.statistics.verdict import FEWEST_PATIENTS
 
 TEMPLATES = Path(__file__).parent
@@ -71,6 +71,7 @@ def _template(name: str) -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["draws"] = f"{DRAWS:,}"
     environment.filters["metric_name"] = metric_name
     return environment.get_template(name)
 
