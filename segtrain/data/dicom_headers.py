@@ -7,6 +7,7 @@ PatientID leaves it as a pseudonym, the other identifying elements are not read 
 from __future__ import annotations
 
 import hashlib
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,7 +41,7 @@ HOW_TO_COPY = "copy it again from its source; a file that is no DICOM must not b
 
 BROKEN = (
     *(OSError, EOFError, ValueError, TypeError, KeyError, AttributeError, NotImplementedError, OverflowError),
-    *(InvalidDicomError, BytesLengthException),
+    *(InvalidDicomError, BytesLengthException, struct.error),
 )
 """What pydicom raises on damaged headers: it promises nothing narrower."""
 PIXEL_ELEMENT_BYTES = {True: 8, False: 12}
