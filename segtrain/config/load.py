@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import ValidationError
 
-from segtrain.config.overrides import Override, apply, parse, value_at
+from segtrain.config.overrides import Override, apply, has_value, parse, value_at
 from segtrain.config.reader import Place, Tree, read_tree
 from segtrain.config.schema import FitConfig, as_component
 from segtrain.config.source import Source, leaves, not_numbers, traced
@@ -61,8 +61,8 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Loaded:
         what = "the config is empty" if tree.value is None else "the config is not a group of keys"
         raise ConfigError(*problems, Problem(what, path.name, hint="it begins with `data:` and `task:`"))
     changes, wrong = _parsed(overrides)
-    source = Source(path.name, tree, tuple(changes))
     values, blocked = apply(tree.value, changes)
+    source = Source(path.name, tree, tuple(c for c in changes if has_value(values, c.place)))
     folder = path.resolve().parent
     config, invalid = _checked(_absolute(values, source, folder), source)
     raise_all(ConfigError, [*problems, *wrong, *blocked, *invalid])
@@ -171,11 +171,10 @@ def _checked(values: dict[str, Any], source: Source) -> tuple[FitConfig | None, 
 def _origins(config: FitConfig, values: dict[str, Any], source: Source) -> dict[str, Origin]:
     """Where each value of the resolved config came from."""
     origins: dict[str, Origin] = {}
+    written = {**values, "loss": as_component(values.get("loss", {}))}
     for place, _ in leaves(config.model_dump(mode="json")):
-        try:
-            value_at({**values, "loss": as_component(values.get("loss", {}))}, place)
-            origin: Origin = "command line" if source.is_overridden(place) else "file"
-        except KeyError:
-            origin = "default"
+        origin: Origin = "default"
+        if has_value(written, place):
+            origin = "command line" if source.is_overridden(place) else "file"
         origins[".".join(map(str, place))] = origin
     return origins

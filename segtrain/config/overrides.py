@@ -72,13 +72,21 @@ def value_at(tree: Any, place: Place) -> Any:
     return tree
 
 
+def has_value(tree: Any, place: Place) -> bool:
+    """Whether something, be it null, is written at `place`."""
+    try:
+        value_at(tree, place)
+    except KeyError:
+        return False
+    return True
+
+
 def _without_options(tree: dict[str, Any], override: Override) -> Override | None:
     """A change that empties the component which `override` renames; None where it keeps its name."""
     place = override.place[:-1]
-    try:
-        old = as_component(value_at(tree, place))
-    except KeyError:
+    if not has_value(tree, place):
         return None
+    old = as_component(value_at(tree, place))
     if isinstance(old, dict) and old.get("name") == override.value:
         return None
     return Override(override.text, place, {})

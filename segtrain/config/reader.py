@@ -123,6 +123,9 @@ SCALARS: dict[str, Callable[[str], Any]] = {
 }
 
 
+ALLOWED_TAGS = frozenset({*SCALARS, f"{_TAG}map", f"{_TAG}seq", f"{_TAG}merge"})
+
+
 class _Builder:
     """Nodes -> values, for one tree."""
 
@@ -136,19 +139,18 @@ class _Builder:
             raise ConfigError(_TOO_MUCH)
         line = node.start_mark.line + 1
         self.tree.lines.setdefault(place, line)
-        if isinstance(node, MappingNode) and node.tag == f"{_TAG}map":
+        if node.tag not in ALLOWED_TAGS:
+            tag = node.tag.replace(_TAG, "!!")
+            self._fault(line, Problem(f"the tag {tag} is not allowed", why="a config holds values, never code"))
+        if isinstance(node, MappingNode):
             return self._mapping(node, place)
-        if isinstance(node, SequenceNode) and node.tag == f"{_TAG}seq":
+        if isinstance(node, SequenceNode):
             return [self.build(child, (*place, index)) for index, child in enumerate(node.value)]
-        if isinstance(node, ScalarNode) and node.tag in SCALARS:
-            try:
-                return SCALARS[node.tag](node.value)
-            except ValueError as error:
-                self._fault(line, Problem(f"{node.value[:40]!r} cannot be read", why=str(error)))
-                return None
-        tag = node.tag.replace(_TAG, "!!")
-        self._fault(line, Problem(f"the tag {tag} is not allowed", why="a config holds values, never code"))
-        return None
+        try:
+            return SCALARS.get(node.tag, str)(node.value)
+        except ValueError as error:
+            self._fault(line, Problem(f"{node.value[:40]!r} cannot be read", why=str(error)))
+            return node.value
 
     def _mapping(self, node: MappingNode, place: Place) -> dict[str, Any]:
         found: dict[str, Any] = {}

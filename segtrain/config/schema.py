@@ -72,7 +72,7 @@ class LossEntry(Component):
 class CompareSettings(Settings):
     """Which losses are compared, and on how many splits and seeds."""
 
-    losses: tuple[LossEntry, ...] = Field(min_length=2)
+    losses: tuple[LossEntry, ...]
     folds: Annotated[int, Field(ge=2)] = 5
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0, 1, 2), min_length=1)
     baseline: str = "dice_ce"
@@ -83,6 +83,8 @@ class CompareSettings(Settings):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         labels = [loss.label for loss in self.losses]
+        if len(labels) < 2:
+            raise ValueError(f"losses: a comparison needs at least 2 (given: {len(labels)})")
         folders = [label.casefold() for label in labels]
         twice = sorted({label for label in labels if folders.count(label.casefold()) > 1})
         if twice:

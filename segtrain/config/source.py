@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, get_args
 
-from segtrain.config.overrides import Override, value_at
+from segtrain.config.overrides import Override, has_value, value_at
 from segtrain.config.reader import Place, Tree
 from segtrain.config.schema import FitConfig
 from segtrain.core.errors import Problem
@@ -24,10 +24,10 @@ class Source:
 
     def where(self, place: Place) -> str:
         """The file with the line of the nearest key above `place`, the command line, or both where both had a say."""
-        texts = _texts(place)
-        if any(_texts(o.place) == texts[: len(o.place)] for o in self.overrides):
+        texts, lines = _texts(place), self.tree.lines
+        replaced = any(_texts(o.place) == texts[: len(o.place)] for o in self.overrides)
+        if replaced or (self.is_overridden(place) and place not in lines):
             return "command line"
-        lines = self.tree.lines
         line = next((lines[place[:n]] for n in range(len(place), 0, -1) if place[:n] in lines), None)
         file = self.name if line is None else f"{self.name}, line {line}"
         return f"{file}, and command line" if self.is_overridden(place) else file
@@ -57,7 +57,7 @@ def traced(problem: Problem, loc: Place, source: Source) -> Problem:
     key, typed = ".".join(map(str, place)), ".".join(map(str, loc))
     what = problem.what.replace(typed, key, 1) if typed else problem.what
     hint = problem.hint
-    if "there is no such key" in what and not hint.startswith("did you mean"):
+    if "there is no such key" in what:
         same = [known for known in _dotted_keys(FitConfig) if known.rpartition(".")[2] == place[-1]]
         hint = f"did you mean {' or '.join(map(repr, same))}?" if same else hint
     return replace(problem, what=what, where=source.where(place), hint=hint)
@@ -74,10 +74,9 @@ def _dotted_keys(model: type[Settings], prefix: str = "") -> Iterator[str]:
 def not_numbers(config: FitConfig, values: dict[str, Any], source: Source) -> Iterator[Problem]:
     """Numbers that pydantic lets through: infinity, and `true` where a number is meant."""
     for place, value in leaves(config.model_dump()):
-        try:
-            given = value_at(values, place)
-        except KeyError:
+        if not has_value(values, place):
             continue
+        given = value_at(values, place)
         key = ".".join(map(str, place))
         if isinstance(value, float) and not math.isfinite(value):
             yield Problem(f"{key}: must be a finite number (given: {given})", source.where(place))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import torch
@@ -35,7 +35,7 @@ class BatchLoader:
         ids, images, classes = zip(*samples, strict=True)
         return Batch(torch.stack(images), torch.stack(classes).long(), ids)
 
-    def batches(self, first: int, last: int) -> Iterator[Batch]:
+    def batches(self, first: int, last: int) -> Generator[Batch, None, None]:
         """Batches of steps first ... last - 1, made ahead by a thread that ends with the iteration."""
         waiting: deque[Future[Batch]] = deque()
         steps = iter(range(first, last))

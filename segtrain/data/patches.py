@@ -17,7 +17,6 @@ from segtrain.core.seeds import generator
 from segtrain.data.settings import PatchSettings
 from segtrain.data.store import StoredCase
 
-
 T = TypeVar("T", bound=np.generic)
 
 

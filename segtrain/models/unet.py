@@ -52,6 +52,11 @@ class UNet(nn.Module):
         self.heads = nn.ModuleList(head(plan.widths[i], outputs, len(keep)) for i in range(supervised))
         initialise(self, seed)
 
+    @property
+    def levels(self) -> int:
+        """Stages that answer while training."""
+        return len(self.heads)
+
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """(B, channels, *S) -> logits, finest first."""
         self._require_fitting(images)

@@ -132,7 +132,9 @@ def locked(path: Path) -> Iterator[None]:
                 if _is_alive(lock):
                     hint = f"wait for it, or delete {lock} if no segtrain runs there"
                     why = f"held by process {lock.read_text(encoding='utf-8')}"
-                    raise ConfigError(Problem("another segtrain writes to this folder", str(path), why, hint)) from error
+                    raise ConfigError(
+                        Problem("another segtrain writes to this folder", str(path), why, hint)
+                    ) from error
                 lock.unlink(missing_ok=True)
     try:
         yield

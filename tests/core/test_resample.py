@@ -63,7 +63,10 @@ def test_grids_that_lean_against_each_other_are_resampled_too():
     turned = grid((30, 30, 30), (1, 1, 1), degrees=8)
     mask = LabelMap(ellipsoid(native, radius=(0.2, 0.2, 0.2)).astype(np.uint8), native)
     moved = resample_labels(mask, turned)
-    centres = [g.positions_mm(np.argwhere(m > 0).astype(float)).mean(0) for g, m in ((native, mask.array), (turned, moved.array))]
+    centres = [
+        g.positions_mm(np.argwhere(m > 0).astype(float)).mean(0)
+        for g, m in ((native, mask.array), (turned, moved.array))
+    ]
     assert np.abs(centres[0] - centres[1]).max() < 0.1
 
 

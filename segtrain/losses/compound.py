@@ -1,0 +1,106 @@
+"""Compound losses: an overlap term for the shape of the objects, a term for each voxel for a steady gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from segtrain.losses.arithmetic import weighted_mean
+from segtrain.losses.base import Loss, ModeChoice
+from segtrain.losses.combine import Compound
+from segtrain.losses.distribution import BinaryCrossEntropy, CrossEntropy, Focal, TopKCrossEntropy
+from segtrain.losses.options import Share
+from segtrain.losses.region import Dice, OverlapLoss, dice_cost
+from segtrain.losses.registry import register_loss
+from segtrain.losses.voxels import Voxels
+
+
+@register_loss("dice_ce")
+class DiceCE(Compound):
+    """Dice of the foreground plus cross-entropy of all classes: nnU-Net's loss and the default here."""
+
+    formula = "dice_weight dice + ce_weight ce"
+    paper = "Isensee 2018, arXiv 1809.10486"
+    parts: ClassVar[Mapping[str, type[Loss]]] = {"dice": Dice, "ce": CrossEntropy}
+
+
+@register_loss("bce_dice", "dice_bce")
+class BceDice(Compound):
+    """Binary cross-entropy of each sigmoid plus its Dice."""
+
+    formula = "bce_weight bce + dice_weight dice"
+    paper = "Isensee 2018, arXiv 1809.10486 (for sigmoids)"
+    parts: ClassVar[Mapping[str, type[Loss]]] = {"bce": BinaryCrossEntropy, "dice": Dice}
+
+
+@register_loss("dice_topk")
+class DiceTopK(Compound):
+    """Dice plus the mean of the hardest voxels' cross-entropy: best mean rank of the twenty losses in Ma 2021."""
+
+    formula = "dice_weight dice + topk_ce_weight topk_ce"
+    paper = "Ma 2021, Medical Image Analysis 71:102035"
+    parts: ClassVar[Mapping[str, type[Loss]]] = {"dice": Dice, "topk_ce": TopKCrossEntropy}
+
+
+@register_loss("dice_focal")
+class DiceFocal(Compound):
+    """Dice plus focal loss, weighted alike (AnatomyNet gives focal half the weight)."""
+
+    formula = "dice_weight dice + focal_weight focal"
+    paper = "Zhu 2018, AnatomyNet, arXiv 1808.05238"
+    parts: ClassVar[Mapping[str, type[Loss]]] = {"dice": Dice, "focal": Focal}
+
+
+@register_loss("combo")
+class Combo(OverlapLoss):
+    """Cross-entropy with its own prices for missed and invented foreground, joined with Dice."""
+
+    family = "compound"
+    formula = "ce_share mean -[b g log p + (1 - b)(1 - g) log(1 - p)] + (1 - ce_share) dice, b = fn_weight"
+    paper = "Taghanaki 2019, CMIG 75:24-33, arXiv 1805.02798"
+
+    def __init__(
+        self,
+        mode: ModeChoice = "auto",
+        /,
+        *,
+        ce_share: Annotated[Share, "Share of the cross-entropy (the paper's alpha)."] = 0.5,
+        fn_weight: Annotated[Share, "Above 0.5 a missed voxel costs more (the paper's beta)."] = 0.5,
+        **shared: Any,
+    ) -> None:
+        super().__init__(mode, **shared)
+        self.ce_share, self.fn_weight = ce_share, fn_weight
+
+    def measure(self, voxels: Voxels) -> Tensor:
+        """Taghanaki 2019, with 1 - Dice for its -Dice, so that the optimum is 0."""
+        counts = self.counts(voxels)
+        dice = self.class_mean(dice_cost(counts, self.smooth), counts, voxels)
+        return self.ce_share * self._cross_entropy(voxels) + (1 - self.ce_share) * dice
+
+    def _cross_entropy(self, voxels: Voxels) -> Tensor:
+        missed, invented = two_sided_cross_entropy(voxels)
+        weights = None if voxels.valid is None else voxels.valid.unsqueeze(1).to(missed.dtype)
+        own = self.weights_of(voxels)
+        if own is not None:
+            weights = own.view(1, -1, 1) if weights is None else own.view(1, -1, 1) * weights
+        return weighted_mean(self.fn_weight * missed + (1 - self.fn_weight) * invented, weights)
+
+
+def two_sided_cross_entropy(voxels: Voxels) -> tuple[Tensor, Tensor]:
+    """-g log p and -(1 - g) log(1 - p), (B, C, N) each, every class against the rest."""
+    members = voxels.membership.to(voxels.logits.dtype)
+    if voxels.mode == "multiclass":
+        outside = _log_of_the_others(voxels.log_probabilities)
+    else:
+        outside = F.logsigmoid(-voxels.logits)
+    return -members * voxels.log_probabilities, -(1 - members) * outside
+
+
+def _log_of_the_others(log_p: Tensor) -> Tensor:
+    """log(1 - p_c) as log of the sum of the other classes, which keeps its digits where p_c rounds to 1."""
+    classes = range(log_p.shape[1])
+    return torch.stack([log_p[:, [k for k in classes if k != c]].logsumexp(1) for c in classes], 1)

@@ -1,0 +1,73 @@
+"""Generalised Dice: one score over all classes, rare classes weighted up before the division."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import torch
+from torch import Tensor
+
+from segtrain.losses.arithmetic import ratio, weighted_mean
+from segtrain.losses.base import Loss, ModeChoice
+from segtrain.losses.options import SMOOTH, Weight
+from segtrain.losses.overlap import Counts, overlap
+from segtrain.losses.registry import register_loss
+from segtrain.losses.voxels import Voxels
+
+Weighting = Literal["square", "simple", "uniform"]
+
+
+@register_loss("generalized_dice")
+class GeneralizedDice(Loss):
+    """Dice of all classes at once, each weighted by the inverse of its size (squared).
+
+    A class without a voxel in the truth has weight 0: the inverse of its size is no number, and a very large one in its
+    place drowns every other class.
+    """
+
+    family = "region"
+    formula = (
+        "1 - (2 sum_c w_c TP_c + s) / (sum_c w_c (2 TP_c + FP_c + FN_c) + s), w_c = 1 / (sum g_c)^2, sum_c w_c = 1"
+    )
+    paper = "Sudre 2017, DLMIA, arXiv 1707.03237"
+    modes = ("multiclass", "multilabel")
+
+    def __init__(
+        self,
+        mode: ModeChoice = "auto",
+        /,
+        *,
+        weighting: Annotated[Weighting, "w_c is 1 / size^2 (square), 1 / size (simple) or 1 (uniform)."] = "square",
+        include_background: Annotated[bool, "Score class 0 of exclusive classes too, as the paper does."] = True,
+        reduce_over: Annotated[Literal["sample", "batch"], "A score for each sample, or one for the batch."] = "sample",
+        smooth: Annotated[Weight, "Added to numerator and denominator, in voxels."] = SMOOTH,
+        **shared: Any,
+    ) -> None:
+        super().__init__(mode, **shared)
+        self.weighting: Weighting = weighting
+        self.include_background = include_background
+        self.reduce_over: Literal["sample", "batch"] = reduce_over
+        self.smooth = smooth
+
+    def measure(self, voxels: Voxels) -> Tensor:
+        """Sudre 2017, Eq. of GDL."""
+        first = 1 if voxels.mode == "multiclass" and not self.include_background else 0
+        counts = overlap(voxels, first=first).pooled(self.reduce_over)
+        own = self.weights_of(voxels)
+        weights = (
+            _size_weights(counts, self.weighting)
+            if own is None
+            else (_size_weights(counts, self.weighting) * own[first:])
+        )
+        weights = ratio(weights, weights.sum(1, keepdim=True))
+        errors = (weights * (counts.fp + counts.fn)).sum(1)
+        hits = (weights * 2 * counts.tp).sum(1)
+        counted = None if voxels.valid is None else counts.voxels[:, 0] > 0
+        return weighted_mean(ratio(errors, hits + errors + self.smooth), counted)
+
+
+def _size_weights(counts: Counts, weighting: Weighting) -> Tensor:
+    """[B, C]: 0 for a class that is absent."""
+    power = {"square": 2, "simple": 1, "uniform": 0}[weighting]
+    weights = counts.size.clamp_min(1e-3) ** -power
+    return torch.where(counts.size > 0, weights, torch.zeros_like(weights))

@@ -1,0 +1,138 @@
+"""Lovász losses: the Jaccard index of hard masks, continued to all error vectors by its convex closure.
+
+Both take the errors in falling order and weigh each with what the Jaccard loss gains when that voxel becomes wrong too.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from segtrain.losses.arithmetic import weighted_mean
+from segtrain.losses.base import Loss, ModeChoice
+from segtrain.losses.options import Index
+from segtrain.losses.registry import register_loss
+from segtrain.losses.voxels import Voxels
+
+
+def lovasz_extension(errors: Tensor, members: Tensor) -> Tensor:
+    """Berman 2018, Alg. 1: rows of errors (R, N) and truth (R, N) -> loss of each row (R,). Negative errors cost 0."""
+    ordered, order = errors.sort(dim=1, descending=True)
+    return (F.relu(ordered) * _jaccard_steps(members.gather(1, order)).to(errors.dtype)).sum(1)
+
+
+@torch.no_grad()
+def _jaccard_steps(members: Tensor) -> Tensor:
+    """Gain of the Jaccard loss at each voxel of rows in order of error.
+
+    Written out instead of as the difference of neighbouring Jaccard values, which agree in nearly all their digits:
+    a member leaves the intersection (1 / U), another voxel enters the union (I / (U (U - 1))).
+    """
+    hits = members.to(torch.float64 if members.device.type == "cpu" else torch.float32)
+    size = hits.sum(1, keepdim=True)
+    left = size - hits.cumsum(1)
+    union = size + (1 - hits).cumsum(1)
+    steps = torch.where(members, 1 / union, left / (union * (union - 1)).clamp_min(1))
+    # Nothing there: the first voxel predicted already makes the Jaccard loss 1.
+    steps[:, 0] = torch.where(size[:, 0] > 0, steps[:, 0], torch.ones_like(steps[:, 0]))
+    return steps
+
+
+def _hard(voxels: Voxels) -> Tensor:
+    """Truth (B, C, N) as booleans: the order of a set function knows no half members."""
+    members = voxels.membership
+    return members if members.dtype == torch.bool else members > 0.5
+
+
+def _pooled(values: Tensor) -> Tensor:
+    """(B, C, N) -> (1, C, B N)."""
+    return values.transpose(0, 1).flatten(1).unsqueeze(0)
+
+
+class LovaszLoss(Loss):
+    """What the two share: rows of a sample and class, or of a class, and the mean over them."""
+
+    family = "region"
+
+    def row_mean(self, errors: Tensor, voxels: Voxels, counted: Tensor | None, per_image: bool) -> Tensor:
+        """Mean of the rows; `counted` (C,) bool or (B, C) leaves rows out."""
+        members = _hard(voxels)
+        if not per_image:
+            errors, members = _pooled(errors), _pooled(members)
+        rows = lovasz_extension(errors.flatten(0, 1), members.flatten(0, 1)).view(members.shape[:2])
+        own = self.weights_of(voxels)
+        weights = own if counted is None else (counted if own is None else counted * own)
+        return weighted_mean(rows, weights)
+
+
+@register_loss("lovasz_hinge")
+class LovaszHinge(LovaszLoss):
+    """Lovász extension of the hinge error of each sigmoid's logit; no gradient once every margin is 1."""
+
+    formula = "sum_i relu(e_(i)) step_i, e_i = 1 - x_i (2 g_i - 1) in falling order"
+    paper = "Yu & Blaschko 2015, arXiv 1512.07797; Berman 2018, CVPR, arXiv 1705.08790"
+    modes = ("binary", "multilabel")
+
+    def __init__(
+        self,
+        mode: ModeChoice = "auto",
+        /,
+        *,
+        per_image: Annotated[bool, "A value for each sample, then the mean; else over the whole batch."] = True,
+        **shared: Any,
+    ) -> None:
+        super().__init__(mode, **shared)
+        self.per_image = per_image
+
+    def measure(self, voxels: Voxels) -> Tensor:
+        """Berman 2018, Eq. 8."""
+        errors = 1 - voxels.logits * (2 * _hard(voxels).to(voxels.logits.dtype) - 1)
+        counted = None
+        if voxels.valid is not None:
+            errors = errors.masked_fill(~voxels.valid.unsqueeze(1), -torch.inf)
+            counted = voxels.valid.any(1, keepdim=True) if self.per_image else None
+        return self.row_mean(errors, voxels, counted, self.per_image)
+
+
+@register_loss("lovasz_softmax")
+class LovaszSoftmax(LovaszLoss):
+    """Lovász extension of the errors of the probabilities, averaged over the classes that are present."""
+
+    formula = "mean_c sum_i e_(i) step_i, e_i = |g_c - p_c| in falling order"
+    paper = "Berman 2018, CVPR, arXiv 1705.08790"
+
+    def __init__(
+        self,
+        mode: ModeChoice = "auto",
+        /,
+        *,
+        classes: Annotated[
+            Literal["present", "all"] | tuple[Index, ...],
+            "Which classes enter the mean: those with a voxel in the truth, all, or a list of them.",
+        ] = "present",
+        per_image: Annotated[bool, "A value for each sample, then the mean; else over the whole batch."] = False,
+        **shared: Any,
+    ) -> None:
+        super().__init__(mode, **shared)
+        self.classes = classes
+        self.per_image = per_image
+
+    def measure(self, voxels: Voxels) -> Tensor:
+        """Berman 2018, Eq. 11."""
+        errors = (voxels.membership.to(voxels.logits.dtype) - voxels.probabilities).abs()
+        if voxels.valid is not None:
+            errors = errors.masked_fill(~voxels.valid.unsqueeze(1), 0)
+        return self.row_mean(errors, voxels, self._counted(voxels), self.per_image)
+
+    def _counted(self, voxels: Voxels) -> Tensor | None:
+        if self.classes == "all":
+            return None
+        if self.classes == "present":
+            present = _hard(voxels).any(-1)
+            return present if self.per_image else present.any(0)
+        if max(self.classes, default=0) >= voxels.outputs:
+            raise ValueError(f"lovasz_softmax: classes {self.classes}, but there are {voxels.outputs} output channels")
+        return torch.tensor([c in self.classes for c in range(voxels.outputs)], device=voxels.logits.device)

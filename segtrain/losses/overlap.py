@@ -1,0 +1,62 @@
+"""How far answer and truth overlap: the counts [B, C] from which every region loss is made.
+
+The only place that sums over voxels for them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from segtrain.losses.options import ReduceOver
+from segtrain.losses.voxels import Voxels
+
+
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """Soft counts in voxels, [B, C] each ([1, C] pooled over the batch, [1, 1] pooled over the classes too)."""
+
+    tp: Tensor
+    fp: Tensor
+    fn: Tensor
+    size: Tensor
+    """Voxels of the class in the truth; without gradient."""
+    voxels: Tensor
+    """Valid voxels; without gradient."""
+
+    @property
+    def tn(self) -> Tensor:
+        """True negatives."""
+        return self.voxels - self.tp - self.fp - self.fn
+
+    def pooled(self, over: ReduceOver, class_weights: Tensor | None = None) -> Counts:
+        """Summed over the batch (`batch`), or over batch and classes, weighted (`flat`)."""
+        fields = (self.tp, self.fp, self.fn, self.size, self.voxels)
+        if over == "sample":
+            return self
+        if over == "flat" and class_weights is not None:
+            fields = tuple(field * class_weights for field in fields)  # type: ignore[assignment]
+        axes = (0,) if over == "batch" else (0, 1)
+        return Counts(*(field.sum(axes, keepdim=True) for field in fields))
+
+
+def overlap(voxels: Voxels, *, first: int = 0, error_power: float = 1.0) -> Counts:
+    """Counts of the classes from `first` on.
+
+    With `error_power` q, an error e costs e^q: fp = sum (p (1 - g))^q, fn = sum ((1 - p) g)^q.
+    """
+    p = voxels.probabilities[:, first:]
+    members = voxels.membership[:, first:]
+    size = members.sum(-1).to(p.dtype)
+    count = voxels.count.expand_as(size)
+    hard = not members.is_floating_point()
+    others = ~members if hard else 1 - members
+    if voxels.valid is not None:
+        others = others & voxels.valid.unsqueeze(1) if hard else others * voxels.valid.unsqueeze(1)
+    tp = (p * members).sum(-1)
+    if error_power == 1:
+        return Counts(tp, (p * others).sum(-1), size - tp, size, count)
+    fp = ((p * others) ** error_power).sum(-1)
+    fn = (((1 - p) * members) ** error_power).sum(-1)
+    return Counts(tp, fp, fn, size, count)

@@ -1,0 +1,184 @@
+"""The numbers of the blog post that segtrain starts from, listing by listing, right or wrong.
+
+`post/<name>` is its PyTorch listing, `post-keras/<name>` its Keras listing (with the elementwise product it meant,
+where it cannot run). All pool sums over batch and classes and answer one sigmoid an output. They exist so that a result
+made with the post can be reproduced and held against the loss of the paper; none is ever a default. Cross-entropies
+come from logits: equal to the listings up to |logit| 16, beyond which those lose their gradient.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from segtrain.losses.arithmetic import weighted_mean
+from segtrain.losses.base import Loss, ModeChoice
+from segtrain.losses.compound import BceDice, two_sided_cross_entropy
+from segtrain.losses.distribution import BinaryCrossEntropy, Focal
+from segtrain.losses.lovasz import LovaszHinge, LovaszSoftmax
+from segtrain.losses.region import Dice, FocalTversky, IoU, Tversky
+from segtrain.losses.registry import register_loss
+from segtrain.losses.voxels import Mode, Voxels
+
+TORCH: Mapping[str, Any] = {"reduce_over": "flat", "smooth": 1.0}
+KERAS: Mapping[str, Any] = {"reduce_over": "flat", "smooth": 1e-6}
+EVEN: Mapping[str, Any] = {"fp_weight": 0.5, "fn_weight": 0.5}
+
+
+class Preset(Loss):
+    """A loss with every option fixed; `measured` is multiplied by `scale`."""
+
+    family = "source post"
+    paper = "the source post (compare with the entry of the same name without prefix)"
+    modes: ClassVar[tuple[Mode, ...]] = ("binary", "multilabel")
+    of: ClassVar[type[Loss]]
+    fixed: ClassVar[Mapping[str, Any]] = {}
+    scale: ClassVar[float] = 1.0
+
+    def __init__(self, mode: ModeChoice = "auto", /) -> None:
+        super().__init__(mode)
+        self.loss = self.of(mode, **self.fixed)
+
+    def measure(self, voxels: Voxels) -> Tensor:
+        """The value of the loss inside."""
+        return self.scale * self.loss.measure(voxels)
+
+
+@register_loss("post/dice")
+class PostDice(Preset):
+    """The post's PyTorch numbers for Dice: smooth 1, so a missed object of n voxels costs n / (n + 1) only."""
+
+    formula = "1 - (2 TP + 1) / (2 TP + FP + FN + 1), pooled over batch and classes"
+    of, fixed = Dice, TORCH
+
+
+@register_loss("post/bce_dice")
+class PostBceDice(Preset):
+    """The post's PyTorch numbers for BCE plus Dice (its code; the printed formula lacks the 1 -)."""
+
+    formula = "mean bce + 1 - (2 TP + 1) / (2 TP + FP + FN + 1), pooled over batch and classes"
+    of, fixed = BceDice, TORCH
+
+
+@register_loss("post/iou")
+class PostIoU(Preset):
+    """The post's PyTorch numbers for IoU: smooth 1, pooled."""
+
+    formula = "1 - (TP + 1) / (TP + FP + FN + 1), pooled over batch and classes"
+    of, fixed = IoU, TORCH
+
+
+@register_loss("post/tversky")
+class PostTversky(Preset):
+    """The post's PyTorch numbers for Tversky: both weights 0.5, which makes it Dice with smooth 2."""
+
+    formula = "1 - (TP + 1) / (TP + 0.5 FP + 0.5 FN + 1), pooled over batch and classes"
+    of, fixed = Tversky, {**TORCH, **EVEN}
+
+
+@register_loss("post/focal_tversky")
+class PostFocalTversky(Preset):
+    """The post's PyTorch numbers for focal Tversky: exponent 2 where the paper has 0.75, so the opposite emphasis."""
+
+    formula = "(1 - (TP + 1) / (TP + 0.5 FP + 0.5 FN + 1))^2, pooled over batch and classes"
+    of, fixed = FocalTversky, {**TORCH, **EVEN, "exponent": 2.0}
+
+
+@register_loss("post/lovasz_hinge")
+class PostLovaszHinge(Preset):
+    """The post's numbers for the Lovász hinge: Berman's code, a value for each image."""
+
+    formula = LovaszHinge.formula
+    of, fixed = LovaszHinge, {"per_image": True}
+
+
+@register_loss("post/lovasz_softmax")
+class PostLovaszSoftmax(Preset):
+    """The post's numbers for Lovász-Softmax: Berman's code, over the batch and the classes that are present."""
+
+    formula = LovaszSoftmax.formula
+    modes = ("multiclass",)
+    of, fixed = LovaszSoftmax, {"classes": "present", "per_image": False}
+
+
+@register_loss("post/focal")
+class PostFocal(Preset):
+    """The post's PyTorch numbers for focal: the factor is taken of the mean, so no voxel is focused on at all."""
+
+    formula = "0.8 (1 - exp(-m))^2 m, m = mean bce"
+    of = BinaryCrossEntropy
+
+    def measure(self, voxels: Voxels) -> Tensor:
+        """Alpha 0.8 on both classes, gamma 2, both of the mean."""
+        mean = self.loss.measure(voxels)
+        return 0.8 * (1 - torch.exp(-mean)) ** 2 * mean
+
+
+@register_loss("post/combo")
+class PostCombo(Preset):
+    """The post's numbers for combo: negated, so that minimising it seeks the worst answer."""
+
+    formula = "-(0.5 mean -0.5 [g log p + 0.5 (1 - g) log(1 - p)] - 0.5 (2 TP + 1) / (2 TP + FP + FN + 1)), pooled"
+    optimum = None
+    of, fixed = Dice, TORCH
+
+    def measure(self, voxels: Voxels) -> Tensor:
+        """`return -combo`, alpha before both terms."""
+        # The listing's clamp of p at 1 - 1e-9 is none in float32 and ends in NaN; 1e-7 keeps the numbers finite.
+        missed, invented = (term.clamp_max(-math.log(1e-7)) for term in two_sided_cross_entropy(voxels))
+        valid = None if voxels.valid is None else voxels.valid.unsqueeze(1)
+        cross_entropy = 0.5 * weighted_mean(missed + 0.5 * invented, valid)
+        dice = 1 - self.loss.measure(voxels)
+        return -(0.5 * cross_entropy - 0.5 * dice)
+
+
+@register_loss("post-keras/dice")
+class PostKerasDice(Preset):
+    """The post's Keras numbers for Dice: smooth 1e-6, pooled."""
+
+    formula = "1 - (2 TP + 1e-6) / (2 TP + FP + FN + 1e-6), pooled over batch and classes"
+    of, fixed = Dice, KERAS
+
+
+@register_loss("post-keras/bce_dice")
+class PostKerasBceDice(Preset):
+    """The post's Keras numbers for BCE plus Dice: smooth 1e-6, pooled."""
+
+    formula = "mean bce + 1 - (2 TP + 1e-6) / (2 TP + FP + FN + 1e-6), pooled over batch and classes"
+    of, fixed = BceDice, KERAS
+
+
+@register_loss("post-keras/iou")
+class PostKerasIoU(Preset):
+    """The post's Keras numbers for IoU: smooth 1e-6, pooled."""
+
+    formula = "1 - (TP + 1e-6) / (TP + FP + FN + 1e-6), pooled over batch and classes"
+    of, fixed = IoU, KERAS
+
+
+@register_loss("post-keras/focal")
+class PostKerasFocal(Preset):
+    """The post's Keras numbers for focal: for each voxel, unlike its PyTorch twin, with 0.8 on both classes."""
+
+    formula = "0.8 mean (1 - p_t)^2 (-log p_t)"
+    of, fixed, scale = Focal, {"gamma": 2.0, "alpha": None}, 0.8
+
+
+@register_loss("post-keras/tversky")
+class PostKerasTversky(Preset):
+    """The post's Keras numbers for Tversky: both weights 0.5, smooth 1e-6, pooled."""
+
+    formula = "1 - (TP + 1e-6) / (TP + 0.5 FP + 0.5 FN + 1e-6), pooled over batch and classes"
+    of, fixed = Tversky, {**KERAS, **EVEN}
+
+
+@register_loss("post-keras/focal_tversky")
+class PostKerasFocalTversky(Preset):
+    """The post's Keras numbers for focal Tversky: both weights 0.5, exponent 2, smooth 1e-6, pooled."""
+
+    formula = "(1 - (TP + 1e-6) / (TP + 0.5 FP + 0.5 FN + 1e-6))^2, pooled over batch and classes"
+    of, fixed = FocalTversky, {**KERAS, **EVEN, "exponent": 2.0}

@@ -1,0 +1,78 @@
+"""Cases -> fingerprint -> prepared cases: the part of a recipe that reads scans."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from pathlib import Path
+
+from segtrain.core.case import Case
+from segtrain.core.errors import DataError, Problem, raise_all
+from segtrain.core.events import CasePrepared, Note
+from segtrain.core.plan import Plan
+from segtrain.core.task import Task
+from segtrain.core.volume import LabelMap, Volume
+from segtrain.data.fingerprint import CaseFingerprint, DatasetFingerprint, fingerprint, fingerprint_case
+from segtrain.data.prepare import prepare
+from segtrain.data.read import read_labels, read_volume, require_same_grid
+from segtrain.data.store import StoredCase, folder_of, is_stored, load, save
+
+Reading = CasePrepared | Note
+
+
+def read_case(case: Case, task: Task) -> tuple[Volume, LabelMap | None, str | None]:
+    """Image, label on the image's grid where the case has one, and a note for the reader.
+
+    Raises DataError, with the case named, where either cannot be used.
+    """
+    try:
+        image = read_volume(case.images)
+        if case.label is None:
+            return image, None, None
+        labels = read_labels(case.label, task)
+    except DataError as error:
+        raise type(error)(*(_named(problem, case.id) for problem in error.problems)) from error
+    note = require_same_grid(image.grid, labels.grid, case.id)
+    return image, LabelMap(labels.array, image.grid), note
+
+
+def fingerprint_all(
+    cases: Sequence[Case], channels: Sequence[str], task: Task
+) -> Generator[Reading, None, DatasetFingerprint]:
+    """Read every case once. Raises one DataError with the faults of all cases."""
+    records: list[CaseFingerprint] = []
+    problems: list[Problem] = []
+    for case in cases:
+        try:
+            image, labels, note = read_case(case, task)
+        except DataError as error:
+            problems.extend(error.problems)
+            continue
+        if labels is not None:
+            records.append(fingerprint_case(case.id, image, labels, task))
+        if note:
+            yield Note(note)
+    raise_all(DataError, problems)
+    return fingerprint(channels, records)
+
+
+def prepare_all(
+    cases: Sequence[Case], plan: Plan, task: Task, store: Path
+) -> Generator[Reading, None, dict[str, StoredCase]]:
+    """Bring every case into the store, skipping what is there; case id -> stored case."""
+    stored: dict[str, StoredCase] = {}
+    for number, case in enumerate(cases, start=1):
+        folder = folder_of(store, case, plan, task)
+        if not is_stored(folder):
+            image, labels, _ = read_case(case, task)
+            prepared = prepare(case.id, image, labels, plan, task)
+            if prepared.classes is None:
+                raise DataError(Problem("a case without a label cannot train", f"case {case.id}"))
+            save(prepared, prepared.classes, folder)
+        stored[case.id] = load(folder)
+        yield CasePrepared(case.id, number, len(cases))
+    return stored
+
+
+def _named(problem: Problem, case: str) -> Problem:
+    where = f"case {case}, {problem.where}" if problem.where else f"case {case}"
+    return Problem(problem.what, where, problem.why, problem.hint)

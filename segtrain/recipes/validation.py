@@ -1,0 +1,44 @@
+"""Scoring a network on whole cases: quickly between epochs, fully at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from segtrain.core.scores import CaseScores
+from segtrain.core.task import Task
+from segtrain.core.volume import LabelMap
+from segtrain.data.store import StoredCase
+from segtrain.inference.predict import Predictor
+from segtrain.metrics.score_case import score_case
+
+
+def score_stored(predictor: Predictor, cases: Iterable[StoredCase], metrics: tuple[str, ...]) -> list[CaseScores]:
+    """Scores on the network's own grid: whole cases, without the way back to the scanner's grid."""
+    classes = {name: index for index, name in enumerate(predictor.task.names)}
+    on_classes = Task(labels=classes, ignore=None if predictor.task.ignore is None else 255)
+    return [
+        score_case(
+            case.case,
+            case.case,
+            LabelMap(predictor.classes(case.image), case.grid),
+            LabelMap(case.classes, case.grid),
+            on_classes,
+            metrics,
+        )
+        for case in cases
+    ]
+
+
+def mean_scores(scores: Iterable[CaseScores], task: Task, metrics: tuple[str, ...]) -> dict[str, float | None]:
+    """Metric -> mean over labels of the mean over the cases where it is defined."""
+    found = list(scores)
+    return {metric: _mean([_label_mean(found, label, metric) for label in task.foreground]) for metric in metrics}
+
+
+def _label_mean(scores: list[CaseScores], label: str, metric: str) -> float | None:
+    return _mean([case.scores[label][metric].value for case in scores])
+
+
+def _mean(values: list[float | None]) -> float | None:
+    defined = [v for v in values if v is not None]
+    return sum(defined) / len(defined) if defined else None
