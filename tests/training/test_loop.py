@@ -69,6 +69,6 @@ def test_the_gradient_is_clipped():
     sgd = torch.optim.SGD(state.model.parameters(), lr=1.0)
     state.optimiser = sgd
     settings = TrainingSettings(clip_norm=0.5, learning_rate=1.0, warmup_share=0)
-    next(train(state, batches(0, 1), lambda l, c: 1e3 * cross_entropy(l, c), settings, CPU))
+    next(train(state, batches(0, 1), lambda logits, c: 1e3 * cross_entropy(logits, c), settings, CPU))
     moved = torch.cat([(p.detach() - b).flatten() for p, b in zip(state.model.parameters(), before, strict=True)])
     assert moved.norm().item() == pytest.approx(0.5, rel=1e-3)
