@@ -1,0 +1,52 @@
+"""A run or a checkpoint on the disk -> a Predictor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+from pydantic import ValidationError
+
+from segtrain.core.errors import CheckpointError, Problem
+from segtrain.core.plan import Plan
+from segtrain.core.registry import is_code
+from segtrain.core.task import Activation, Task
+from segtrain.inference.predict import Predictor
+from segtrain.inference.settings import InferenceSettings
+from segtrain.losses.voxels import Mode
+from segtrain.models.settings import ModelSettings
+from segtrain.recipes.assemble import Answer, make_model
+from segtrain.recipes.run_folder import RunFolder
+from segtrain.training import checkpoint
+from segtrain.training.devices import find_device
+
+
+def load_predictor(run: Path, *, device: str, allow_code: bool) -> Predictor:
+    """The best checkpoint of a run, ready to predict.
+
+    Raises CheckpointError where there is none, where it is damaged, or where it names code and `allow_code` is off.
+    """
+    folder = RunFolder(run)
+    folder.require_run()
+    found = checkpoint.find(folder.best) or checkpoint.find(folder.last)
+    if found is None:
+        hint = "segtrain fit --resume goes on with the run"
+        raise CheckpointError(Problem("the run has no checkpoint yet", str(run), "no epoch was finished", hint))
+    about = checkpoint.read_about(found)
+    try:
+        loss = str(about["loss"]["name"])
+        plan, task = Plan.model_validate(about["plan"]), Task.model_validate(about["task"])
+        settings = ModelSettings.model_validate(about["model"])
+        inference = InferenceSettings.model_validate(about["inference"])
+        activation, outputs = cast(Activation, about["activation"]), int(about["outputs"])
+    except (KeyError, TypeError, ValidationError) as error:
+        raise CheckpointError(Problem("the checkpoint is not one of this segtrain", str(found), str(error))) from error
+    if is_code(loss) and not allow_code:
+        why = f"it was trained with the loss {loss}, which is somebody's own code"
+        hint = "--allow-code, if you trust where the run came from"
+        raise CheckpointError(Problem("the checkpoint names code", str(found), why, hint))
+    target = find_device(device)
+    mode: Mode = "multiclass" if activation == "softmax" else "multilabel"
+    model = make_model(plan, settings, Answer(mode, activation, outputs), seed=0)
+    checkpoint.load_model(found, model)
+    return Predictor(model.to(target), plan, task, activation, inference, target)
