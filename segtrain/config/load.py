@@ -162,10 +162,17 @@ def _checked(values: dict[str, Any], source: Source) -> tuple[FitConfig | None, 
     try:
         config = FitConfig.model_validate(values)
     except ValidationError as error:
+        locations = [item["loc"] for item in error.errors()]
         found = zip(error.errors(), problems_of(error, FitConfig, source.name), strict=True)
-        named = (traced(problem, item["loc"], source) for item, problem in found)
+        named = (traced(p, item["loc"], source) for item, p in found if not _is_echo(item, locations))
         return None, list(dict.fromkeys(named))
     return config, [*not_numbers(config, values, source)]
+
+
+def _is_echo(item: Mapping[str, Any], locations: Sequence[Place]) -> bool:
+    """Whether a list is only called too short because pydantic left out entries that are faults of their own."""
+    loc: Place = item["loc"]
+    return item["type"] == "too_short" and any(len(o) > len(loc) and o[: len(loc)] == loc for o in locations)
 
 
 def _origins(config: FitConfig, values: dict[str, Any], source: Source) -> dict[str, Origin]:

@@ -132,10 +132,13 @@ class _Builder:
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
         self.count = 0
+        self.merging = 0
 
     def build(self, node: Node, place: Place) -> Any:
         self.count += 1
-        if self.count > MAX_NODES or len(place) > MAX_DEPTH:  # an alias may stand for many values, or for itself
+        if (
+            self.count > MAX_NODES or len(place) + self.merging > MAX_DEPTH
+        ):  # an alias may stand for many values, or for itself
             raise ConfigError(_TOO_MUCH)
         line = node.start_mark.line + 1
         self.tree.lines.setdefault(place, line)
@@ -175,6 +178,7 @@ class _Builder:
         """What `<<` brings in; of several mappings the first wins, and the mapping's own keys win over all."""
         parts = node.value if isinstance(node, SequenceNode) else [node]
         merged: dict[str, Any] = {}
+        self.merging += 1
         for part in reversed(parts):
             value = self.build(part, place)
             if not isinstance(value, dict):
@@ -182,6 +186,7 @@ class _Builder:
                 self._fault(line, Problem("<< needs a mapping", hint="write `<<: *name` for an anchored mapping"))
                 continue
             merged |= value
+        self.merging -= 1
         return merged
 
     def _fault(self, line: int, problem: Problem) -> None:

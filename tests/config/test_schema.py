@@ -1,0 +1,86 @@
+"""What a comparison may say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from segtrain.config.schema import CompareSettings
+from tests.config.configs import BASE, COMPARE, LOSSES, faults, load
+
+
+def _compare(folder: Path, text: str = COMPARE) -> CompareSettings:
+    compare = load(folder, text).config.compare
+    assert compare is not None
+    return compare
+
+
+def test_defaults(tmp_path: Path) -> None:
+    compare = _compare(tmp_path)
+    assert (compare.folds, compare.seeds, compare.baseline, compare.workers) == (5, (0, 1, 2), "dice_ce", 1)
+
+
+def test_entries(tmp_path: Path) -> None:
+    first, second, third = _compare(tmp_path).losses
+    assert (first.name, first.label, first.options) == ("dice_ce", "dice_ce", {})
+    assert (second.name, second.label) == ("dice", "dice")
+    assert (third.name, third.label, third.options) == ("tversky", "recall", {"fn_weight": 0.8})
+    assert third.training.learning_rate == 1e-3
+    assert third.training.warmup_share is None
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [("post/dice", "post-dice"), ("'mine.py:Hard'", "Hard"), ("pkg.mod:Soft", "Soft"), ("{name: dice}", "dice")],
+)
+def test_labels_are_folder_names(tmp_path: Path, name: str, label: str) -> None:
+    text = f"{BASE}compare:\n  losses: [dice_ce, {name}]\n"
+    assert _compare(tmp_path, text).losses[1].label == label
+
+
+@pytest.mark.parametrize("label", ["../up", "a b", "", ".hidden", "x" * 65, "a/b", "-x"])
+def test_labels_that_are_no_folder_names(tmp_path: Path, label: str) -> None:
+    [problem] = faults(tmp_path, f"{BASE}compare:\n  losses: [dice_ce, {{name: dice, label: '{label}'}}]\n")
+    assert "label" in problem.what
+    assert problem.where == "config.yaml, line 5"
+
+
+def test_labels_are_unique_also_where_case_does_not_count(tmp_path: Path) -> None:
+    [problem] = faults(tmp_path, f"{BASE}compare:\n  losses: [dice_ce, dice, {{name: tversky, label: Dice}}]\n")
+    assert "dice" in problem.what
+    assert "label" in problem.what
+
+
+def test_the_baseline_is_the_label_of_a_loss(tmp_path: Path) -> None:
+    [problem] = faults(tmp_path, f"{COMPARE}  baseline: tversky\n")
+    for label in ("dice_ce", "dice", "recall"):
+        assert label in problem.what
+    assert _compare(tmp_path, f"{COMPARE}  baseline: recall\n").baseline == "recall"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["folds: 1", "seeds: []", "seeds: [0, 0]", "seeds: [-1]", "workers: 0", "losses: [dice_ce]", "losses: dice_ce"],
+)
+def test_values_out_of_range(tmp_path: Path, line: str) -> None:
+    losses = "" if line.startswith("losses") else f"  losses: {LOSSES}\n"
+    [problem] = faults(tmp_path, f"{BASE}compare:\n{losses}  {line}\n")
+    assert problem.where.startswith("config.yaml, line ")
+
+
+def test_a_loss_may_not_change_how_long_it_trains(tmp_path: Path) -> None:
+    text = COMPARE.replace("learning_rate: 1e-3", "epochs: 3")
+    [problem] = faults(tmp_path, text)
+    assert "epochs" in problem.what
+    assert "no such key" in problem.what
+
+
+@pytest.mark.parametrize("loss", ["loss: 3\n", "loss: [dice]\n", "loss: {name: 3}\n", "loss: {name: null}\n"])
+def test_a_loss_is_a_name_or_a_mapping(tmp_path: Path, loss: str) -> None:
+    assert faults(tmp_path, BASE + loss)[0].where == "config.yaml, line 4"
+
+
+def test_a_loss_with_options_and_no_name_is_the_default_one(tmp_path: Path) -> None:
+    loss = load(tmp_path, BASE + "loss: {dice_weight: 2}\n").config.loss
+    assert (loss.name, loss.options) == ("dice_ce", {"dice_weight": 2})
