@@ -17,7 +17,7 @@ from segtrain.config.load import Loaded
 from segtrain.core.case import Case
 from segtrain.core.errors import ConfigError, Problem
 from segtrain.core.events import CheckpointSaved, EpochEnded, Event, Finished, Note, Validated
-from segtrain.core.files import read_json, write_json, write_text
+from segtrain.core.files import write_json, write_text
 from segtrain.core.plan import Plan
 from segtrain.data.cases import find_cases
 from segtrain.data.loader import BatchLoader
@@ -38,7 +38,7 @@ from segtrain.recipes.assemble import (
     wishes_of,
 )
 from segtrain.recipes.dataset import fingerprint_all, prepare_all
-from segtrain.recipes.evaluate import evaluate_cases
+from segtrain.recipes.evaluate import finish_evaluation, predict_cases
 from segtrain.recipes.run_folder import RunFolder, append_log, locked, open_for_writing, write_record
 from segtrain.recipes.validation import mean_scores, score_stored
 from segtrain.reports.tables import write_csv
@@ -180,10 +180,10 @@ def finish(job: Job) -> Iterator[Event]:
     checkpoint.load_model(job.folder.best, job.state.model)
     chosen = set(job.fold.validation)
     cases = [case for case in find_cases(config.data) if case.id in chosen]
-    yield from evaluate_cases(job.predictor, cases, job.folder.validation, config.evaluation.metrics)
-    metrics = read_json(job.folder.validation / "metrics.json")
-    result = {"schema_version": 1, "run": str(job.folder.path), "metrics": metrics}
-    yield Finished(job.folder.path, result)
+    outcome = yield from predict_cases(job.predictor, cases, job.folder.validation, config.evaluation.metrics)
+    record = {"run": str(job.folder.path.resolve()), "cases": sorted(chosen)}
+    done = finish_evaluation(job.folder.validation, config.task, outcome, record)
+    yield Finished(job.folder.path, {**done.result, "run": str(job.folder.path)}, done.failed)
 
 
 def dry_run(loaded: Loaded, *, device: str = "auto") -> dict[str, Any]:
