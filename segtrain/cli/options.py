@@ -1,0 +1,68 @@
+"""Flags that several commands share, and what every command has: `--json`, `-q`, `-v`, `--debug`, its errors told."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from enum import StrEnum
+from inspect import Parameter, Signature
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from segtrain.cli.console import Session
+from segtrain.cli.errors import reported
+
+Body = Callable[..., None]
+
+
+class Device(StrEnum):
+    """Where a network runs."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    mps = "mps"
+
+
+Config = Annotated[Path, typer.Option("--config", "-c", metavar="C", help="The YAML file.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="Changes of the config, as training.epochs=5.", show_default=False),
+]
+Run = Annotated[Path | None, typer.Option("--run", metavar="DIR", help="Folder to write to.", show_default=False)]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on where the run was broken off.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Delete what is there and start anew.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")]
+On = Annotated[Device, typer.Option("--device", help="Where the network runs.")]
+AllowCode = Annotated[
+    bool,
+    typer.Option("--allow-code", help="Run the code that a run names (file.py:Class), if you trust it."),
+]
+
+_COMMON = {
+    "as_json": Annotated[bool, typer.Option("--json", help="Print one JSON object.")],
+    "quiet": Annotated[bool, typer.Option("--quiet", "-q", help="Only results and errors.")],
+    "verbose": Annotated[bool, typer.Option("--verbose", "-v", help="Each case, epoch and checkpoint as well.")],
+    "debug": Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")],
+}
+
+
+def add_command(app: typer.Typer, body: Body, name: str) -> None:
+    """Make `body(session, ...)` the command `name`: with the flags that all have, and its errors told.
+
+    typer reads flags from a signature; this writes the one that holds the body's own flags and the common ones.
+    """
+    _, *own = inspect.signature(body, eval_str=True).parameters.values()
+
+    def call(*, as_json: bool, quiet: bool, verbose: bool, debug: bool, **flags: Any) -> None:
+        with reported(Session(as_json, quiet, verbose, debug)) as session:
+            body(session, **flags)
+
+    common = [Parameter(key, Parameter.KEYWORD_ONLY, default=False, annotation=kind) for key, kind in _COMMON.items()]
+    parameters = [*(p.replace(kind=Parameter.KEYWORD_ONLY) for p in own), *common]
+    call.__doc__, call.__name__ = body.__doc__, body.__name__
+    call.__annotations__ = {p.name: p.annotation for p in parameters}
+    vars(call)["__signature__"] = Signature(parameters)
+    app.command(name)(call)

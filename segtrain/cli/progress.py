@@ -1,0 +1,233 @@
+"""Events -> what a person sees of long work, on stderr: bars on a terminal, elsewhere a line an epoch and a case.
+
+`-q` shows nothing, `-v` also every prepared case and checkpoint. rich keeps `NO_COLOR`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from contextlib import ExitStack, closing
+from types import TracebackType
+from typing import Protocol, Self, runtime_checkable
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from segtrain.cli.console import Session, printable, stderr
+from segtrain.core.events import (
+    CaseFailed,
+    CasePrepared,
+    CaseScored,
+    CheckpointSaved,
+    EpochEnded,
+    Event,
+    Finished,
+    Note,
+    RunEnded,
+    StepEnded,
+    Validated,
+)
+
+ETA_WINDOW = 600.0
+"""Seconds over which the speed is averaged, so that a validation does not make the remaining time jump."""
+
+
+@runtime_checkable
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
+def show(events: Iterable[Event], session: Session) -> Finished:
+    """Show all events and return the last one.
+
+    However this ends, the generator is closed before the exception goes on, so that it can save its work.
+    """
+    last: Event | None = None
+    with ExitStack() as stack:
+        view = stack.enter_context(view_for(session))
+        if isinstance(events, _Closable):
+            stack.enter_context(closing(events))
+        for last in events:
+            view.see(last)
+    if not isinstance(last, Finished):
+        raise RuntimeError(f"a recipe ended with {last!r} instead of Finished")
+    return last
+
+
+def view_for(session: Session) -> View:
+    """How events are shown to whoever reads stderr."""
+    if session.quiet:
+        return View()
+    live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    return Bars(session) if live else Lines(session)
+
+
+class View:
+    """Shows nothing (`-q`); what failed is in the result."""
+
+    def see(self, event: Event) -> None:
+        """Show one event."""
+
+    def end(self) -> None:
+        """Show what still waits."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end()
+
+
+class Lines(View):
+    """One line an epoch, a case and a note."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.epoch: EpochEnded | None = None
+        """Waits for its validation, so that both are on one line."""
+
+    def see(self, event: Event) -> None:
+        """Show one event."""
+        match event:
+            case EpochEnded():
+                self.end_epoch(None)
+                self.epoch = event
+            case Validated():
+                self.end_epoch(event)
+            case StepEnded() | RunEnded() | Finished():
+                self.end_epoch(None)
+        self.write(self.line(event))
+
+    def line(self, event: Event) -> str:
+        """What is written for an event that is no epoch; empty for nothing."""
+        match event:
+            case Note(text):
+                return text
+            case CaseFailed(case, message, done, total):
+                return f"failed {done}/{total}  {case}: {' '.join(message.split())}"
+            case RunEnded(name, done, total, message):
+                return f"run {done}/{total}  {name}  {message}"
+            case CaseScored(case, done, total):
+                return f"case {done}/{total}  {case}  {case_scores(event)}".rstrip()
+            case CasePrepared(case, done, total) if self.session.verbose:
+                return f"prepared {done}/{total}  {case}"
+            case CasePrepared(_, done, total) if done == total:
+                return f"prepared {total} cases"
+            case CheckpointSaved(name, path) if self.session.verbose:
+                return f"saved checkpoint {name}: {path}"
+            case _:
+                return ""
+
+    def end_epoch(self, validated: Validated | None) -> None:
+        """Write the line of the epoch that waits, if there is one."""
+        if self.epoch is not None:
+            left = (self.epoch.epochs - self.epoch.epoch) * self.epoch.seconds
+            rest = f"  lr {self.epoch.learning_rate:.2g}  {self.epoch.seconds:.1f} s"
+            self.write(epoch_text(self.epoch, validated) + rest + (f"  ETA {clock(left)}" if left else ""))
+            self.epoch = None
+
+    def write(self, text: str) -> None:
+        """Write a line."""
+        if text:
+            self.session.say(text)
+
+    def end(self) -> None:
+        """Write the line of an epoch that still waits."""
+        self.end_epoch(None)
+
+
+class Bars(Lines):
+    """A bar for each kind of work; the last epoch is told in the bar of the steps, all else in lines above."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            TextColumn("{task.fields[told]}", markup=False),
+            console=stderr(),
+            transient=True,
+            speed_estimate_period=ETA_WINDOW,
+        )
+        self.bars: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self.progress.start()
+        return self
+
+    def end(self) -> None:
+        """Write what still waits, and take the bars away."""
+        super().end()
+        self.progress.stop()
+
+    def see(self, event: Event) -> None:
+        """Move the bar of an event, then show its line."""
+        match event:
+            case CasePrepared(_, done, total):
+                self.move("preparing", done, total)
+            case StepEnded(step, total, _):
+                self.move("training", step, total)
+            case CaseScored(_, done, total) | CaseFailed(_, _, done, total):
+                self.move("scoring", done, total)
+            case RunEnded(_, done, total):
+                self.move("runs", done, total)
+        super().see(event)
+
+    def end_epoch(self, validated: Validated | None) -> None:
+        """Tell the epoch in the bar; as a line too when verbose."""
+        if self.epoch is None:
+            return
+        if "training" in self.bars:
+            self.progress.update(self.bars["training"], told=epoch_text(self.epoch, validated))
+        if self.session.verbose:
+            super().end_epoch(validated)
+        self.epoch = None
+
+    def move(self, name: str, done: int, total: int) -> None:
+        """Set a bar, which appears with its first event and goes when all is done."""
+        if name not in self.bars:
+            self.bars[name] = self.progress.add_task(name, total=total, told="")
+        bar = self.bars[name]
+        known = next(task for task in self.progress.tasks if task.id == bar)
+        if done < known.completed:  # the next run of a sweep begins
+            self.progress.reset(bar, total=total, told="")
+        self.progress.update(bar, completed=done, total=total, visible=done < total)
+
+    def write(self, text: str) -> None:
+        """Write a line above the bars."""
+        if text:
+            self.progress.console.print(Text(printable(text)), soft_wrap=True)
+
+
+def epoch_text(epoch: EpochEnded, validated: Validated | None) -> str:
+    """An epoch, its loss and the scores of its validation."""
+    means = "".join(f"  {name} {_number(value)}" for name, value in (validated.mean if validated else {}).items())
+    best = "  (best)" if validated and validated.improved else ""
+    return f"epoch {epoch.epoch}/{epoch.epochs}  loss {epoch.train_loss:.4f}{means}{best}"
+
+
+def case_scores(event: CaseScored) -> str:
+    """The case's mean of each metric over its labels; without a label, that it was predicted."""
+    if event.scores is None:
+        return "predicted"
+    by_label = event.scores.scores.values()
+    names = dict.fromkeys(name for scores in by_label for name in scores)
+    whole = [name for name in names if all(name in scores for scores in by_label)]
+    return "  ".join(f"{name} {_number(event.scores.mean(name))}" for name in whole)
+
+
+def clock(seconds: float) -> str:
+    """`1:02:03`, or `2:03`."""
+    whole = round(seconds)
+    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
