@@ -1,0 +1,23 @@
+"""`segtrain predict`: masks only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from segtrain.config.load import load_config
+from segtrain.core.events import Event, Finished
+from segtrain.data.cases import find_scans, relocated
+from segtrain.recipes.evaluate import predict_cases
+from segtrain.recipes.run_folder import RunFolder
+from segtrain.recipes.trained import load_predictor
+
+
+def predict(run: Path, images: Path, out: Path, *, device: str = "auto", allow_code: bool = False) -> Iterator[Event]:
+    """Predict a folder of scans into `out`/predictions; the last event is Finished, with volumes in ml."""
+    predictor = load_predictor(run, device=device, allow_code=allow_code)
+    config = load_config(RunFolder(run).config).config
+    cases = find_scans(relocated(config.data, images.resolve(), None))
+    outcome = yield from predict_cases(predictor, cases, out, config.evaluation.metrics)
+    result = {"schema_version": 1, "out": str(out), "cases": len(cases), "volumes_ml": dict(outcome.volumes_ml)}
+    yield Finished(out, result, tuple(case for case, _ in outcome.failed))
