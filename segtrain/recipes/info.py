@@ -1,0 +1,35 @@
+"""`segtrain info`: a scan, a run or a checkpoint, in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from segtrain.core.case import ScanSource
+from segtrain.core.errors import DataError, Problem
+from segtrain.core.files import read_json
+from segtrain.data.read import kind_of, read_volume
+from segtrain.recipes.run_folder import RunFolder
+from segtrain.training import checkpoint
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """What lies at `path`, as plain values. DataError where there is nothing."""
+    if not path.exists():
+        raise DataError(Problem("there is nothing", str(path), hint="give a scan, a run folder or a checkpoint folder"))
+    if (path / checkpoint.ABOUT).is_file():
+        return {"schema_version": 1, "kind": "checkpoint", **checkpoint.read_about(path)}
+    if RunFolder(path).record.is_file():
+        return {"schema_version": 1, "kind": "run", "path": str(path), **read_json(RunFolder(path).record)}
+    volume = read_volume([ScanSource(path)])
+    values = volume.array
+    return {
+        "schema_version": 1,
+        "kind": f"{kind_of(path)} scan",
+        "path": str(path),
+        "grid": volume.grid.describe(),
+        "channels": len(values),
+        "type": str(values.dtype),
+        "range": [float(values.min()), float(values.max())],
+        "affine": volume.grid.affine.tolist(),
+    }
