@@ -20,6 +20,14 @@ PIPE_WIDTH = 160
 """Columns of a table that is not shown on a terminal."""
 
 
+class _Console(Console):
+    """A console that leaves a closed pipe to `cli.errors`; rich itself would exit with 1."""
+
+    def on_broken_pipe(self) -> None:
+        """Let the BrokenPipeError go on."""
+        raise
+
+
 @dataclass
 class Session:
     """What a user asked to see of one command."""
@@ -61,12 +69,12 @@ def print_json(value: Mapping[str, Any]) -> None:
 def stdout() -> Console:
     """Where results go. Colours only on a terminal, and not with NO_COLOR."""
     width = None if sys.stdout.isatty() else PIPE_WIDTH
-    return Console(markup=False, highlight=False, emoji=False, width=width)
+    return _Console(markup=False, highlight=False, emoji=False, width=width)
 
 
 def stderr() -> Console:
     """Where everything else goes."""
-    return Console(stderr=True, markup=False, highlight=False, emoji=False)
+    return _Console(stderr=True, markup=False, highlight=False, emoji=False)
 
 
 def printable(text: str) -> str:

@@ -18,7 +18,6 @@ import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 
 import typer
@@ -61,8 +60,7 @@ def reported(session: Session) -> Iterator[Session]:
             )
             _report(session, error, [problem], ResourceError.exit_code)
         except Exception as error:
-            log = _write_log(error)
-            what = f"internal error ({type(error).__name__}); please report it with {log}"
+            what = f"internal error ({type(error).__name__}); please report it with {_write_log(error)}"
             _report(session, error, [Problem(what)], BUG)
 
 
@@ -84,13 +82,17 @@ def _report(session: Session, error: BaseException, problems: Sequence[Problem],
     raise typer.Exit(code) from error
 
 
-def _write_log(error: BaseException) -> Path:
-    """The traceback of a bug, in a file of its own."""
-    handle, name = tempfile.mkstemp(prefix="segtrain-", suffix=".log")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(f"{sys.argv}\n")
-        traceback.print_exception(error, file=file)
-    return Path(name)
+def _write_log(error: BaseException) -> str:
+    """The traceback of a bug, in a file of its own; where none can be written, on stderr."""
+    try:
+        handle, name = tempfile.mkstemp(prefix="segtrain-", suffix=".log")
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(f"{sys.argv}\n")
+            traceback.print_exception(error, file=file)
+    except OSError:
+        traceback.print_exception(error, file=sys.stderr)
+        return "the lines above"
+    return name
 
 
 def _stop_writing() -> None:

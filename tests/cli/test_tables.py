@@ -1,0 +1,98 @@
+"""Results as text."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from rich.console import Console, RenderableType
+
+from segtrain.cli.tables import loss_card, loss_table, metric_table, ranking_table
+
+OPTION = {"name": "gamma", "type": "float", "default": 2.0, "range": ">= 0", "doc": "focus"}
+CARD: dict[str, Any] = {
+    "name": "focal",
+    "aliases": ["fl"],
+    "family": "distribution",
+    "formula": "-(1-p)^gamma log p",
+    "paper": "Lin 2017",
+    "modes": ["binary", "multiclass"],
+    "optimum": 0.0,
+    "description": "Focal loss.\n\nMore.",
+    "options": [OPTION],
+}
+
+
+def shown(what: RenderableType) -> list[str]:
+    """The lines of a renderable, as in a pipe."""
+    stream = io.StringIO()
+    Console(file=stream, width=160, markup=False, highlight=False).print(what)
+    return [line.rstrip() for line in stream.getvalue().splitlines() if line.strip()]
+
+
+def statistic(mean: float | None, ci95: list[float] | None, n: int, undefined: int = 0) -> dict[str, Any]:
+    return {"mean": mean, "median": mean, "std": None, "ci95": ci95, "n": n, "n_undefined": undefined}
+
+
+def test_metrics() -> None:
+    metrics = {
+        "labels": {
+            "liver": {"dice": statistic(0.9, [0.85, 0.95], 6), "iou": statistic(0.8, None, 6)},
+            "[red]cyst": {"dice": statistic(None, None, 0, 6)},
+        },
+        "mean": {"dice": 0.9, "iou": 0.8},
+    }
+    lines = shown(metric_table(metrics))
+    assert "dice" in lines[0]
+    liver = next(line for line in lines if "liver" in line)
+    assert "0.900 [0.850, 0.950] 6" in liver
+    assert "0.800 [-] 6" in liver
+    assert "(6 undefined)" in next(line for line in lines if "[red]cyst" in line)
+    assert "0.900" in lines[-1]
+
+
+def test_ranking() -> None:
+    ranking = {
+        "baseline": "dice_ce",
+        "metric": "dice",
+        "ranking": [
+            {"rank": 1.0, "loss": "focal", "mean": 0.9, "low": 0.8, "high": 1.0, "n": 6, "rank_low": 1, "rank_high": 2},
+            {"rank": 2.0, "loss": "dice_ce", "mean": 0.8, "low": None, "high": None, "n": 6, "status": "ok"},
+            {"rank": None, "loss": "dice", "mean": None, "low": None, "high": None, "n": 0, "status": "failed"},
+        ],
+        "pairs": [
+            {
+                "a": "focal",
+                "b": "dice_ce",
+                "difference": 0.1,
+                "low": 0.0,
+                "high": 0.2,
+                "p_holm": 0.03,
+                "verdict": "better",
+            }
+        ],
+    }
+    lines = shown(ranking_table(ranking))
+    rows = {line.split()[1]: line for line in lines[2:]}
+    focal, baseline, failed = (rows[name] for name in ("focal", "dice_ce", "dice"))
+    assert "better" in focal
+    assert "+0.100" in focal
+    assert "baseline" in baseline
+    assert "failed" in failed
+
+
+def test_losses() -> None:
+    text = "\n".join(shown(loss_table([CARD, {**CARD, "name": "other", "aliases": [], "options": []}])))
+    assert "focal" in text
+    assert "fl" in text
+    assert "More" not in text
+
+
+def test_a_loss() -> None:
+    text = "\n".join(shown(loss_card(CARD)))
+    for part in ("focal", "fl", "Lin 2017", "gamma", ">= 0", "-(1-p)^gamma log p", "multiclass"):
+        assert part in text
+
+
+def test_a_loss_without_options() -> None:
+    assert ">= 0" not in "\n".join(shown(loss_card({**CARD, "options": [], "paper": ""})))
