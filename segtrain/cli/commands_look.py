@@ -16,7 +16,7 @@ RunFolder = Annotated[
     Path, typer.Argument(metavar="RUN", help="Folder of a run, an evaluation or a sweep.", show_default=False)
 ]
 Anything = Annotated[Path, typer.Argument(metavar="PATH", help="A scan, a run or a checkpoint.", show_default=False)]
-LossName = Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show one loss in full.", show_default=False)]
+LossName = Annotated[str | None, typer.Argument(metavar="NAME", help="Show one loss in full.", show_default=False)]
 
 
 def demo(session: Session, folder: Folder, overwrite: Overwrite = False) -> None:

@@ -29,7 +29,7 @@ class Device(StrEnum):
 Config = Annotated[Path, typer.Option("--config", "-c", metavar="C", help="The YAML file.")]
 Overrides = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[KEY=VALUE]...", help="Changes of the config, as training.epochs=5.", show_default=False),
+    typer.Argument(metavar="KEY=VALUE", help="Changes of the config, as training.epochs=5.", show_default=False),
 ]
 Run = Annotated[Path | None, typer.Option("--run", metavar="DIR", help="Folder to write to.", show_default=False)]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on where the run was broken off.")]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +13,9 @@ from rich.text import Text
 from segtrain.cli.console import printable
 
 Json = Mapping[str, Any]
+
+SHARED_OPTIONS = ("include_background", "class_weights", "ignore_label", "reduce_over", "absent", "smooth")
+"""Options that every loss has which can have them; a list of losses would repeat them in each row."""
 
 
 def metric_table(metrics: Json) -> Table:
@@ -52,17 +54,13 @@ def ranking_table(result: Json) -> Table:
 
 def loss_table(cards: Sequence[Json]) -> RenderableType:
     """All losses: name, family, the options that are its own with their defaults, what it is."""
-    counts = Counter(option["name"] for card in cards for option in card["options"])
-    shared = {name for name, count in counts.items() if count > len(cards) / 2}
     table = _table("loss", "family", "options", "description")
     for card in cards:
-        own = (f"{o['name']}={_words(o['default'])}" for o in card["options"] if o["name"] not in shared)
+        own = (f"{o['name']}={_words(o['default'])}" for o in card["options"] if o["name"] not in SHARED_OPTIONS)
         names = "\n".join((card["name"], *(f"= {alias}" for alias in card["aliases"])))
         first = card["description"].partition("\n")[0]
         table.add_row(_cell(names), _cell(card["family"]), _cell(", ".join(own)), _cell(first))
-    if not shared:
-        return table
-    return Group(table, Text(f"Most take {', '.join(sorted(shared))} as well."))
+    return Group(table, Text(f"Those that can have them also take {', '.join(SHARED_OPTIONS)}."))
 
 
 def loss_card(card: Json) -> RenderableType:

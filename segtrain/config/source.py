@@ -71,6 +71,12 @@ def _dotted_keys(model: type[Settings], prefix: str = "") -> Iterator[str]:
                 yield from _dotted_keys(kind, f"{prefix}{name}.")
 
 
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(map(_is_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
+
+
 def not_numbers(config: FitConfig, values: dict[str, Any], source: Source) -> Iterator[Problem]:
     """Numbers that pydantic lets through: infinity, and `true` where a number is meant."""
     for place, value in leaves(config.model_dump()):
@@ -78,7 +84,7 @@ def not_numbers(config: FitConfig, values: dict[str, Any], source: Source) -> It
             continue
         given = value_at(values, place)
         key = ".".join(map(str, place))
-        if isinstance(value, float) and not math.isfinite(value):
+        if not _is_finite(value):
             yield Problem(f"{key}: must be a finite number (given: {given})", source.where(place))
         if isinstance(given, bool) and isinstance(value, int | float) and not isinstance(value, bool):
             yield Problem(f"{key}: must be a number (given: {given})", source.where(place))

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from segtrain.core.events import CaseFailed, CaseScored
+from tests.cli.commands import METRICS, finished, put, segtrain, telling
+
+
+class TestEval:
+    def test_a_run_on_scans(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        calls, recipe = telling(CaseScored("P1", 1, 2, None), finished(metrics=METRICS, out="r/eval"))
+        put(monkeypatch, "evaluate", evaluate_run=recipe, evaluate_masks=None)
+        done = segtrain("eval", "--run", "r", "--images", "i", "--labels", "l", "--allow-code")
+        assert done.exit_code == 0, done.output
+        assert calls.positional == [(Path("r"), Path("i"), Path("l"), Path("r/eval"))]
+        assert calls.named == [{"device": "auto", "allow_code": True}]
+        assert "case 1/2  P1  predicted" in done.stderr
+        assert "0.812" in done.stdout
+
+    def test_masks_need_no_run(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        calls, recipe = telling(finished(metrics=METRICS))
+        put(monkeypatch, "evaluate", evaluate_run=None, evaluate_masks=recipe)
+        done = segtrain("eval", "--predictions", "p/masks", "--labels", "l")
+        assert done.exit_code == 0, done.output
+        assert calls.positional == [(Path("p/masks"), Path("l"), Path("p/masks-eval"))]
+        assert calls.named == [{"label_names": None, "metrics": ("dice", "iou")}]
+
+    def test_masks_with_names_and_metrics(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        calls, recipe = telling(finished())
+        put(monkeypatch, "evaluate", evaluate_run=None, evaluate_masks=recipe)
+        flags = ("--label", "liver=1", "--label", "kidney=4", "--metric", "dice", "--out", "o")
+        segtrain("eval", "--predictions", "p", "--labels", "l", *flags)
+        assert calls.positional[0][2] == Path("o")
+        names = {"background": 0, "liver": 1, "kidney": 4}
+        assert calls.named == [{"label_names": names, "metrics": ("dice",)}]
+
+    @pytest.mark.parametrize(
+        "flags",
+        [
+            (),
+            ("--run", "r"),
+            ("--predictions", "p"),
+            ("--run", "r", "--images", "i", "--predictions", "p", "--labels", "l"),
+            ("--run", "r", "--images", "i", "--metric", "dice"),
+            ("--predictions", "p", "--labels", "l", "--label", "liver"),
+            ("--predictions", "p", "--labels", "l", "--label", "a=1", "--label", "b=1"),
+        ],
+    )
+    def test_flags_that_do_not_go_together(self, monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...]) -> None:
+        calls, recipe = telling(finished())
+        put(monkeypatch, "evaluate", evaluate_run=recipe, evaluate_masks=recipe)
+        done = segtrain("eval", *flags)
+        assert done.exit_code == 2
+        assert "error: " in done.stderr
+        assert "fix: " in done.stderr
+        assert not calls.positional
+
+    def test_failed_cases_are_named_and_the_code_is_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        events = (CaseFailed("P2", "no such\nfile", 1, 2), CaseScored("P1", 2, 2, None), finished("o", "P2"))
+        put(monkeypatch, "evaluate", evaluate_run=telling(*events)[1], evaluate_masks=None)
+        done = segtrain("eval", "--run", "r", "--images", "i")
+        assert done.exit_code == 1
+        assert "failed 1/2  P2: no such file" in done.stderr
+        assert "failed: P2" in done.stdout
+        done = segtrain("eval", "--run", "r", "--images", "i", "--json")
+        assert json.loads(done.stdout)["failed"] == ["P2"]
+
+
+class TestPredict:
+    def test_flags_reach_the_recipe(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        calls, recipe = telling(finished(out="my masks"))
+        put(monkeypatch, "predict", predict=recipe)
+        done = segtrain("predict", "--run", "r", "--images", "i", "--out", "my masks", "--device", "cuda")
+        assert done.exit_code == 0, done.output
+        assert calls.positional == [(Path("r"), Path("i"), Path("my masks"))]
+        assert calls.named == [{"device": "cuda", "allow_code": False}]
+        assert "next: segtrain eval --predictions 'my masks' --labels DIR" in done.stderr
+
+    def test_out_is_needed(self) -> None:
+        done = segtrain("predict", "--run", "r", "--images", "i")
+        assert done.exit_code == 2
+        assert "--out" in done.stderr

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from segtrain.core.events import EpochEnded, Note, Validated
+from tests.cli.commands import METRICS, config_file, finished, put, segtrain, telling
+
+EPOCH = EpochEnded(epoch=1, epochs=3, step=5, train_loss=0.5, learning_rate=1e-3, seconds=2.0)
+RANKING = [
+    {
+        "loss": "dice_ce",
+        "mean": 0.9,
+        "low": 0.85,
+        "high": 0.95,
+        "n": 12,
+        "rank": 1.0,
+        "rank_low": 1.0,
+        "rank_high": 2.0,
+    },
+    {"loss": "dice", "mean": None, "low": None, "high": None, "n": 0, "rank": None, "status": "failed"},
+]
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return config_file(tmp_path)
+
+
+class TestFit:
+    def test_flags_reach_the_recipe(self, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        calls, recipe = telling(finished(run="r"))
+        put(monkeypatch, "fit", fit=recipe, dry_run=None)
+        done = segtrain("fit", "--config", config, "training.epochs=7", "--run", "r", "--fold", "1", "--device", "cpu")
+        assert done.exit_code == 0, done.output
+        loaded, run = calls.positional[0]
+        assert loaded.config.training.epochs == 7
+        assert loaded.origins["training.epochs"] == "command line"
+        assert run == Path("r")
+        assert calls.named[0] == {"fold": 1, "resume": False, "overwrite": False, "device": "cpu"}
+
+    def test_run_folder_is_called_like_the_config(self, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        calls, recipe = telling(finished())
+        put(monkeypatch, "fit", fit=recipe, dry_run=None)
+        segtrain("fit", "--config", config)
+        segtrain("fit", "--config", config, "--fold", "2")
+        assert [run for _, run in calls.positional] == [Path("runs/study"), Path("runs/study/fold_2")]
+
+    def test_results_go_to_stdout_and_the_rest_to_stderr(self, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        last = finished(run="r", metrics=METRICS, report="r/report.html")
+        _, recipe = telling(Note("hello"), EPOCH, Validated(1, {"dice": 0.75}, True), last)
+        put(monkeypatch, "fit", fit=recipe, dry_run=None)
+        done = segtrain("fit", "--config", config, "--run", "r")
+        assert "0.812 [0.700, 0.900] 2 (1 undefined)" in done.stdout
+        assert "report: r/report.html" in done.stdout
+        assert "hello" in done.stderr
+        assert "epoch 1/3  loss 0.5000  dice 0.750  (best)" in done.stderr
+        assert "next: segtrain eval --run r --images DIR --labels DIR" in done.stderr
+        assert "hello" not in done.stdout
+
+    def test_json_is_one_object(self, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        _, recipe = telling(EPOCH, finished(run="r", metrics=METRICS))
+        put(monkeypatch, "fit", fit=recipe, dry_run=None)
+        done = segtrain("fit", "--config", config, "--json")
+        assert json.loads(done.stdout) == {"schema_version": 1, "run": "r", "metrics": METRICS, "failed": []}
+
+    def test_quiet_leaves_only_the_result(self, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        _, recipe = telling(Note("hello"), EPOCH, finished(run="r"))
+        put(monkeypatch, "fit", fit=recipe, dry_run=None)
+        done = segtrain("fit", "--config", config, "-q")
+        assert done.stderr == ""
+        assert done.stdout == "written to r\n"
+
+    def test_all_folds_are_trained_one_after_the_other(self, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        calls, recipe = telling(finished("x", "case P1", run="r", metrics=METRICS))
+        put(monkeypatch, "fit", fit=recipe, dry_run=None)
+        done = segtrain("fit", "--config", config, "--run", "r", "--fold", "all", "--resume", "--json")
+        assert [run for (run,) in [p[1:] for p in calls.positional]] == [Path(f"r/fold_{k}") for k in range(3)]
+        assert [named["fold"] for named in calls.named] == [0, 1, 2]
+        assert all(named["resume"] for named in calls.named)
+        result = json.loads(done.stdout)
+        assert [fold["fold"] for fold in result["folds"]] == [0, 1, 2]
+        assert result["failed"] == [f"fold_{k}: case P1" for k in range(3)]
+        assert done.exit_code == 1
+
+    @pytest.mark.parametrize("fold", ["3", "-1", "one"])
+    def test_a_fold_that_is_not_there(self, config: Path, monkeypatch: pytest.MonkeyPatch, fold: str) -> None:
+        put(monkeypatch, "fit", fit=telling()[1], dry_run=None)
+        done = segtrain("fit", "--config", config, "--fold", fold)
+        assert done.exit_code == 2
+        assert "take 0 to 2 (training.folds is 3), or all" in done.stderr
+
+    def test_resume_and_overwrite_exclude_each_other(self, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        calls, recipe = telling(finished())
+        put(monkeypatch, "fit", fit=recipe, dry_run=None)
+        done = segtrain("fit", "--config", config, "--resume", "--overwrite")
+        assert done.exit_code == 2
+        assert not calls.positional
+
+    def test_dry_run_trains_nothing(self, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        calls, recipe = telling(finished())
+        facts = {"schema_version": 1, "parameters": 1234, "plan": {"patch_size": [32, 32, 16]}}
+        put(monkeypatch, "fit", fit=recipe, dry_run=lambda loaded, *, device: facts)
+        done = segtrain("fit", "--config", config, "training.seed=4", "--dry-run")
+        assert done.exit_code == 0, done.output
+        assert done.stdout == "parameters: 1234\nplan:\n  patch_size: 32, 32, 16\n"
+        assert f"next: segtrain fit --config {config} training.seed=4 --run runs/study" in done.stderr
+        assert not calls.positional
+        assert json.loads(segtrain("fit", "--config", config, "--dry-run", "--json").stdout) == facts
+
+    def test_a_wrong_override_is_answered_before_any_recipe(
+        self, config: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        calls, recipe = telling(finished())
+        put(monkeypatch, "fit", fit=recipe, dry_run=None)
+        done = segtrain("fit", "--config", config, "training.epoch=5", "model.dims=4")
+        assert done.exit_code == 2
+        assert "error: training.epoch: there is no such key\n  where: command line\n  fix: did you mean 'epochs'?" in (
+            done.stderr
+        )
+        assert "error: model.dims" in done.stderr
+        assert not calls.positional
+
+    def test_interruption_tells_how_to_go_on(self, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        _, recipe = telling(EPOCH, error=KeyboardInterrupt())
+        put(monkeypatch, "fit", fit=recipe, dry_run=None)
+        done = segtrain("fit", "--config", config, "training.seed=1")
+        assert done.exit_code == 130
+        assert f"go on with: segtrain fit --config {config} training.seed=1 --run runs/study --resume" in done.stderr
+
+
+class TestCompareLosses:
+    def test_ranking_comes_with_verdicts(self, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        pairs = [{"a": "dice", "b": "dice_ce", "difference": -0.05, "low": -0.1, "high": -0.01, "verdict": "worse"}]
+        last = finished(ranking=RANKING, pairs=pairs, baseline="dice_ce", metric="dice", report="c/report.html")
+        calls, recipe = telling(last)
+        put(monkeypatch, "compare_losses", compare_losses=recipe, dry_run=None)
+        done = segtrain("compare-losses", "--config", config, "--overwrite")
+        assert done.exit_code == 0, done.output
+        assert calls.positional[0][1] == Path("runs/study-compare")
+        assert calls.named[0] == {"resume": False, "overwrite": True, "device": "auto"}
+        assert "0.900 [0.850, 0.950] 12" in done.stdout
+        assert "-0.050 [-0.100, -0.010]" in done.stdout
+        assert "worse" in done.stdout
+        assert "baseline" in done.stdout
+
+    def test_dry_run(self, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        put(monkeypatch, "compare_losses", compare_losses=None, dry_run=lambda loaded: {"fits": 30})
+        done = segtrain("compare-losses", "--config", config, "--dry-run")
+        assert done.stdout == "fits: 30\n"
