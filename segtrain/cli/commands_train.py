@@ -127,7 +127,7 @@ def _every_fold(start: Callable[..., Iterator[Event]], folder: Path, folds: rang
                 else:
                     yield event
         yield RunEnded(name, len(results), len(folds), "done")
-    yield Finished(folder, {"schema_version": 1, "run": str(folder), "folds": results}, tuple(failed))
+    yield Finished(folder, {"schema_version": 1, "run": str(folder), "by_fold": results}, tuple(failed))
 
 
 def _finish(session: Session, events: Iterator[Event], following: str) -> None:

@@ -11,35 +11,27 @@ With `--json` the fault is an object on stdout as well.
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import tempfile
-import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from types import FrameType
 
 import typer
 from rich.text import Text
 
 from segtrain.cli.console import Session, print_json, printable, problem_json, problem_lines, stderr
+from segtrain.cli.signals import INTERRUPTED, TERMINATED, Terminated, sigterm_raises
 from segtrain.core.errors import Problem, ResourceError, SegtrainError
 
 BUG = 70
-INTERRUPTED = 128 + signal.SIGINT
-TERMINATED = 128 + signal.SIGTERM
 PIPE_CLOSED = 141
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, raised in the main thread. It is a KeyboardInterrupt to whoever saves work on one."""
 
 
 @contextmanager
 def reported(session: Session) -> Iterator[Session]:
     """Run a command's body; whatever it raises becomes a message and an exit code."""
-    with _sigterm_raises():
+    with sigterm_raises():
         try:
             yield session
             sys.stdout.flush()
@@ -104,24 +96,3 @@ def _stop_writing() -> None:
         except BrokenPipeError:
             os.dup2(nothing, stream.fileno())
     os.close(nothing)
-
-
-@contextmanager
-def _sigterm_raises() -> Iterator[None]:
-    """Make SIGTERM a `Terminated` in this process; a forked child of it just ends."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    owner = os.getpid()
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        if os.getpid() != owner:
-            os._exit(TERMINATED)
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.text import Text
 
 from segtrain.cli.console import Session, printable, stderr
+from segtrain.cli.signals import deferred
 from segtrain.core.events import (
     CaseFailed,
     CasePrepared,
@@ -42,15 +43,18 @@ class _Closable(Protocol):
 def show(events: Iterable[Event], session: Session) -> Finished:
     """Show all events and return the last one.
 
-    However this ends, the generator is closed before the exception goes on, so that it can save its work.
+    However this ends, the generator is closed before the exception goes on, so that it can save its work. A signal
+    takes effect after the event that is being worked on.
     """
     last: Event | None = None
     with ExitStack() as stack:
         view = stack.enter_context(view_for(session))
         if isinstance(events, _Closable):
             stack.enter_context(closing(events))
+        stop = stack.enter_context(deferred(session.say))
         for last in events:
             view.see(last)
+            stop.raise_if_asked()
     if not isinstance(last, Finished):
         raise RuntimeError(f"a recipe ended with {last!r} instead of Finished")
     return last
@@ -214,9 +218,9 @@ def epoch_text(epoch: EpochEnded, validated: Validated | None) -> str:
 
 def case_scores(event: CaseScored) -> str:
     """The case's mean of each metric over its labels; without a label, that it was predicted."""
-    if event.scores is None:
-        return "predicted"
     by_label = event.scores.scores.values()
+    if not by_label:
+        return "predicted"
     names = dict.fromkeys(name for scores in by_label for name in scores)
     whole = [name for name in names if all(name in scores for scores in by_label)]
     return "  ".join(f"{name} {_number(event.scores.mean(name))}" for name in whole)

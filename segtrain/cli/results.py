@@ -33,7 +33,7 @@ def _parts(result: Mapping[str, Any]) -> Iterator[RenderableType]:
     """Tables and paths of a result, in the order in which a person reads them."""
     if "ranking" in result:
         yield ranking_table(result)
-    for fold in result.get("folds", ()):
+    for fold in result.get("by_fold", ()):
         yield f"fold {fold['fold']}: {fold.get('run', '')}"
         yield from _tables(fold)
     yield from _tables(result)

@@ -7,6 +7,7 @@ would take it for something else (`no`, `1e-3`, `010`).
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import yaml
@@ -16,6 +17,9 @@ from segtrain.config.reader import RESOLVERS, Place
 from segtrain.config.source import leaves
 
 _INDENT = "  "
+
+LINE_BREAKS = re.compile("[\\n\\x85\\u2028\\u2029]")
+"""What YAML 1.1 takes for the end of a line; such a text is written with escapes."""
 
 
 class _Dumper(yaml.SafeDumper):
@@ -59,17 +63,17 @@ def _values(loaded: Loaded) -> list[tuple[Place, Any, Origin]]:
 
 def _flow(value: Any) -> str:
     """One value on one line."""
-    text = _dumped(value, style=None)
-    return text if "\n" not in text else _dumped(value, style='"')
+    text = _dumped(value)
+    return _dumped(value, style='"', unicode=False) if LINE_BREAKS.search(text) else text
 
 
-def _dumped(value: Any, style: str | None) -> str:
+def _dumped(value: Any, style: str | None = None, *, unicode: bool = True) -> str:
     text = yaml.dump(
         value,
         Dumper=_Dumper,
         default_flow_style=True,
         default_style=style,
-        allow_unicode=True,
+        allow_unicode=unicode,
         sort_keys=False,
         width=math.inf,
     )

@@ -26,7 +26,7 @@ from segtrain.core.errors import ConfigError, Problem, raise_all
 from segtrain.core.registry import problems_of
 from segtrain.data.settings import DataSettings
 
-Origin = Literal["default", "file", "command line", "python"]
+Origin = Literal["default", "file", "command line", "python", "sweep"]
 
 MAX_BYTES = 1_000_000
 
@@ -82,6 +82,17 @@ def from_python(config: FitConfig, folder: Path | None = None) -> Loaded:
         raise RuntimeError("a config was refused without a reason")
     origins = {key: "python" if o == "file" else o for key, o in _origins(checked, values, source).items()}
     return Loaded(checked, MappingProxyType(origins), folder / "config.yaml", folder)
+
+
+def derived(loaded: Loaded, config: FitConfig, origin: Origin) -> Loaded:
+    """`loaded` with another config; values that differ have the given origin, the others keep theirs."""
+    before = {".".join(map(str, place)): value for place, value in leaves(loaded.config.model_dump(mode="json"))}
+    origins: dict[str, Origin] = {}
+    for place, value in leaves(config.model_dump(mode="json")):
+        key = ".".join(map(str, place))
+        same = key in before and before[key] == value
+        origins[key] = loaded.origins[key] if same else origin
+    return replace(loaded, config=config, origins=MappingProxyType(origins))
 
 
 def _text(path: Path) -> str:

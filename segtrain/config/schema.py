@@ -17,7 +17,7 @@ from segtrain.data.settings import AugmentSettings, DataSettings, PatchSettings
 from segtrain.inference.settings import InferenceSettings
 from segtrain.metrics.settings import EvaluationSettings
 from segtrain.models.settings import ModelSettings
-from segtrain.training.settings import Count, Share, TrainingSettings
+from segtrain.training.settings import Share, TrainingSettings
 
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """A label names a folder of the sweep, so it is one on every system."""
@@ -77,8 +77,6 @@ class CompareSettings(Settings):
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0, 1, 2), min_length=1)
     baseline: str = "dice_ce"
     """Label of the loss that all others are compared with."""
-    workers: Count = 1
-    """Fits that run at the same time."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

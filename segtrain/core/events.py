@@ -66,12 +66,12 @@ class CheckpointSaved:
 
 @dataclass(frozen=True, eq=False)
 class CaseScored:
-    """One case was predicted, and scored where it has a label."""
+    """One case was predicted, and scored where it has a label; without one, only its volumes are known."""
 
     case: str
     done: int
     total: int
-    scores: CaseScores | None
+    scores: CaseScores
 
 
 @dataclass(frozen=True)

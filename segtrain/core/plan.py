@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from segtrain.core.settings import Settings
 
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Size3 = tuple[Count, Count, Count]
 
@@ -57,6 +57,9 @@ class Plan(Settings):
             raise ValueError("widths, kernels and convolutions need one entry a stage, strides one fewer")
         if (self.dims == 2) != (self.slice_axis is not None):
             raise ValueError("slice_axis is for dims: 2, and needed there")
+        flat = self.slice_axis
+        if flat is not None and any(size[flat] != 1 for size in (self.patch_size, *self.strides, *self.kernels)):
+            raise ValueError(f"dims: 2 cuts slices of one voxel: patch_size, strides and kernels are 1 on axis {flat}")
         for axis, (size, factor) in enumerate(zip(self.patch_size, self.downsampling, strict=True)):
             if size % factor:
                 near = max(factor, size - size % factor)

@@ -20,12 +20,18 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError, create_model
+from pydantic import ConfigDict, ValidationError, create_model
 
 from segtrain.core.errors import ConfigError, Problem, raise_all
 from segtrain.core.settings import Settings
 
 Factory = Callable[..., Any]
+
+
+class _Options(Settings):
+    """Only what was given is checked: a user's own class may say `weight: Tensor = None`."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, validate_default=False)
 
 
 class Registry:
@@ -73,8 +79,7 @@ class Registry:
             return _import_component(name, folder or Path.cwd(), self.kind)
         for entry in importlib.metadata.entry_points(group=f"segtrain.{self.kind}"):
             if entry.name == name:
-                found: Factory = entry.load()
-                return found
+                return _usable(_loaded(entry.load, name, self.kind), name, self.kind)
         known = [*self._factories, *self._aliases]
         raise ConfigError(Problem(f"no {self.kind} is called {name!r}", hint=_did_you_mean(name, known, self.kind)))
 
@@ -99,9 +104,11 @@ def code_hash(name: str, folder: Path) -> str | None:
 
 
 def options_of(factory: Factory) -> dict[str, inspect.Parameter]:
-    """The keyword-only parameters of a component, with evaluated annotations."""
+    """The keyword-only parameters of a component; annotations are evaluated, or stay text where they cannot be."""
     try:
         parameters = inspect.signature(factory, eval_str=True).parameters
+    except (NameError, SyntaxError, AttributeError, TypeError):
+        parameters = inspect.signature(factory).parameters
     except ValueError:
         return {}
     return {n: p for n, p in parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY}
@@ -111,10 +118,11 @@ def option_model(factory: Factory) -> type[Settings]:
     """A settings type with one field an option."""
     fields: dict[str, Any] = {}
     for name, parameter in options_of(factory).items():
-        annotation = typing.Any if parameter.annotation is parameter.empty else parameter.annotation
+        unknown = parameter.annotation is parameter.empty or isinstance(parameter.annotation, str)
+        annotation = typing.Any if unknown else parameter.annotation
         fields[name] = (annotation, ... if parameter.default is parameter.empty else parameter.default)
     model: type[Settings] = create_model(
-        f"{getattr(factory, '__name__', 'component')}Options", __base__=Settings, **fields
+        f"{getattr(factory, '__name__', 'component')}Options", __base__=_Options, **fields
     )
     return model
 
@@ -174,33 +182,49 @@ def _did_you_mean(name: str, known: list[str], kind: str) -> str:
 def _import_component(name: str, folder: Path, kind: str) -> Factory:
     """`file.py:Name` or `package.module:Name` -> the object. This runs the user's code."""
     module_name, _, attribute = name.rpartition(":")
+    if module_name.endswith(".py"):
+        path = (folder / Path(module_name).expanduser()).resolve()
+        if not path.is_file():
+            hint = "paths are relative to the config file"
+            raise ConfigError(Problem(f"{kind} {name!r}: there is no file {path}", hint=hint))
+        module = _loaded(lambda: _import_file(path), name, kind)
+    else:
+        module = _loaded(lambda: importlib.import_module(module_name), name, kind)
+    if not hasattr(module, attribute):
+        raise ConfigError(Problem(f"{kind} {name!r}: {module_name} has no {attribute!r}"))
+    return _usable(getattr(module, attribute), name, kind)
+
+
+def _loaded(load: Callable[[], Any], name: str, kind: str) -> Any:
+    """What `load` gives; whatever goes wrong in somebody else's code becomes a ConfigError."""
     try:
-        module = (
-            _import_file(folder, module_name) if module_name.endswith(".py") else importlib.import_module(module_name)
-        )
-        found: Factory = getattr(module, attribute)
-    except FileNotFoundError as error:
-        raise ConfigError(
-            Problem(f"{kind} {name!r}: there is no file {error}", hint="paths are relative to the config file")
-        ) from error
-    except AttributeError as error:
-        raise ConfigError(Problem(f"{kind} {name!r}: {module_name} has no {attribute!r}")) from error
+        return load()
     except Exception as error:
-        raise ConfigError(
-            Problem(f"{kind} {name!r} could not be imported", why=f"{type(error).__name__}: {error}")
-        ) from error
-    return found
+        why = f"{type(error).__name__}: {error}"
+        raise ConfigError(Problem(f"{kind} {name!r} could not be imported", why=why)) from error
 
 
-def _import_file(folder: Path, name: str) -> Any:
-    path = (folder / Path(name).expanduser()).resolve()
-    if not path.is_file():
-        raise FileNotFoundError(path)
-    key = f"segtrain_user_{sha256(str(path).encode()).hexdigest()[:12]}"
+def _usable(found: Any, name: str, kind: str) -> Factory:
+    if not callable(found):
+        why = f"it is a {type(found).__name__}"
+        raise ConfigError(Problem(f"{kind} {name!r} is neither a class nor a function", why=why))
+    factory: Factory = found
+    return factory
+
+
+def _import_file(path: Path) -> Any:
+    """Run a file once for each of its contents, so that asking twice gives one class and registers it once."""
+    key = f"segtrain_user_{sha256(str(path).encode() + path.read_bytes()).hexdigest()[:12]}"
+    if key in sys.modules:
+        return sys.modules[key]
     spec = importlib.util.spec_from_file_location(key, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[key] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[key]
+        raise
     return module

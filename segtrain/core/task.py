@@ -6,7 +6,7 @@ order of the task; `to_classes` and `to_labels` are the only places that transla
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from segtrain.core.settings import Settings
 Activation = Literal["softmax", "sigmoid"]
 """softmax: one exclusive output a class. sigmoid: one independent output a foreground class."""
 
+LabelId = Annotated[int, Field(ge=-(2**31), lt=2**31)]
+"""Masks are written with at most 32 bits."""
+
 IGNORED_CLASS = 255
 """The class that voxels of the ignore label become."""
 
@@ -24,9 +27,9 @@ IGNORED_CLASS = 255
 class Task(Settings):
     """The labels of a data set."""
 
-    labels: dict[str, int] = Field(min_length=2)
+    labels: dict[str, LabelId] = Field(min_length=2)
     """Name -> id in the mask files; the one with id 0 is the background."""
-    ignore: int | None = None
+    ignore: LabelId | None = None
     """Id of voxels that count neither in the loss nor in the scores."""
     regions: None = None
     """Overlapping unions of labels; null trains exclusive labels."""

@@ -34,6 +34,8 @@ class StoredCase:
     """A prepared case whose arrays stay on the disk until they are read."""
 
     case: str
+    key: str
+    """Changes with the scan, the task and the preparation."""
     image: NDArray[np.float32]
     classes: NDArray[np.uint8]
     centres: NDArray[np.int32]
@@ -79,6 +81,7 @@ def load(folder: Path) -> StoredCase:
     about = read_json(folder / "case.json")
     return StoredCase(
         case=about["case"],
+        key=folder.name.rpartition("-")[2],
         image=np.load(folder / "image.npy", mmap_mode="r"),
         classes=np.load(folder / "classes.npy", mmap_mode="r"),
         centres=np.load(folder / "foreground.npy"),

@@ -164,7 +164,7 @@ class TopKCrossEntropy(Loss):
             return largest.mean()
         # Ignored voxels cost 0 and so come last; how many of the others to keep is known on the device only.
         counted = voxels.valid.sum() * (costs.numel() // voxels.valid.numel())
-        kept = torch.ceil(counted * (self.k / 100))
+        kept = torch.ceil(counted * self.k / 100).clamp_max(len(largest))
         keep = torch.arange(len(largest), device=largest.device) < kept
         return ratio((largest * keep).sum(), kept.to(largest.dtype))
 

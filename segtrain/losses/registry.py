@@ -28,7 +28,7 @@ def build_loss(name: str, mode: ModeChoice = "auto", *, folder: Path | None = No
     """
     factory = LOSSES.find(name, folder)
     checked = checked_options(factory, options, where=f"loss {name}")
-    loss = factory(mode, **checked) if _is_ours(factory) else _built_foreign(name, factory, checked)
+    loss = _built(name, factory, (mode,) if _is_ours(factory) else (), checked)
     if not isinstance(loss, nn.Module):
         raise ConfigError(Problem(f"loss {name!r} is not a torch.nn.Module", why=f"it is a {type(loss).__name__}"))
     return loss
@@ -53,9 +53,9 @@ def _is_ours(factory: Factory) -> bool:
     return inspect.isclass(factory) and issubclass(factory, Loss)
 
 
-def _built_foreign(name: str, factory: Factory, options: Mapping[str, Any]) -> Any:
+def _built(name: str, factory: Factory, task: tuple[ModeChoice, ...], options: Mapping[str, Any]) -> Any:
     try:
-        return factory(**options)
+        return factory(*task, **options)
     except SegtrainError:
         raise
     except Exception as error:

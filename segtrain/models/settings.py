@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from segtrain.core.plan import Size3
+from segtrain.core.plan import Positive, Size3
 from segtrain.core.settings import Settings
 
 Width = Annotated[int, Field(ge=1, le=4096)]
@@ -24,7 +24,7 @@ class ModelSettings(Settings):
     """Feature channels of each stage; their number is the depth."""
     convolutions: tuple[Annotated[int, Field(ge=1)], ...] | None = None
     """Convolutions of each encoder stage."""
-    spacing_mm: tuple[float, float, float] | None = None
+    spacing_mm: tuple[Positive, Positive, Positive] | None = None
     """Target spacing along R, A, S."""
     patch_size: Size3 | None = None
     """Patch along R, A, S, in voxels of the target spacing."""

@@ -2,103 +2,98 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from segtrain.config.load import Loaded
-from segtrain.config.schema import CompareSettings, LossEntry, LossSettings
-from segtrain.core.errors import ConfigError, DivergedError, Problem
+from segtrain.core.errors import DivergedError, SegtrainError, raise_all
 from segtrain.core.events import Event, Finished, RunEnded
-from segtrain.core.files import write_json
+from segtrain.data.cases import find_cases
+from segtrain.data.splits import split_folds
+from segtrain.recipes.assemble import answer_for, make_loss
+from segtrain.recipes.comparison import conclude
 from segtrain.recipes.fit import fit
-from segtrain.recipes.run_folder import RunFolder, locked, open_for_writing, write_record
-from segtrain.reports.tables import read_cases_csv, write_csv
-
-
-@dataclass(frozen=True)
-class SweepRun:
-    """One fit of a sweep."""
-
-    entry: LossEntry
-    fold: int
-    seed: int
-
-    def folder(self, sweep: Path) -> Path:
-        """runs/LOSS/FOLD/SEED below the sweep."""
-        return sweep / "runs" / self.entry.label / str(self.fold) / str(self.seed)
-
-
-def runs_of(settings: CompareSettings) -> list[SweepRun]:
-    """Every combination; all losses of a fold and seed come before the next, so that a cut sweep is still fair."""
-    return [SweepRun(e, f, s) for s in settings.seeds for f in range(settings.folds) for e in settings.losses]
-
-
-def settings_of(loaded: Loaded) -> CompareSettings:
-    """The compare section. ConfigError where there is none."""
-    if loaded.config.compare is None:
-        hint = "compare: {losses: [dice, dice_ce], baseline: dice_ce}"
-        raise ConfigError(Problem("the config does not say which losses to compare", "compare", hint=hint))
-    return loaded.config.compare
+from segtrain.recipes.job import Shared, decide_plan
+from segtrain.recipes.run_folder import RunFolder, keep_config, locked, open_for_writing, write_record
+from segtrain.recipes.sweep import SweepRun, config_of, runs_of, settings_of
+from segtrain.training.devices import find_device
 
 
 def compare_losses(
     loaded: Loaded, run: Path, *, resume: bool = False, overwrite: bool = False, device: str = "auto"
-) -> Iterator[Event]:
-    """Fit whatever is not finished; a loss that diverges is kept as failed and the others go on."""
+) -> Generator[Event, None, None]:
+    """Fit whatever is not finished; a loss that diverges is kept as failed and the others go on.
+
+    The plan, the folds and the prepared cases are made once and are the same for every run. Raises SegtrainError
+    for anything the user can mend, before anything is trained where that can be known.
+    """
     settings = settings_of(loaded)
+    runs = runs_of(settings, run)
+    try_losses(loaded, runs)
+    target = find_device(device)
     open_for_writing(run, resume=resume, overwrite=overwrite)
+    folder = RunFolder(run)
     with locked(run):
-        write_record(RunFolder(run), {"seeds": list(settings.seeds), "folds": settings.folds})
-        runs = runs_of(settings)
-        failed: list[str] = []
+        keep_config(folder, loaded, resumed=folder.record.is_file())
+        write_record(folder, {"seeds": list(settings.seeds), "folds": settings.folds, "device": str(target)})
+        cases = find_cases(loaded.config.data)
+        plan = yield from decide_plan(loaded, folder, cases, target)
+        splits = split_folds(cases, settings.folds, settings.seeds[0])
+        splits.write(folder.splits)
+        shared = Shared(plan, splits, folder.store)
         for number, one in enumerate(runs, start=1):
-            name = f"{one.entry.label}, fold {one.fold}, seed {one.seed}"
-            message = "finished before"
-            if not (one.folder(run) / "validation" / "metrics.json").is_file():
-                try:
-                    yield from _fit_one(loaded, one, run, device)
-                    message = "done"
-                except DivergedError as error:
-                    message = str(error)
-                    failed.append(name)
-            yield RunEnded(name, number, len(runs), message)
-        yield _conclude(run, settings, runs, tuple(failed))
+            message = yield from _run(loaded, one, shared, device)
+            yield RunEnded(one.name, number, len(runs), message)
+        summary = conclude(run)
+    failed = tuple(one.name for one in runs if one.failure is not None)
+    yield Finished(run, {**summary, "run": str(run), "report": str(folder.report)}, failed)
+
+
+def try_losses(loaded: Loaded, runs: list[SweepRun]) -> None:
+    """Build every loss and try it on a tiny cube, before hours are spent. Raises one error with all faults."""
+    problems = []
+    for label in dict.fromkeys(one.entry.label for one in runs):
+        first = next(one for one in runs if one.entry.label == label)
+        config = config_of(loaded, first).config
+        try:
+            make_loss(config, answer_for(config.task, config.loss.name, loaded.folder), loaded.folder)
+        except SegtrainError as error:
+            problems.append(error)
+    if problems:
+        raise_all(type(problems[0]), [p for error in problems for p in error.problems])
 
 
 def dry_run(loaded: Loaded) -> dict[str, Any]:
     """Which runs a sweep would do."""
     settings = settings_of(loaded)
     labels = [entry.label for entry in settings.losses]
-    runs = len(runs_of(settings))
-    return {"schema_version": 1, "losses": labels, "folds": settings.folds, "seeds": list(settings.seeds), "runs": runs}
+    runs = runs_of(settings, Path())
+    try_losses(loaded, runs)
+    found = {"losses": labels, "folds": settings.folds, "seeds": list(settings.seeds), "runs": len(runs)}
+    training = loaded.config.training
+    if training.budget_minutes is not None:
+        found["minutes_of_training"] = training.budget_minutes * len(runs)
+    else:
+        found["steps"] = training.epochs * training.steps_per_epoch * len(runs)
+    return {"schema_version": 1, **found}
 
 
-def config_of(loaded: Loaded, one: SweepRun, settings: CompareSettings) -> Loaded:
-    """The config of one run: its loss, its seed, and what the sweep declares that this loss trains with."""
-    own = {k: v for k, v in one.entry.training.model_dump().items() if v is not None}
-    training = loaded.config.training.model_copy(update={"folds": settings.folds, "seed": one.seed, **own})
-    loss = LossSettings.model_validate({"name": one.entry.name, **one.entry.options})
-    config = loaded.config.model_copy(update={"loss": loss, "training": training, "compare": None})
-    return replace(loaded, config=config)
-
-
-def _fit_one(loaded: Loaded, one: SweepRun, sweep: Path, device: str) -> Iterator[Event]:
-    folder = one.folder(sweep)
-    config = config_of(loaded, one, settings_of(loaded))
-    yield from fit(config, folder, fold=one.fold, resume=folder.exists(), device=device)
-
-
-def _conclude(run: Path, settings: CompareSettings, runs: list[SweepRun], failed: tuple[str, ...]) -> Finished:
-    """Means of every loss over all cases that were held out."""
-    rows: list[list[str | float | int | None]] = []
-    for entry in settings.losses:
-        files = [r.folder(run) / "validation" / "cases.csv" for r in runs if r.entry.label == entry.label]
-        scores = [case for file in files if file.is_file() for case in read_cases_csv(file)]
-        values = [v for v in (case.mean("dice") for case in scores) if v is not None]
-        rows.append([entry.label, sum(values) / len(values) if values else None, len(values)])
-    write_csv(run / "ranking.csv", ["loss", "dice", "n"], rows)
-    summary = {"schema_version": 1, "ranking": [dict(zip(("loss", "dice", "n"), r, strict=True)) for r in rows]}
-    write_json(run / "summary.json", {**summary, "failed": list(failed)})
-    return Finished(run, summary, failed)
+def _run(loaded: Loaded, one: SweepRun, shared: Shared, device: str) -> Generator[Event, None, str]:
+    """Do one run unless it is done; returns how it ended."""
+    if one.is_done:
+        return "finished before"
+    if one.failure is not None:
+        return f"failed before: {one.failure}"
+    resume = one.folder.path.exists()
+    try:
+        config, place = config_of(loaded, one), one.folder.path
+        with closing(fit(config, place, fold=one.fold, shared=shared, resume=resume, device=device)) as events:
+            for event in events:
+                if not isinstance(event, Finished):
+                    yield event
+    except DivergedError as error:
+        one.keep_failure(str(error))
+        return str(error)
+    return "done"

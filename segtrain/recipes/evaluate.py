@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -25,12 +24,10 @@ from segtrain.inference.predict import Predictor
 from segtrain.metrics.score_case import score_case
 from segtrain.recipes.dataset import read_case
 from segtrain.recipes.run_folder import RunFolder
+from segtrain.recipes.run_report import ScoredFiles, keep_record, write_scores_report
 from segtrain.recipes.trained import load_predictor
 from segtrain.reports.summary import summarise
 from segtrain.reports.tables import write_cases_csv, write_csv
-
-RECORD = "evaluation.json"
-"""What an evaluation was made from, so that its report can be rebuilt."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +35,8 @@ class Outcome:
     """What came of the cases."""
 
     scores: tuple[CaseScores, ...]
-    volumes_ml: Mapping[str, Mapping[str, float]]
-    """Case -> label -> predicted volume."""
+    """Without a reference, a case has volumes only."""
+    files: tuple[ScoredFiles, ...]
     failed: tuple[tuple[str, str], ...]
     """Case and message."""
 
@@ -55,12 +52,10 @@ def evaluate_run(
     config = load_config(RunFolder(run).config).config
     cases = find_scans(relocated(config.data, images.resolve(), labels.resolve() if labels else None))
     outcome = yield from predict_cases(predictor, cases, out, config.evaluation.metrics)
-    record = {
-        "run": str(run.resolve()),
-        "images": str(images.resolve()),
-        "labels": str(labels.resolve()) if labels else None,
-    }
-    yield finish_evaluation(out, predictor.task, outcome, record)
+    places = {"run": str(run.resolve()), "images": str(images.resolve())}
+    if labels:
+        places["labels"] = str(labels.resolve())
+    yield report_evaluation(finish_evaluation(out, predictor.task, outcome, places))
 
 
 def evaluate_masks(
@@ -79,12 +74,8 @@ def evaluate_masks(
     raise_all(DataError, sorted(problems, key=lambda p: p.what))
     task = Task(labels=dict(label_names)) if label_names else _task_in(references, found)
     outcome = yield from _score_masks(references, found, task, tuple(metrics))
-    record = {
-        "predictions": str(predictions.resolve()),
-        "labels": str(labels.resolve()),
-        "task": task.model_dump(mode="json"),
-    }
-    yield finish_evaluation(out, task, outcome, record)
+    places = {"predictions": str(predictions.resolve()), "labels": str(labels.resolve())}
+    yield report_evaluation(finish_evaluation(out, task, outcome, places))
 
 
 def predict_cases(
@@ -93,23 +84,25 @@ def predict_cases(
     """Predict each case onto its own grid, write the mask, and score it where a label is; returns an Outcome."""
     _require_channels(predictor, cases)
     scores: list[CaseScores] = []
-    volumes: dict[str, dict[str, float]] = {}
+    files: list[ScoredFiles] = []
     failed: list[tuple[str, str]] = []
     for number, case in enumerate(cases, start=1):
         try:
             image, labels, _ = read_case(case, predictor.task)
             found = predictor.predict(prepare(case.id, image, None, predictor.plan, predictor.task))
-            write_prediction(out / "predictions" / f"{case.id}.nii.gz", found, case.images[0])
-            volumes[case.id] = volumes_ml(found, predictor.task)
-            scored = None
-            if labels is not None:
+            target = out / "predictions" / f"{case.id}.nii.gz"
+            write_prediction(target, found, case.images[0])
+            if labels is None:
+                scored = CaseScores(case.id, case.patient, {}, {}, volumes_ml(found, predictor.task))
+            else:
                 scored = score_case(case.id, case.patient, found, labels, predictor.task, metrics)
-                scores.append(scored)
+            scores.append(scored)
+            files.append(ScoredFiles.of(case, target))
             yield CaseScored(case.id, number, len(cases), scored)
         except DataError as error:
             failed.append((case.id, str(error)))
             yield CaseFailed(case.id, str(error), number, len(cases))
-    return Outcome(tuple(scores), volumes, tuple(failed))
+    return Outcome(tuple(scores), tuple(files), tuple(failed))
 
 
 def volumes_ml(mask: LabelMap, task: Task) -> dict[str, float]:
@@ -118,26 +111,31 @@ def volumes_ml(mask: LabelMap, task: Task) -> dict[str, float]:
     return {name: n * mask.grid.voxel_volume_ml for name, n in counts.items()}
 
 
-def finish_evaluation(out: Path, task: Task, outcome: Outcome, record: Mapping[str, Any]) -> Finished:
-    """Write cases.csv, metrics.json, volumes.csv and what the report is rebuilt from."""
-    write_cases_csv(out / "cases.csv", outcome.scores)
+def finish_evaluation(out: Path, task: Task, outcome: Outcome, places: Mapping[str, str]) -> Finished:
+    """Write cases.csv, volumes.csv, metrics.json and what the report is rebuilt from."""
     names = [case for case, _ in outcome.failed]
+    volumes = {case.case: dict(case.prediction_ml) for case in outcome.scores}
+    write_cases_csv(out / "cases.csv", outcome.scores)
+    rows = [[case, *(found.get(name) for name in task.foreground)] for case, found in volumes.items()]
+    write_csv(out / "volumes.csv", ["case", *(f"{name}_ml" for name in task.foreground)], rows)
+    keep_record(out, task, outcome.files, outcome.failed, places)
     summary = summarise(outcome.scores, failed=names)
     write_json(out / "metrics.json", summary)
-    if outcome.volumes_ml:
-        rows: list[list[str | float]] = [
-            [case, *(found[name] for name in task.foreground)] for case, found in outcome.volumes_ml.items()
-        ]
-        write_csv(out / "volumes.csv", ["case", *(f"{name}_ml" for name in task.foreground)], rows)
-    write_json(out / RECORD, {"schema_version": 1, **record, "failed": [list(pair) for pair in outcome.failed]})
-    result = {"schema_version": 1, "out": str(out), "metrics": summary, "volumes_ml": dict(outcome.volumes_ml)}
+    result = {"schema_version": 1, "out": str(out), "metrics": summary, "volumes_ml": volumes}
     return Finished(out, result, failed=tuple(names))
+
+
+def report_evaluation(finished: Finished) -> Finished:
+    """Write the report of an evaluation that stands by itself."""
+    page = write_scores_report(finished.folder)
+    return replace(finished, result={**finished.result, "report": str(page)})
 
 
 def _score_masks(
     references: Mapping[str, Path], found: Mapping[str, Path], task: Task, metrics: tuple[str, ...]
 ) -> Generator[Event, None, Outcome]:
     scores: list[CaseScores] = []
+    files: list[ScoredFiles] = []
     failed: list[tuple[str, str]] = []
     for number, (case, path) in enumerate(references.items(), start=1):
         try:
@@ -147,11 +145,12 @@ def _score_masks(
                 yield Note(note)
             on_grid = LabelMap(prediction.array, reference.grid)
             scores.append(score_case(case, case, on_grid, reference, task, metrics))
+            files.append(ScoredFiles(case, (), ScanSource(path), ScanSource(found[case])))
             yield CaseScored(case, number, len(references), scores[-1])
         except DataError as error:
             failed.append((case, str(error)))
             yield CaseFailed(case, str(error), number, len(references))
-    return Outcome(tuple(scores), {}, tuple(failed))
+    return Outcome(tuple(scores), tuple(files), tuple(failed))
 
 
 def _task_in(*folders: Mapping[str, Path]) -> Task:

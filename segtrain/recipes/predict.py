@@ -19,5 +19,6 @@ def predict(run: Path, images: Path, out: Path, *, device: str = "auto", allow_c
     config = load_config(RunFolder(run).config).config
     cases = find_scans(relocated(config.data, images.resolve(), None))
     outcome = yield from predict_cases(predictor, cases, out, config.evaluation.metrics)
-    result = {"schema_version": 1, "out": str(out), "cases": len(cases), "volumes_ml": dict(outcome.volumes_ml)}
+    volumes = {case.case: dict(case.prediction_ml) for case in outcome.scores}
+    result = {"schema_version": 1, "out": str(out), "cases": len(cases), "volumes_ml": volumes}
     yield Finished(out, result, tuple(case for case, _ in outcome.failed))

@@ -17,8 +17,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from segtrain.config.dump import to_yaml
+from segtrain.config.load import Loaded
 from segtrain.core.errors import CheckpointError, ConfigError, Problem
-from segtrain.core.files import disk_errors, read_json, write_json
+from segtrain.core.files import disk_errors, read_json, write_json, write_text
 
 RECORDED_PACKAGES = ("segtrain", "torch", "numpy", "scipy", "nibabel", "SimpleITK", "pydicom", "safetensors")
 LOCK = ".lock"
@@ -79,6 +81,16 @@ class RunFolder:
     def report(self) -> Path:
         """The report."""
         return self.path / "report.html"
+
+    @property
+    def failure(self) -> Path:
+        """Why a run of a sweep ended without a result."""
+        return self.path / "failed.json"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether a fit ran to its end here."""
+        return self.record.is_file() and "finished" in read_json(self.record)
 
     @property
     def store(self) -> Path:
@@ -153,6 +165,20 @@ def _is_alive(lock: Path) -> bool:
     except PermissionError:
         return True
     return int(pid) != os.getpid()
+
+
+def keep_config(folder: RunFolder, loaded: Loaded, *, resumed: bool) -> None:
+    """Write the resolved config down. ConfigError where a resumed run was begun with another one."""
+    text = to_yaml(loaded)
+    if resumed and folder.config.is_file() and _values(folder.config.read_text(encoding="utf-8")) != _values(text):
+        hint = "resume with the config in the run folder, or start another run with --run NAME"
+        raise ConfigError(Problem("the config is not the one this run began with", str(folder.config), hint=hint))
+    write_text(folder.config, text)
+
+
+def _values(text: str) -> list[str]:
+    """A resolved config without its comments, which only say where a value came from."""
+    return [line.split("  #")[0].rstrip() for line in text.splitlines()]
 
 
 def write_record(folder: RunFolder, extra: Mapping[str, Any]) -> None:

@@ -38,7 +38,8 @@ def save(folder: Path, state: TrainingState, about: dict[str, Any]) -> None:
     write_bytes(new / STATE, progress)
     counts = {"step": state.step, "total_steps": state.total_steps, "steps_per_epoch": state.steps_per_epoch}
     hashes = {MODEL: hashlib.sha256(model).hexdigest(), STATE: hashlib.sha256(progress).hexdigest()}
-    found = {"schema_version": SCHEMA_VERSION, **about, **counts, "best": state.best, "history": state.history}
+    running = {"best": state.best, "history": state.history, "losses": [float(value) for value in state.losses]}
+    found = {"schema_version": SCHEMA_VERSION, **about, **counts, **running}
     write_json(new / ABOUT, {**found, "sha256": hashes})
     with disk_errors(folder):
         shutil.rmtree(old, ignore_errors=True)
@@ -125,6 +126,7 @@ def load_state(folder: Path, state: TrainingState) -> None:
             }
     state.step, state.total_steps = about["step"], about["total_steps"]
     state.steps_per_epoch, state.best, state.history = about["steps_per_epoch"], about["best"], about["history"]
+    state.losses = [torch.tensor(value) for value in about["losses"]]
 
 
 def _like(value: Tensor, parameter: Tensor) -> Tensor:

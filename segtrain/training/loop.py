@@ -33,23 +33,30 @@ def train(
 ) -> Iterator[StepEnded | EpochEnded]:
     """Run the steps for which there are batches; an epoch's loss is read from the device once.
 
-    Raises DivergedError where an epoch's loss is not finite, and ResourceError where memory is too small.
+    Whenever this waits at an event, `state` is whole: saved then and loaded later, training goes on as if it had
+    not stopped. Raises DivergedError where an epoch's loss is not finite, and ResourceError where memory is too
+    small.
     """
     state.model.train()
-    losses: list[Tensor] = []
     ids: list[tuple[str, ...]] = []
     started = time.perf_counter()
-    for batch in batches:
+    steps = iter(batches)
+    while True:
+        if state.is_at_epoch_end:
+            mean = _finite_mean(state, ids)
+            state.losses = []
+            rate = learning_rate(state.step - 1, state.total_steps, settings)
+            yield EpochEnded(state.epoch, state.epochs, state.step, mean, rate, time.perf_counter() - started)
+            ids, started = [], time.perf_counter()
+            state.model.train()
+        batch = next(steps, None)
+        if batch is None:
+            return
         rate = learning_rate(state.step, state.total_steps, settings)
-        losses.append(_step(state, batch, loss, settings, rate, device))
+        state.losses.append(_step(state, batch, loss, settings, rate, device))
         ids.append(batch.case_ids)
         state.step += 1
         yield StepEnded(state.step, state.total_steps, state.epoch)
-        if state.step % state.steps_per_epoch == 0:
-            mean = _finite_mean(losses, ids, state)
-            yield EpochEnded(state.epoch, state.epochs, state.step, mean, rate, time.perf_counter() - started)
-            losses, ids, started = [], [], time.perf_counter()
-            state.model.train()
 
 
 def _step(
@@ -82,17 +89,20 @@ def _step(
     return value.detach()
 
 
-def _finite_mean(losses: list[Tensor], ids: list[tuple[str, ...]], state: TrainingState) -> float:
-    """Mean loss of an epoch; the first step that was not finite is named with its cases."""
-    values = torch.stack(losses).float().cpu()
+def _finite_mean(state: TrainingState, ids: list[tuple[str, ...]]) -> float:
+    """Mean loss of an epoch; the first step that was not finite is named with its cases.
+
+    `ids` are the cases of the last steps: those before a resume were finite when they were saved.
+    """
+    values = torch.stack([value.float().cpu() for value in state.losses])
     bad = torch.nonzero(~values.isfinite()).flatten()
     if len(bad):
         first = int(bad[0])
-        step = state.step - len(losses) + first + 1
+        step = state.step - len(values) + first + 1
         raise DivergedError(
             Problem(
                 f"the loss is {values[first].item()} at step {step} of {state.total_steps}",
-                where=f"cases {', '.join(ids[first])}",
+                where=f"cases {', '.join(ids[first - len(values) + len(ids)])}",
                 why="the loss overflowed, or an image holds values that are not finite",
                 hint="lower training.learning_rate, or set training.precision=float32",
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 @dataclass
@@ -20,8 +20,8 @@ class TrainingState:
     """Steps that are done."""
     best: float | None = None
     """Best validation score so far."""
-    loss_sum: float = 0.0
-    """Sum of the losses of the epoch that is running."""
+    losses: list[Tensor] = field(default_factory=list)
+    """Losses of the epoch that is running, still on their device."""
     history: list[dict[str, float | int | None]] = field(default_factory=list)
     """A row an epoch, as in metrics.csv."""
 
@@ -29,6 +29,11 @@ class TrainingState:
     def epoch(self) -> int:
         """Epochs that are done."""
         return self.step // self.steps_per_epoch
+
+    @property
+    def is_at_epoch_end(self) -> bool:
+        """All steps of an epoch are done and nobody was told yet."""
+        return bool(self.losses) and self.step % self.steps_per_epoch == 0
 
     @property
     def epochs(self) -> int:

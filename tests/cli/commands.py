@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from segtrain.cli.app import app
 from segtrain.core.events import Event, Finished
+from segtrain.core.scores import CaseScores
 
 CONFIG = """\
 data: {images: images, labels: labels}
@@ -29,6 +30,9 @@ METRICS = {
     "mean": {"dice": 0.8125},
     "failed": [],
 }
+
+UNSCORED = CaseScores("P1", "P1", {}, {}, {"liver": 12.5})
+"""A case that has no label."""
 
 
 @dataclass

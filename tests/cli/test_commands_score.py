@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from segtrain.core.events import CaseFailed, CaseScored
-from tests.cli.commands import METRICS, finished, put, segtrain, telling
+from tests.cli.commands import UNSCORED, METRICS, finished, put, segtrain, telling
 
 
 class TestEval:
     def test_a_run_on_scans(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        calls, recipe = telling(CaseScored("P1", 1, 2, None), finished(metrics=METRICS, out="r/eval"))
+        calls, recipe = telling(CaseScored("P1", 1, 2, UNSCORED), finished(metrics=METRICS, out="r/eval"))
         put(monkeypatch, "evaluate", evaluate_run=recipe, evaluate_masks=None)
         done = segtrain("eval", "--run", "r", "--images", "i", "--labels", "l", "--allow-code")
         assert done.exit_code == 0, done.output
@@ -59,7 +59,7 @@ class TestEval:
         assert not calls.positional
 
     def test_failed_cases_are_named_and_the_code_is_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        events = (CaseFailed("P2", "no such\nfile", 1, 2), CaseScored("P1", 2, 2, None), finished("o", "P2"))
+        events = (CaseFailed("P2", "no such\nfile", 1, 2), CaseScored("P1", 2, 2, UNSCORED), finished("o", "P2"))
         put(monkeypatch, "evaluate", evaluate_run=telling(*events)[1], evaluate_masks=None)
         done = segtrain("eval", "--run", "r", "--images", "i")
         assert done.exit_code == 1

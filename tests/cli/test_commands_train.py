@@ -82,7 +82,7 @@ class TestFit:
         assert [named["fold"] for named in calls.named] == [0, 1, 2]
         assert all(named["resume"] for named in calls.named)
         result = json.loads(done.stdout)
-        assert [fold["fold"] for fold in result["folds"]] == [0, 1, 2]
+        assert [fold["fold"] for fold in result["by_fold"]] == [0, 1, 2]
         assert result["failed"] == [f"fold_{k}: case P1" for k in range(3)]
         assert done.exit_code == 1
 

@@ -25,6 +25,7 @@ from segtrain.core.events import (
     Validated,
 )
 from segtrain.core.scores import CaseScores, Score
+from tests.cli.commands import UNSCORED
 
 SCORES = CaseScores(
     "a", "p", {"liver": {"dice": Score(0.5, "ok")}, "cyst": {"dice": Score(None, "both_empty")}}, {}, {}
@@ -43,7 +44,7 @@ EVENTS: tuple[Event, ...] = (
     StepEnded(4, 4, 2),
     EpochEnded(2, 2, 4, 0.5, 1e-4, 60.0),
     CaseScored("a", 1, 3, SCORES),
-    CaseScored("[b]", 2, 3, None),
+    CaseScored("[b]", 2, 3, UNSCORED),
     CaseFailed("c", "no\x1b[2J label", 3, 3),
     RunEnded("dice/0/0", 1, 1, "done"),
     Finished(Path("run"), {"schema_version": 1}, ("c",)),

@@ -18,7 +18,7 @@ def _compare(folder: Path, text: str = COMPARE) -> CompareSettings:
 
 def test_defaults(tmp_path: Path) -> None:
     compare = _compare(tmp_path)
-    assert (compare.folds, compare.seeds, compare.baseline, compare.workers) == (5, (0, 1, 2), "dice_ce", 1)
+    assert (compare.folds, compare.seeds, compare.baseline) == (5, (0, 1, 2), "dice_ce")
 
 
 def test_entries(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_the_baseline_is_the_label_of_a_loss(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["folds: 1", "seeds: []", "seeds: [0, 0]", "seeds: [-1]", "workers: 0", "losses: [dice_ce]", "losses: dice_ce"],
+    ["folds: 1", "seeds: []", "seeds: [0, 0]", "seeds: [-1]", "losses: [dice_ce]", "losses: dice_ce"],
 )
 def test_values_out_of_range(tmp_path: Path, line: str) -> None:
     losses = "" if line.startswith("losses") else f"  losses: {LOSSES}\n"

@@ -14,7 +14,7 @@ def stored(name="a", shape=(24, 20, 12), radius=0.1) -> StoredCase:
     on = grid(shape)
     classes = ellipsoid(on, (0.2, 0.2, 0.2), (radius,) * 3).astype(np.uint8)
     image = np.arange(classes.size, dtype=np.float32).reshape(1, *shape)
-    return StoredCase(name, image, classes, foreground_centres(name, classes), on, on)
+    return StoredCase(name, "key", image, classes, foreground_centres(name, classes), on, on)
 
 
 def sampler(cases=None, plan=None, share=0.33, seed=0) -> PatchSampler:

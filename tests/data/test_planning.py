@@ -63,6 +63,11 @@ def test_a_patch_that_the_strides_do_not_divide_is_refused_with_what_would_fit()
         plan_for(data(), wishes)
 
 
+def test_a_thick_patch_of_a_slice_is_refused_with_the_axis():
+    with pytest.raises(ConfigError, match="are 1 on axis 0"):
+        plan_for(data((30, 128, 128), (6.5, 0.7, 0.7)), PlanWishes(dims=2, patch_size=(16, 64, 64)))
+
+
 def test_wishes_win():
     wishes = PlanWishes(widths=(4, 8), patch_size=(32, 32, 16), spacing_mm=(2.0, 2.0, 2.0), batch_size=7)
     plan = plan_for(data(), wishes)

@@ -28,6 +28,11 @@ def test_a_case_comes_back_equal(tmp_path, prepared):
     assert again.grid.shape == prepared.grid.shape
 
 
+def test_the_key_of_a_stored_case_is_the_hash_in_its_folder_even_where_the_id_holds_dashes(tmp_path, prepared):
+    save(prepared, prepared.classes, tmp_path / "patient-7-0123456789ab")
+    assert load(tmp_path / "patient-7-0123456789ab").key == "0123456789ab"
+
+
 def test_a_case_that_was_cut_short_counts_as_missing_and_is_replaced(tmp_path, prepared):
     save(prepared, prepared.classes, tmp_path / "a")
     (tmp_path / "a" / "case.json").unlink()

@@ -31,6 +31,27 @@ def fixture_m():
     return x, torch.tensor([[[0, 1], [2, 1]]])
 
 
+def fixture_s():
+    """One sample, one sigmoid, 5 x 5: a 3 x 3 square and an answer of 0.9 that is moved by a column."""
+    g = torch.zeros(1, 1, 5, 5, dtype=torch.bool)
+    g[..., 1:4, 1:4] = True
+    return torch.logit(double([0.1, 0.9]))[g.roll(1, -1).long()], g
+
+
+def hard_answer(*, tp=0, fp=0, fn=0, tn=0, margin=30.0):
+    """One sample, one sigmoid, in one row: logits +-margin with so many voxels of each kind."""
+    answer = torch.tensor([True] * (tp + fp) + [False] * (fn + tn))
+    truth = torch.tensor([True] * tp + [False] * fp + [True] * fn + [False] * tn)
+    return (2 * answer.double() - 1).view(1, 1, 1, -1) * margin, truth.view(1, 1, 1, -1)
+
+
+def gradient_of(loss, logits, target, mask=None) -> torch.Tensor:
+    """Gradient of the value with respect to the logits."""
+    logits = logits.detach().clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(loss(logits, target, mask), logits)
+    return gradient
+
+
 def random_sample(mode: Mode, space=(3, 4, 2), samples=2, seed=0, dtype=torch.float64):
     """Logits and a target in which every class is present in every sample."""
     random = torch.Generator().manual_seed(seed)

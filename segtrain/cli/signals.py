@@ -1,0 +1,83 @@
+"""SIGINT and SIGTERM. A command that trains is stopped between two events, where its work can be saved whole; a
+second signal, and any signal to other commands, stops at once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+INTERRUPTED = 128 + signal.SIGINT
+TERMINATED = 128 + signal.SIGTERM
+
+Handler = Callable[[int, FrameType | None], None]
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, raised in the main thread. It is a KeyboardInterrupt to whoever saves work on one."""
+
+
+class Stop:
+    """What the signals asked for so far."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._asked: int | None = None
+
+    def ask(self, number: int, frame: FrameType | None) -> None:
+        """The handler: remember the first signal, raise on the second."""
+        del frame
+        if self._asked is not None:
+            raise _error(number)
+        self._asked = number
+        self._say("stopping as soon as the work can be saved; once more stops at once")
+
+    def raise_if_asked(self) -> None:
+        """Raise what the signal would have raised."""
+        if self._asked is not None:
+            raise _error(self._asked)
+
+
+@contextmanager
+def sigterm_raises() -> Iterator[None]:
+    """Make SIGTERM a `Terminated` in this process; a forked child of it just ends."""
+    owner = os.getpid()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        del frame
+        if os.getpid() != owner:
+            os._exit(TERMINATED)
+        raise _error(number)
+
+    with _handled({signal.SIGTERM: stop}):
+        yield
+
+
+@contextmanager
+def deferred(say: Callable[[str], None]) -> Iterator[Stop]:
+    """Let signals wait until whoever works asks `raise_if_asked`."""
+    stop = Stop(say)
+    with _handled({signal.SIGINT: stop.ask, signal.SIGTERM: stop.ask}):
+        yield stop
+
+
+@contextmanager
+def _handled(handlers: dict[int, Handler]) -> Iterator[None]:
+    """Handlers for the time of a block; elsewhere than in the main thread there are none to set."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _error(number: int) -> KeyboardInterrupt:
+    return Terminated() if number == signal.SIGTERM else KeyboardInterrupt()

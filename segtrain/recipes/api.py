@@ -1,0 +1,97 @@
+"""The commands as functions: `from segtrain import fit, evaluate, compare_losses`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from segtrain.config.load import Loaded, from_python, load_config
+from segtrain.config.schema import FitConfig
+from segtrain.core.events import Event, Finished
+from segtrain.recipes.compare_losses import compare_losses as compare_recipe
+from segtrain.recipes.evaluate import evaluate_masks, evaluate_run
+from segtrain.recipes.fit import fit as fit_recipe
+
+Watch = Callable[[Event], None]
+"""Called with every event of a recipe: steps, epochs, cases."""
+
+
+def fit(
+    config: FitConfig | Path | str,
+    run: Path | str,
+    *,
+    overrides: Sequence[str] = (),
+    fold: int | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    device: str = "auto",
+    watch: Watch | None = None,
+) -> dict[str, Any]:
+    """`segtrain fit`. Returns what `--json` prints: the scores of the held-out cases, and where everything lies.
+
+    Raises SegtrainError, whose `problems` say what is wrong and how to mend it.
+    """
+    loaded = _loaded(config, overrides)
+    events = fit_recipe(loaded, Path(run), fold=fold, resume=resume, overwrite=overwrite, device=device)
+    return _result(events, watch)
+
+
+def compare_losses(
+    config: FitConfig | Path | str,
+    run: Path | str,
+    *,
+    overrides: Sequence[str] = (),
+    resume: bool = False,
+    overwrite: bool = False,
+    device: str = "auto",
+    watch: Watch | None = None,
+) -> dict[str, Any]:
+    """`segtrain compare-losses`. Returns the ranking and every pair. Raises SegtrainError."""
+    events = compare_recipe(
+        _loaded(config, overrides), Path(run), resume=resume, overwrite=overwrite, device=device
+    )
+    return _result(events, watch)
+
+
+def evaluate(
+    *,
+    out: Path | str,
+    run: Path | str | None = None,
+    images: Path | str | None = None,
+    predictions: Path | str | None = None,
+    labels: Path | str | None = None,
+    label_names: dict[str, int] | None = None,
+    metrics: Sequence[str] = ("dice", "iou"),
+    device: str = "auto",
+    watch: Watch | None = None,
+) -> dict[str, Any]:
+    """`segtrain eval`: `run` and `images` (and `labels`), or `predictions` and `labels`. Raises SegtrainError.
+
+    `label_names` and `metrics` are for masks; a run brings its own.
+    """
+    if run is not None and images is not None and predictions is None:
+        where = Path(labels) if labels is not None else None
+        return _result(evaluate_run(Path(run), Path(images), where, Path(out), device=device), watch)
+    if predictions is not None and labels is not None and run is None and images is None:
+        found = evaluate_masks(Path(predictions), Path(labels), Path(out), label_names=label_names, metrics=metrics)
+        return _result(found, watch)
+    raise TypeError("give run and images (and labels), or predictions and labels")
+
+
+def _loaded(config: FitConfig | Path | str, overrides: Sequence[str]) -> Loaded:
+    if isinstance(config, FitConfig):
+        if overrides:
+            raise TypeError("overrides change a config file; change a config object with its model_copy")
+        return from_python(config)
+    return load_config(Path(config), overrides)
+
+
+def _result(events: Iterable[Event], watch: Watch | None) -> dict[str, Any]:
+    last: Event | None = None
+    for last in events:
+        if watch is not None:
+            watch(last)
+    if not isinstance(last, Finished):
+        raise RuntimeError(f"a recipe ended with {last!r} instead of Finished")
+    return {**last.result, "failed": list(last.failed)}

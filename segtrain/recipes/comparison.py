@@ -1,0 +1,162 @@
+"""The runs of a sweep on the disk -> rankings, paired tests, tables and the report; as often as one likes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from segtrain.config.dump import flat
+from segtrain.config.load import load_config
+from segtrain.core.files import write_json
+from segtrain.core.scores import CaseScores
+from segtrain.metrics.registry import definition
+from segtrain.recipes.run_folder import RunFolder
+from segtrain.recipes.run_report import epoch_rows
+from segtrain.recipes.sweep import SweepRun, declared, runs_of, settings_of
+from segtrain.reports.contents import ComparisonReport
+from segtrain.reports.figures import Row
+from segtrain.reports.page import write_comparison_report
+from segtrain.reports.tables import Cell, read_cases_csv, write_csv
+from segtrain.statistics.comparison import Comparison, PairRow, RankingRow, Rules, compare
+
+Values = dict[str, dict[str, float | None]]
+"""Loss -> case -> mean over its labels, averaged over seeds; None where it is not defined."""
+
+PAIR_COLUMNS = tuple(f.name for f in fields(PairRow) if f.name != "differences")
+RANKING_COLUMNS = tuple(f.name for f in fields(RankingRow))
+
+
+@dataclass(frozen=True, eq=False)
+class SweepScores:
+    """Out-of-fold scores of all runs that ended well."""
+
+    labels: tuple[str, ...]
+    metrics: tuple[str, ...]
+    seeds: tuple[int, ...]
+    by_run: Mapping[str, Mapping[int, Sequence[CaseScores]]]
+    """Loss -> seed -> scores of the cases held out in any fold."""
+    patients: Mapping[str, str]
+
+    def values(self, metric: str) -> Values:
+        """What is compared: a case counts for a loss once every seed has it."""
+        return {loss: self._of_loss(loss, metric) for loss in self.labels}
+
+    def _of_loss(self, loss: str, metric: str) -> dict[str, float | None]:
+        found: dict[str, list[float | None]] = {}
+        for scores in self.by_run[loss].values():
+            for case in scores:
+                found.setdefault(case.case, []).append(case.mean(metric))
+        whole = {case: values for case, values in found.items() if len(values) == len(self.seeds)}
+        return {case: _mean(values) for case, values in sorted(whole.items())}
+
+    def seed_sd(self, metric: str) -> dict[str, float]:
+        """Loss -> standard deviation of its mean over seeds; empty with one seed."""
+        means = {
+            loss: [_mean([case.mean(metric) for case in scores]) for scores in by_seed.values()]
+            for loss, by_seed in self.by_run.items()
+        }
+        known = {loss: [m for m in found if m is not None] for loss, found in means.items()}
+        return {loss: stdev(found) for loss, found in known.items() if len(found) > 1}
+
+
+def conclude(sweep: Path) -> dict[str, Any]:
+    """Write ranking.csv, pairwise.csv, claims.csv, summary.json and report.html; returns the summary."""
+    folder = RunFolder(sweep)
+    loaded = load_config(folder.config)
+    settings = settings_of(loaded)
+    runs = runs_of(settings, sweep)
+    scores = read_scores(runs, loaded.config.evaluation.metrics)
+    comparisons = {metric: _compare(scores, metric, settings.baseline) for metric in scores.metrics}
+    headline = scores.metrics[0]
+    _write_tables(sweep, comparisons, scores)
+    summary = {
+        "schema_version": 1,
+        "metric": headline,
+        **_plain(comparisons[headline]),
+        "metrics": {metric: _plain(found) for metric, found in comparisons.items()},
+        "seeds": list(settings.seeds),
+        "folds": settings.folds,
+        "runs": len(runs),
+        "failed_runs": {run.name: run.failure for run in runs if run.failure is not None},
+    }
+    write_json(sweep / "summary.json", summary)
+    notes = [f"{name} diverged: {message}" for name, message in summary["failed_runs"].items()]
+    report = ComparisonReport(
+        title=f"Losses compared: {sweep.resolve().name}",
+        facts={"losses": str(len(settings.losses)), "folds": str(settings.folds), "seeds": str(len(settings.seeds))},
+        config=[(key, str(value), origin) for key, value, origin in flat(loaded)],
+        comparisons=comparisons,
+        curves={label: mean_curve([r for r in runs if r.entry.label == label]) for label in scores.labels},
+        notes=notes,
+        declared=list(declared(settings, loaded.config.task, loaded.folder)),
+        seed_sd={metric: scores.seed_sd(metric) for metric in scores.metrics},
+    )
+    write_comparison_report(folder.report, report)
+    return summary
+
+
+def read_scores(runs: Sequence[SweepRun], metrics: tuple[str, ...]) -> SweepScores:
+    """cases.csv of every run that is done."""
+    labels = tuple(dict.fromkeys(run.entry.label for run in runs))
+    by_run: dict[str, dict[int, list[CaseScores]]] = {label: {} for label in labels}
+    patients: dict[str, str] = {}
+    for run in runs:
+        if not run.is_done:
+            continue
+        found = read_cases_csv(run.folder.validation / "cases.csv")
+        by_run[run.entry.label].setdefault(run.seed, []).extend(found)
+        patients.update({case.case: case.patient for case in found})
+    seeds = tuple(dict.fromkeys(run.seed for run in runs))
+    return SweepScores(labels, metrics, seeds, by_run, patients)
+
+
+def mean_curve(runs: Sequence[SweepRun]) -> list[Row]:
+    """Rows of metrics.csv by epoch, averaged over folds and seeds."""
+    by_epoch: dict[float, list[Row]] = {}
+    for run in runs:
+        for row in epoch_rows(run.folder):
+            by_epoch.setdefault(row["epoch"] or 0, []).append(row)
+    return [{key: _mean([row.get(key) for row in rows]) for key in rows[0]} for _, rows in sorted(by_epoch.items())]
+
+
+def _compare(scores: SweepScores, metric: str, baseline: str) -> Comparison:
+    rules = Rules(higher_is_better=definition(metric).best == "higher")
+    return compare(scores.values(metric), scores.patients, baseline, 0, rules)
+
+
+def _write_tables(sweep: Path, comparisons: Mapping[str, Comparison], scores: SweepScores) -> None:
+    ranking = [
+        [metric, *(getattr(row, name) for name in RANKING_COLUMNS)]
+        for metric, found in comparisons.items()
+        for row in found.ranking
+    ]
+    write_csv(sweep / "ranking.csv", ["metric", *RANKING_COLUMNS], ranking)
+    pairs = [
+        [metric, *(getattr(row, name) for name in PAIR_COLUMNS)]
+        for metric, found in comparisons.items()
+        for row in found.pairs
+    ]
+    write_csv(sweep / "pairwise.csv", ["metric", *PAIR_COLUMNS], pairs)
+    values = scores.values(scores.metrics[0])
+    cases = sorted({case for found in values.values() for case in found})
+    claims: list[list[Cell]] = [[case, *(values[loss].get(case) for loss in scores.labels)] for case in cases]
+    write_csv(sweep / "claims.csv", ["case_id", *scores.labels], claims)
+
+
+def _plain(comparison: Comparison) -> dict[str, Any]:
+    """A comparison as plain values."""
+    return {
+        "baseline": comparison.baseline,
+        "cases": comparison.n_cases,
+        "patients": comparison.n_patients,
+        "ranking": [asdict(row) for row in comparison.ranking],
+        "pairs": [{name: getattr(row, name) for name in PAIR_COLUMNS} for row in comparison.pairs],
+    }
+
+
+def _mean(values: Sequence[float | int | None]) -> float | None:
+    defined = [v for v in values if v is not None]
+    return fmean(defined) if defined else None

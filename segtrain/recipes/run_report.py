@@ -1,0 +1,182 @@
+"""A run or an evaluation on the disk -> its report.html, as often as one likes."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segtrain.config.dump import flat
+from segtrain.config.load import load_config
+from segtrain.core.case import Case, ScanSource
+from segtrain.core.errors import SegtrainError
+from segtrain.core.files import read_json, write_json
+from segtrain.core.scores import CaseScores
+from segtrain.core.task import Task
+from segtrain.core.volume import LabelMap, Volume
+from segtrain.data.read import read_labels, read_volume
+from segtrain.recipes.run_folder import RunFolder
+from segtrain.reports.cases_view import mean_of, metrics_in, worst_cases
+from segtrain.reports.contents import ConfigRow, EvaluationReport, TrainingReport
+from segtrain.reports.figures import Row
+from segtrain.reports.overlays import Overlay
+from segtrain.reports.page import write_evaluation_report, write_training_report
+from segtrain.reports.tables import read_cases_csv
+from segtrain.reports.wording import metric_name, number
+
+RECORD = "evaluation.json"
+"""What an evaluation was made from, so that its report can be rebuilt."""
+
+SHOWN_CASES = 5
+"""The worst cases of an evaluation, which the report shows as pictures."""
+
+
+@dataclass(frozen=True)
+class ScoredFiles:
+    """The files behind one case of an evaluation. Without images, outlines are shown on black."""
+
+    case: str
+    images: tuple[ScanSource, ...]
+    label: ScanSource | None
+    prediction: ScanSource
+
+    @classmethod
+    def of(cls, case: Case, prediction: Path) -> ScoredFiles:
+        """Of a case that was predicted."""
+        return cls(case.id, case.images, case.label, ScanSource(prediction))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, paths absolute."""
+        return {
+            "case": self.case,
+            "images": [_source_json(source) for source in self.images],
+            "label": _source_json(self.label) if self.label else None,
+            "prediction": _source_json(self.prediction),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> ScoredFiles:
+        """The inverse of `to_json`."""
+        label = ScanSource(Path(value["label"][0]), value["label"][1]) if value["label"] else None
+        images = tuple(ScanSource(Path(path), uid) for path, uid in value["images"])
+        path, uid = value["prediction"]
+        return cls(value["case"], images, label, ScanSource(Path(path), uid))
+
+
+def keep_record(
+    folder: Path, task: Task, files: Sequence[ScoredFiles], failed: Sequence[tuple[str, str]], facts: Mapping[str, Any]
+) -> None:
+    """Write down what an evaluation was made from."""
+    record = {
+        "schema_version": 1,
+        **facts,
+        "task": task.model_dump(mode="json"),
+        "failed": [list(pair) for pair in failed],
+        "files": [found.to_json() for found in files],
+    }
+    write_json(folder / RECORD, record)
+
+
+def write_run_report(run: RunFolder) -> None:
+    """report.html of a run, with its validation where there is one."""
+    validation = evaluation_report(run.validation) if (run.validation / "metrics.json").is_file() else None
+    record = read_json(run.record)
+    cases = record.get("cases", {})
+    facts = {
+        "device": str(record.get("device", "")),
+        "parameters": f"{record.get('parameters', 0):,}",
+        "steps": str(record.get("total_steps", "")),
+        "cases": f"{cases.get('train', 0)} trained on, {cases.get('validation', 0)} held out",
+        "segtrain": str(record.get("versions", {}).get("segtrain", "")),
+        "began": str(record.get("started", "")),
+    }
+    name = run.path.resolve().name
+    report = TrainingReport(f"Training of {name}", facts, config_rows(run), epoch_rows(run), validation)
+    write_training_report(run.report, report)
+
+
+def write_scores_report(folder: Path) -> Path:
+    """report.html of an evaluation."""
+    page = folder / "report.html"
+    write_evaluation_report(page, evaluation_report(folder))
+    return page
+
+
+def evaluation_report(folder: Path) -> EvaluationReport:
+    """The content of an evaluation's report, from its files."""
+    summary, record = read_json(folder / "metrics.json"), read_json(folder / RECORD)
+    scores = read_cases_csv(folder / "cases.csv")
+    failed = [(str(case), str(message)) for case, message in record["failed"]]
+    metrics = metrics_in(scores)
+    facts = {key: str(record[key]) for key in ("run", "images", "predictions", "labels") if record.get(key)}
+    notes: list[str] = []
+    task = Task.model_validate(record["task"])
+    files = {found.case: found for found in map(ScoredFiles.from_json, record["files"])}
+    return EvaluationReport(
+        title=f"Evaluation {folder.resolve().name}",
+        facts=facts,
+        config=[],
+        epochs=[],
+        scores=scores,
+        summary=summary,
+        overlays=list(_overlays(scores, metrics, files, task, notes)),
+        failed=failed,
+        volumes_only=bool(scores) and not metrics,
+        notes=notes,
+    )
+
+
+def config_rows(run: RunFolder) -> list[ConfigRow]:
+    """Key, value and origin of everything the run was told."""
+    return [(key, str(value), origin) for key, value, origin in flat(load_config(run.config))]
+
+
+def epoch_rows(run: RunFolder) -> list[Row]:
+    """Rows of metrics.csv with numbers as numbers."""
+    if not run.metrics.is_file():
+        return []
+    with run.metrics.open(encoding="utf-8", newline="") as file:
+        return [{key: float(text) if text else None for key, text in row.items()} for row in csv.DictReader(file)]
+
+
+def _overlays(
+    scores: Sequence[CaseScores],
+    metrics: Sequence[str],
+    files: Mapping[str, ScoredFiles],
+    task: Task,
+    notes: list[str],
+) -> Iterator[Overlay]:
+    """The worst cases, or the first ones where there are no scores; one whose files are gone is noted."""
+    by_name = {case.case: case for case in scores}
+    chosen = worst_cases(scores, metrics[0], SHOWN_CASES) if metrics else list(by_name)[:SHOWN_CASES]
+    for name in chosen:
+        caption = ""
+        if metrics:
+            caption = ", ".join(f"{metric_name(m)} {number(mean_of(by_name[name], m))}" for m in metrics)
+        try:
+            yield _overlay(files[name], task, caption)
+        except (SegtrainError, KeyError) as error:
+            notes.append(f"no picture of case {name}: {' '.join(str(error).split())}")
+
+
+def _overlay(files: ScoredFiles, task: Task, caption: str) -> Overlay:
+    prediction = read_labels(files.prediction)
+    reference = read_labels(files.label) if files.label else None
+    if files.images:
+        image = read_volume(files.images)
+    else:
+        grid = reference.grid if reference else prediction.grid
+        image = Volume(np.zeros((1, *grid.shape), dtype=np.float32), grid)
+    # One position within the tolerance of one grid is one grid: the image's, which all are drawn on.
+    on_image = LabelMap(prediction.array, image.grid)
+    beside = LabelMap(reference.array, image.grid) if reference else None
+    names = {label: name for name, label in task.labels.items()}
+    return Overlay(files.case, caption, image, on_image, beside, names)
+
+
+def _source_json(source: ScanSource) -> list[str]:
+    return [str(source.path.resolve()), source.series_uid]

@@ -1,0 +1,89 @@
+"""What a sweep consists of: its runs, the config of each, and who of them is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from segtrain.config.load import Loaded, derived
+from segtrain.config.schema import CompareSettings, LossEntry, LossSettings
+from segtrain.core.errors import ConfigError, Problem
+from segtrain.core.files import read_json, write_json
+from segtrain.core.task import Task
+from segtrain.recipes.assemble import answer_for
+from segtrain.recipes.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class SweepRun:
+    """One fit of a sweep."""
+
+    entry: LossEntry
+    fold: int
+    seed: int
+    sweep: Path
+
+    @property
+    def name(self) -> str:
+        """How a person calls it."""
+        return f"{self.entry.label}, fold {self.fold}, seed {self.seed}"
+
+    @property
+    def folder(self) -> RunFolder:
+        """runs/LOSS/FOLD/SEED below the sweep."""
+        return RunFolder(self.sweep / "runs" / self.entry.label / str(self.fold) / str(self.seed))
+
+    @property
+    def is_done(self) -> bool:
+        """Whether its scores are there."""
+        return (self.folder.validation / "metrics.json").is_file()
+
+    @property
+    def failure(self) -> str | None:
+        """Why it diverged, where it did. The same seed would diverge again, so a failed run is not repeated."""
+        file = self.folder.failure
+        return str(read_json(file)["message"]) if file.is_file() else None
+
+    def keep_failure(self, message: str) -> None:
+        """Write down that it diverged."""
+        write_json(self.folder.failure, {"schema_version": 1, "message": message})
+
+
+def settings_of(loaded: Loaded) -> CompareSettings:
+    """The compare section. ConfigError where there is none."""
+    if loaded.config.compare is None:
+        hint = "compare: {losses: [dice, dice_ce], baseline: dice_ce}"
+        raise ConfigError(Problem("the config does not say which losses to compare", "compare", hint=hint))
+    return loaded.config.compare
+
+
+def runs_of(settings: CompareSettings, sweep: Path) -> list[SweepRun]:
+    """Every combination; all losses of a fold and seed come before the next, so that a cut sweep is still fair."""
+    return [SweepRun(e, f, s, sweep) for s in settings.seeds for f in range(settings.folds) for e in settings.losses]
+
+
+def config_of(loaded: Loaded, one: SweepRun) -> Loaded:
+    """The config of one run: its loss, its seed, and what the sweep declares that this loss trains with.
+
+    Folds are drawn with the first seed of the sweep, so that a case is held out in one fold of every seed.
+    """
+    own = {k: v for k, v in one.entry.training.model_dump().items() if v is not None}
+    folds = settings_of(loaded).folds
+    training = loaded.config.training.model_copy(update={"folds": folds, "seed": one.seed, **own})
+    loss = LossSettings.model_validate({"name": one.entry.name, **one.entry.options})
+    config = loaded.config.model_copy(update={"loss": loss, "training": training, "compare": None})
+    return derived(loaded, config, "sweep")
+
+
+def declared(settings: CompareSettings, task: Task, folder: Path) -> Iterator[tuple[str, str]]:
+    """Loss, and how its training differs from the baseline's by more than the loss itself."""
+    base = next(entry for entry in settings.losses if entry.label == settings.baseline)
+    usual = answer_for(task, base.name, folder)
+    for entry in settings.losses:
+        found = [f"{key} {value:g}" for key, value in entry.training.model_dump().items() if value is not None]
+        answer = answer_for(task, entry.name, folder)
+        if answer.activation != usual.activation:
+            found.append(f"its network answers with {answer.outputs} {answer.activation} outputs, not {usual.outputs}")
+        if found:
+            yield entry.label, "; ".join(found)

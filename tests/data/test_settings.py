@@ -1,0 +1,62 @@
+"""Where the scans are: two layouts, and no mixture of them."""
+
+import pytest
+from pydantic import ValidationError
+
+from segtrain.data.settings import AugmentSettings, DataSettings, PatchSettings
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"root": "tree"}, "root belongs to layout: dicom"),
+        ({"layout": "dicom", "root": "tree", "images": "a", "channels": {"T1": "*"}}, "images belongs to layout: fol"),
+        ({"layout": "dicom", "root": "t", "channels": {"T1": "*"}, "labels": "m", "label": "*M*"}, "two places"),
+        ({"layout": "dicom", "root": "tree", "channels": ["T1"]}, "need patterns"),
+        ({"images": "a", "channels": {"T1": "*T1*"}}, "list of names"),
+        ({"images": "a", "channels": []}, "at least one"),
+        ({"layout": "dicom", "root": "t", "channels": {}}, "at least one"),
+        ({"images": "a", "modality": "pet"}, "modality"),
+        ({"image": "a"}, "image"),
+    ],
+)
+def test_a_mixture_of_layouts_is_refused_with_the_reason(options, words):
+    with pytest.raises(ValidationError, match=words):
+        DataSettings.model_validate(options)
+
+
+def test_a_tree_of_dicom_may_have_its_masks_in_a_folder():
+    tree = {"layout": "dicom", "root": "tree", "channels": {"T1": "*T1*"}, "labels": "masks"}
+    assert DataSettings.model_validate(tree).labels.name == "masks"
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ({}, ("image",)),
+        ({"channels": ["T2", "FLAIR"]}, ("T2", "FLAIR")),
+        ({"layout": "dicom", "root": "t", "channels": {"T2": "*t2*", "ADC": "*adc*"}}, ("T2", "ADC")),
+    ],
+)
+def test_channels_keep_the_order_in_which_they_are_written(options, names):
+    assert DataSettings.model_validate(options).channel_names == names
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
+def test_a_share_lies_between_0_and_1(share):
+    with pytest.raises(ValidationError, match="foreground_share"):
+        PatchSettings(foreground_share=share)
+    with pytest.raises(ValidationError, match="spatial_probability"):
+        AugmentSettings(spatial_probability=share)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("rotation_degrees", -1), ("scale", -0.1), ("gamma", -1), ("noise", -1), ("flip_axes", (3,))]
+)
+def test_a_range_that_is_none_is_refused_by_its_key(key, value):
+    with pytest.raises(ValidationError, match=key):
+        AugmentSettings(**{key: value})
+
+
+def test_nothing_is_mirrored_unless_it_was_asked_for():
+    assert AugmentSettings().flip_axes == ()

@@ -1,0 +1,103 @@
+import itertools
+
+import pytest
+import torch
+
+from segtrain.losses import build_loss
+from segtrain.losses.compound import two_sided_cross_entropy
+from segtrain.losses.voxels import read
+from tests.losses.fixtures import double, gradient_of, hard_answer, random_sample
+
+MODES = ["multiclass", "binary", "multilabel"]
+every_mode = pytest.mark.parametrize("mode", MODES)
+CLASS_WEIGHTS = {"multiclass": (1.0, 2.0, 3.0), "binary": (2.0,), "multilabel": (1.0, 2.0)}
+
+
+def value(name, sample, mode="auto", mask=None, **options):
+    return build_loss(name, mode, **options)(*sample, mask).item()
+
+
+def same(number):
+    return pytest.approx(number, rel=1e-11)
+
+
+def sides_of(logits, target):
+    return two_sided_cross_entropy(read(logits, target, None, mode="auto", ignore_label=None))
+
+
+@every_mode
+def test_the_two_sides_are_the_logarithms_of_p_and_one_minus_p(mode):
+    logits, target = random_sample(mode)
+    missed, invented = sides_of(logits, target)
+    p = (logits.softmax(1) if mode == "multiclass" else logits.sigmoid()).flatten(2)
+    members = read(logits, target, None, mode=mode, ignore_label=None).membership
+    assert torch.allclose(missed, torch.where(members, -p.log(), 0.0))
+    assert torch.allclose(invented, torch.where(members, 0.0, -(1 - p).log()))
+
+
+def test_a_certain_error_keeps_its_cost_where_p_rounds_to_one():
+    _, invented = sides_of(double([[[[60.0]], [[0]], [[0]]]]), torch.tensor([[[1]]]))
+    assert invented[0, 0, 0].item() == pytest.approx(60 - double([2]).log().item())
+
+
+@pytest.mark.parametrize("mode", ["binary", "multilabel"])
+def test_combo_of_cross_entropy_alone_is_half_of_bce(mode):
+    sample = random_sample(mode)
+    assert value("combo", sample, ce_share=1, fn_weight=0.5) == same(value("bce", sample) / 2)
+
+
+@every_mode
+def test_combo_without_cross_entropy_is_dice(mode):
+    sample = random_sample(mode)
+    assert value("combo", sample, ce_share=0) == value("dice", sample)
+
+
+@every_mode
+def test_combo_mixes_its_two_ends(mode):
+    sample = random_sample(mode)
+    ends = [value("combo", sample, ce_share=share) for share in (0, 1)]
+    assert value("combo", sample, ce_share=0.3) == same(0.7 * ends[0] + 0.3 * ends[1])
+
+
+@pytest.mark.parametrize("fn_weight", [0.1, 0.3, 0.5, 0.7, 0.9])
+def test_combo_prices_a_missed_voxel_against_an_invented_one_as_its_weight_says(fn_weight):
+    missed, invented = hard_answer(fn=1, tn=1, margin=20), hard_answer(tp=1, fp=1, margin=20)
+    options = {"ce_share": 1, "fn_weight": fn_weight}
+    found = value("combo", missed, **options) / value("combo", invented, **options)
+    assert found == pytest.approx(fn_weight / (1 - fn_weight), rel=1e-6)
+
+
+def test_combo_rises_with_the_weight_only_where_something_is_missed():
+    missed, invented = hard_answer(tp=2, fn=1, tn=3), hard_answer(tp=2, fp=1, tn=3)
+    up, down = ([value("combo", s, fn_weight=w) for w in (0.1, 0.5, 0.9)] for s in (missed, invented))
+    assert all(later > earlier for earlier, later in itertools.pairwise(up))
+    assert all(later < earlier for earlier, later in itertools.pairwise(down))
+
+
+@every_mode
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("name", ["combo", "dice_ce", "dice_focal", "dice_topk"])
+def test_with_and_without_class_weights_a_mask_leaves_the_loss_of_the_other_voxels(name, mode, weighted):
+    options = {"class_weights": CLASS_WEIGHTS[mode]} if weighted else {}
+    logits, target = random_sample(mode, samples=1, space=(4, 6))
+    mask = torch.rand(1, 4, 6, generator=torch.Generator().manual_seed(3)) > 0.3
+    kept = [t.flatten(-2)[..., mask.flatten()].unsqueeze(-2) for t in (logits, target)]
+    assert value(name, (logits, target), mode, mask, **options) == same(value(name, kept, mode, **options))
+
+
+@every_mode
+def test_class_weights_weigh_both_halves_of_combo(mode):
+    logits, target = random_sample(mode)
+    weights = CLASS_WEIGHTS[mode]
+    missed, invented = sides_of(logits, target)
+    own = double(weights).view(1, -1, 1).expand_as(missed)
+    cross_entropy = (own * (missed + invented) / 2).sum() / own.sum()
+    expected = (cross_entropy.item() + value("dice", (logits, target), class_weights=weights)) / 2
+    assert value("combo", (logits, target), class_weights=weights) == same(expected)
+
+
+@pytest.mark.parametrize("name", ["combo", "dice_ce", "dice_focal", "dice_topk", "bce_dice"])
+def test_a_certain_error_keeps_its_gradient_in_float32(name):
+    logits, target = hard_answer(fp=1, tp=1, margin=40)
+    gradient = gradient_of(build_loss(name), logits.float(), target)
+    assert gradient[0, 0, 0, 1] > 0.01

@@ -1,0 +1,34 @@
+"""How far training has come."""
+
+import pytest
+import torch
+from torch import nn
+
+from segtrain.training.state import TrainingState
+
+
+def state(**fields) -> TrainingState:
+    model = nn.Linear(1, 1)
+    return TrainingState(model, torch.optim.SGD(model.parameters(), lr=1.0), **fields)
+
+
+@pytest.mark.parametrize(("step", "epoch"), [(0, 0), (3, 0), (4, 1), (11, 2), (12, 3)])
+def test_an_epoch_counts_when_all_its_steps_are_done(step, epoch):
+    there = state(total_steps=12, steps_per_epoch=4, step=step)
+    assert (there.epoch, there.epochs) == (epoch, 3)
+
+
+@pytest.mark.parametrize(
+    ("step", "losses", "expected"),
+    [(0, 0, False), (3, 3, False), (4, 4, True), (4, 0, False), (5, 1, False), (8, 4, True)],
+)
+def test_an_epoch_waits_to_be_told_while_its_losses_are_there(step, losses, expected):
+    there = state(total_steps=12, steps_per_epoch=4, step=step, losses=[torch.tensor(1.0)] * losses)
+    assert there.is_at_epoch_end is expected
+
+
+def test_a_new_state_has_done_nothing_and_shares_nothing():
+    one, two = state(total_steps=1, steps_per_epoch=1), state(total_steps=1, steps_per_epoch=1)
+    one.history.append({"epoch": 1})
+    one.losses.append(torch.tensor(1.0))
+    assert (two.step, two.best, two.history, two.losses) == (0, None, [], [])
