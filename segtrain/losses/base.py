@@ -31,6 +31,8 @@ class Loss(nn.Module, ABC):
     paper: ClassVar[str] = ""
     optimum: ClassVar[float | None] = 0.0
     """Value at a perfect, certain answer; None: a perfect answer is not its minimum."""
+    caution: ClassVar[str] = ""
+    """What a user should be told before a run with it."""
 
     class_weights: Tensor | None
 

@@ -38,6 +38,7 @@ class Preset(Loss):
     of: ClassVar[type[Loss]]
     fixed: ClassVar[Mapping[str, Any]] = {}
     scale: ClassVar[float] = 1.0
+    caution = "it reproduces a listing of the source post, flaws included; to train, take the loss without prefix"
 
     def __init__(self, mode: ModeChoice = "auto", /) -> None:
         super().__init__(mode)

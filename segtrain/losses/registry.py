@@ -44,6 +44,11 @@ def supported_modes(name: str, folder: Path | None = None) -> tuple[Mode, ...]:
     return cast("tuple[Mode, ...]", tuple(getattr(LOSSES.find(name, folder), "modes", ALL_MODES)))
 
 
+def caution_about(name: str, folder: Path | None = None) -> str:
+    """What a user should be told before a run with this loss; empty for almost all."""
+    return str(getattr(LOSSES.find(name, folder), "caution", ""))
+
+
 def check_options(name: str, options: Mapping[str, Any], folder: Path | None = None) -> None:
     """Raise one ConfigError with every fault of `options`; build nothing."""
     checked_options(LOSSES.find(name, folder), options, where=f"loss {name}")

@@ -24,6 +24,7 @@ from segtrain.data.planning import make_plan
 from segtrain.data.splits import Fold, Splits, check_covers, split_folds, split_share
 from segtrain.data.store import StoredCase
 from segtrain.inference.predict import Predictor
+from segtrain.losses.registry import caution_about
 from segtrain.models.unet import count_parameters
 from segtrain.recipes.assemble import (
     Answer,
@@ -92,6 +93,8 @@ def set_up(
     keep_config(folder, loaded, resumed=started is not None)
     answer = answer_for(config.task, config.loss.name, loaded.folder)
     loss = make_loss(config, answer, loaded.folder)
+    if caution := caution_about(config.loss.name, loaded.folder):
+        yield Note(f"loss {config.loss.name}: {caution}")
     every = find_cases(config.data)
     plan = yield from decide_plan(loaded, folder, every, device, shared.plan if shared else None)
     chosen = decide_fold(loaded, folder, every, fold, shared.splits if shared else None)

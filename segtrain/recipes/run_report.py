@@ -156,7 +156,7 @@ def _overlays(
     for name in chosen:
         caption = ""
         if metrics:
-            caption = ", ".join(f"{metric_name(m)} {number(mean_of(by_name[name], m))}" for m in metrics)
+            caption = ", ".join(f"{metric_name(m)} {number(mean_of(by_name[name], m))}" for m in metrics) + "."
         try:
             yield _overlay(files[name], task, caption)
         except (SegtrainError, KeyError) as error:
