@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, get_args
 
 import yaml
 
-from segtrain.config.load import Loaded, Origin
+from segtrain.config.load import Loaded, Origin, load_config
 from segtrain.config.reader import RESOLVERS, Place
 from segtrain.config.source import leaves
 
@@ -49,6 +52,17 @@ def to_yaml(loaded: Loaded) -> str:
         else:
             lines.append(f"{indent}{key}: {_flow(value)}  # {origin}")
     return "\n".join(lines) + "\n"
+
+
+def read_back(path: Path) -> Loaded:
+    """What `to_yaml` wrote, with the origins that stand behind its values."""
+    loaded = load_config(path)
+    lines = path.read_text(encoding="utf-8").split("\n")
+    known: dict[str, Origin] = {origin: origin for origin in get_args(Origin)}
+    found = [known[end] for line in lines if (end := line.rpartition("  # ")[2]) in known]
+    if len(found) != len(loaded.origins):  # somebody else wrote it
+        return loaded
+    return replace(loaded, origins=MappingProxyType(dict(zip(loaded.origins, found, strict=True))))
 
 
 def flat(loaded: Loaded) -> list[tuple[str, Any, Origin]]:

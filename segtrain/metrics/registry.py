@@ -39,6 +39,10 @@ class MetricCard:
         """Whether a larger value is the better one."""
         return self.best == "higher"
 
+    def badness(self, value: float) -> float:
+        """The larger, the worse."""
+        return {"higher": -value, "lower": value, "zero": abs(value)}[self.best]
+
 
 @dataclass(frozen=True, eq=False)
 class Pair:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,7 @@ def compare_losses(
     watch: Watch | None = None,
 ) -> dict[str, Any]:
     """`segtrain compare-losses`. Returns the ranking and every pair. Raises SegtrainError."""
-    events = compare_recipe(
-        _loaded(config, overrides), Path(run), resume=resume, overwrite=overwrite, device=device
-    )
+    events = compare_recipe(_loaded(config, overrides), Path(run), resume=resume, overwrite=overwrite, device=device)
     return _result(events, watch)
 
 
@@ -87,11 +86,13 @@ def _loaded(config: FitConfig | Path | str, overrides: Sequence[str]) -> Loaded:
     return load_config(Path(config), overrides)
 
 
-def _result(events: Iterable[Event], watch: Watch | None) -> dict[str, Any]:
+def _result(events: Generator[Event, None, None], watch: Watch | None) -> dict[str, Any]:
+    """The result of a recipe; where `watch` breaks off, the recipe is closed at once, so that it saves its work."""
     last: Event | None = None
-    for last in events:
-        if watch is not None:
-            watch(last)
+    with closing(events):
+        for last in events:
+            if watch is not None:
+                watch(last)
     if not isinstance(last, Finished):
         raise RuntimeError(f"a recipe ended with {last!r} instead of Finished")
     return {**last.result, "failed": list(last.failed)}

@@ -16,7 +16,7 @@ from segtrain.recipes.assemble import answer_for, make_loss
 from segtrain.recipes.comparison import conclude
 from segtrain.recipes.fit import fit
 from segtrain.recipes.job import Shared, decide_plan
-from segtrain.recipes.run_folder import RunFolder, keep_config, locked, open_for_writing, write_record
+from segtrain.recipes.run_folder import RunFolder, emptied_on_error, keep_config, locked, open_for_writing, write_record
 from segtrain.recipes.sweep import SweepRun, config_of, runs_of, settings_of
 from segtrain.training.devices import find_device
 
@@ -36,12 +36,13 @@ def compare_losses(
     open_for_writing(run, resume=resume, overwrite=overwrite)
     folder = RunFolder(run)
     with locked(run):
-        keep_config(folder, loaded, resumed=folder.record.is_file())
-        write_record(folder, {"seeds": list(settings.seeds), "folds": settings.folds, "device": str(target)})
-        cases = find_cases(loaded.config.data)
-        plan = yield from decide_plan(loaded, folder, cases, target)
-        splits = split_folds(cases, settings.folds, settings.seeds[0])
-        splits.write(folder.splits)
+        with emptied_on_error(run):
+            keep_config(folder, loaded)
+            write_record(folder, {"seeds": list(settings.seeds), "folds": settings.folds, "device": str(target)})
+            cases = find_cases(loaded.config.data)
+            plan = yield from decide_plan(loaded, folder, cases, target)
+            splits = split_folds(cases, settings.folds, settings.seeds[0])
+            splits.write(folder.splits)
         shared = Shared(plan, splits, folder.store)
         for number, one in enumerate(runs, start=1):
             message = yield from _run(loaded, one, shared, device)

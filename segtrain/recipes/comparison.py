@@ -8,8 +8,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from segtrain.config.dump import flat
-from segtrain.config.load import load_config
+from segtrain.config.dump import flat, read_back
 from segtrain.core.files import write_json
 from segtrain.core.scores import CaseScores
 from segtrain.metrics.registry import definition
@@ -42,7 +41,11 @@ class SweepScores:
 
     def values(self, metric: str) -> Values:
         """What is compared: a case counts for a loss once every seed has it."""
-        return {loss: self._of_loss(loss, metric) for loss in self.labels}
+        found = {loss: self._of_loss(loss, metric) for loss in self.labels}
+        if definition(metric).best != "zero":
+            return found
+        # A signed metric is compared by its size: too small is no better than too large.
+        return {loss: {c: v if v is None else abs(v) for c, v in of.items()} for loss, of in found.items()}
 
     def _of_loss(self, loss: str, metric: str) -> dict[str, float | None]:
         found: dict[str, list[float | None]] = {}
@@ -65,7 +68,7 @@ class SweepScores:
 def conclude(sweep: Path) -> dict[str, Any]:
     """Write ranking.csv, pairwise.csv, claims.csv, summary.json and report.html; returns the summary."""
     folder = RunFolder(sweep)
-    loaded = load_config(folder.config)
+    loaded = read_back(folder.config)
     settings = settings_of(loaded)
     runs = runs_of(settings, sweep)
     scores = read_scores(runs, loaded.config.evaluation.metrics)

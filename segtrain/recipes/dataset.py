@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from segtrain.core.case import Case
 from segtrain.core.errors import DataError, Problem, raise_all
@@ -17,15 +18,17 @@ from segtrain.data.read import read_labels, read_volume, require_same_grid
 from segtrain.data.store import StoredCase, folder_of, is_stored, load, save
 
 Reading = CasePrepared | Note
+T = TypeVar("T")
 
 
-def read_case(case: Case, task: Task) -> tuple[Volume, LabelMap | None, str | None]:
+def read_case(case: Case, channels: Sequence[str], task: Task) -> tuple[Volume, LabelMap | None, str | None]:
     """Image, label on the image's grid where the case has one, and a note for the reader.
 
     Raises DataError, with the case named, where either cannot be used.
     """
     try:
         image = read_volume(case.images)
+        _require_channels(case, image, channels)
         if case.label is None:
             return image, None, None
         labels = read_labels(case.label, task)
@@ -43,7 +46,7 @@ def fingerprint_all(
     problems: list[Problem] = []
     for case in cases:
         try:
-            image, labels, note = read_case(case, task)
+            image, labels, note = read_case(case, channels, task)
         except DataError as error:
             problems.extend(error.problems)
             continue
@@ -55,6 +58,16 @@ def fingerprint_all(
     return fingerprint(channels, records)
 
 
+def result_of(work: Generator[Reading, None, T]) -> T:
+    """What a generator returns, for those who do not watch it."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            found: T = end.value
+            return found
+
+
 def prepare_all(
     cases: Sequence[Case], plan: Plan, task: Task, store: Path
 ) -> Generator[Reading, None, dict[str, StoredCase]]:
@@ -63,7 +76,7 @@ def prepare_all(
     for number, case in enumerate(cases, start=1):
         folder = folder_of(store, case, plan, task)
         if not is_stored(folder):
-            image, labels, _ = read_case(case, task)
+            image, labels, _ = read_case(case, plan.channels, task)
             prepared = prepare(case.id, image, labels, plan, task)
             if prepared.classes is None:
                 raise DataError(Problem("a case without a label cannot train", f"case {case.id}"))
@@ -71,6 +84,14 @@ def prepare_all(
         stored[case.id] = load(folder)
         yield CasePrepared(case.id, number, len(cases))
     return stored
+
+
+def _require_channels(case: Case, image: Volume, channels: Sequence[str]) -> None:
+    """DataError where a scan has another number of channels than there are names: a fourth axis is channels."""
+    if len(image.array) != len(channels):
+        what = f"the scan has {len(image.array)} channels, not {len(channels)} ({', '.join(channels)})"
+        hint = "save one volume a file; channels are CASE_0000.nii.gz, CASE_0001.nii.gz ... named in data.channels"
+        raise DataError(Problem(what, ", ".join(map(str, case.images)), hint=hint))
 
 
 def _named(problem: Problem, case: str) -> Problem:

@@ -25,14 +25,18 @@ compare:
   baseline: dice_ce
 """
 
+HEADING = CONFIG.partition(":")[0]
+"""How the config of a demo begins: no folder without one is ever emptied."""
+
 
 def write_demo_project(folder: Path, *, overwrite: bool) -> dict[str, Any]:
     """Write scans and `config.yaml` to `folder`; returns what was written."""
     marker = folder / "config.yaml"
     if folder.exists() and any(folder.iterdir()):
-        if not (overwrite and marker.is_file()):
-            why = "it is not empty" if marker.is_file() else "it is not empty, and not a demo folder"
-            hint = "--overwrite writes the demo anew" if marker.is_file() else "give another folder"
+        is_demo = marker.is_file() and marker.read_text(encoding="utf-8", errors="replace").startswith(HEADING)
+        if not (overwrite and is_demo):
+            why = "it is not empty" if is_demo else "it is not empty, and not a demo folder"
+            hint = "--overwrite writes the demo anew" if is_demo else "give another folder"
             raise ConfigError(Problem("the demo is not written", str(folder), why, hint))
         with disk_errors(folder):
             shutil.rmtree(folder)

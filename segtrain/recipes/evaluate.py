@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from pydantic import ValidationError
 
 from segtrain.config.load import load_config
 from segtrain.core.case import Case, ScanSource
 from segtrain.core.errors import ConfigError, DataError, Problem, raise_all
 from segtrain.core.events import CaseFailed, CaseScored, Event, Finished, Note
 from segtrain.core.files import write_json
+from segtrain.core.registry import problems_of
 from segtrain.core.scores import CaseScores
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap
@@ -43,7 +46,7 @@ class Outcome:
 
 def evaluate_run(
     run: Path, images: Path, labels: Path | None, out: Path, *, device: str = "auto", allow_code: bool = False
-) -> Iterator[Event]:
+) -> Generator[Event, None, None]:
     """Predict a folder of scans with a run, and score it where labels are; the last event is Finished.
 
     A case that cannot be used is named and left out; the others are done.
@@ -60,7 +63,7 @@ def evaluate_run(
 
 def evaluate_masks(
     predictions: Path, labels: Path, out: Path, *, label_names: Mapping[str, int] | None, metrics: Sequence[str]
-) -> Iterator[Event]:
+) -> Generator[Event, None, None]:
     """Score a folder of masks against a folder of references; needs no model.
 
     Raises one DataError with every reference that has no prediction and every prediction without a reference.
@@ -72,7 +75,7 @@ def evaluate_masks(
     ]
     problems += [Problem(f"{c} has no reference", str(labels), hint=hint) for c in found.keys() - references.keys()]
     raise_all(DataError, sorted(problems, key=lambda p: p.what))
-    task = Task(labels=dict(label_names)) if label_names else _task_in(references, found)
+    task = _task(label_names) if label_names else _task_in(references, found)
     outcome = yield from _score_masks(references, found, task, tuple(metrics))
     places = {"predictions": str(predictions.resolve()), "labels": str(labels.resolve())}
     yield report_evaluation(finish_evaluation(out, task, outcome, places))
@@ -88,7 +91,7 @@ def predict_cases(
     failed: list[tuple[str, str]] = []
     for number, case in enumerate(cases, start=1):
         try:
-            image, labels, _ = read_case(case, predictor.task)
+            image, labels, _ = read_case(case, predictor.plan.channels, predictor.task)
             found = predictor.predict(prepare(case.id, image, None, predictor.plan, predictor.task))
             target = out / "predictions" / f"{case.id}.nii.gz"
             write_prediction(target, found, case.images[0])
@@ -153,14 +156,23 @@ def _score_masks(
     return Outcome(tuple(scores), tuple(files), tuple(failed))
 
 
+def _task(names: Mapping[str, int]) -> Task:
+    """The task of these labels, with a background where none has id 0. ConfigError where it is none."""
+    try:
+        return Task(labels=dict(names) if 0 in names.values() else {"background": 0, **names})
+    except ValidationError as error:
+        raise ConfigError(*problems_of(error, Task, "labels")) from error
+
+
 def _task_in(*folders: Mapping[str, Path]) -> Task:
-    """A task that names the ids found in masks: label_1, label_2 ..."""
+    """A task that names the ids found in masks: label_1, label_2 ... A mask that cannot be read fails as a case."""
     ids: set[int] = set()
     for path in (p for folder in folders for p in folder.values()):
-        ids.update(int(i) for i in np.unique(read_labels(ScanSource(path)).array))
+        with suppress(DataError):
+            ids.update(int(i) for i in np.unique(read_labels(ScanSource(path)).array))
     if not ids - {0}:
-        raise DataError(Problem("no mask holds a label", hint="every voxel of every mask is 0"))
-    return Task(labels={"background": 0, **{f"label_{i}": i for i in sorted(ids - {0})}})
+        raise DataError(Problem("no mask holds a label", hint="every voxel of every mask that can be read is 0"))
+    return _task({f"label_{i}": i for i in sorted(ids - {0})})
 
 
 def _require_channels(predictor: Predictor, cases: Sequence[Case]) -> None:

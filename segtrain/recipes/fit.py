@@ -12,18 +12,27 @@ import torch
 
 from segtrain.config.load import Loaded
 from segtrain.core.events import CheckpointSaved, EpochEnded, Event, Finished, Note, Validated
-from segtrain.core.files import read_json
 from segtrain.data.cases import find_cases
 from segtrain.data.planning import make_plan
+from segtrain.metrics.registry import definition
 from segtrain.models.unet import count_parameters
 from segtrain.recipes.assemble import answer_for, device_class, make_loss, make_model, wishes_of
-from segtrain.recipes.dataset import fingerprint_all
+from segtrain.recipes.dataset import fingerprint_all, result_of
 from segtrain.recipes.evaluate import finish_evaluation, predict_cases
-from segtrain.recipes.job import Job, Shared, set_up
-from segtrain.recipes.run_folder import RunFolder, append_log, locked, open_for_writing, write_record
+from segtrain.recipes.job import Job, Shared, set_up, write_history
+from segtrain.recipes.run_folder import (
+    RunFolder,
+    append_log,
+    emptied_on_error,
+    keep_config,
+    keep_fold,
+    locked,
+    open_for_writing,
+    read_record,
+    write_record,
+)
 from segtrain.recipes.run_report import write_run_report
 from segtrain.recipes.validation import mean_scores, score_stored
-from segtrain.reports.tables import write_csv
 from segtrain.training import checkpoint
 from segtrain.training.devices import find_device
 from segtrain.training.loop import train
@@ -48,11 +57,14 @@ def fit(
     folder = RunFolder(run)
     with locked(run):
         if folder.is_finished:
+            keep_config(folder, loaded)
+            keep_fold(folder, fold)
             yield Note("the run was finished before; nothing is left to do")
             yield _finished_before(folder)
             return
         started = time.perf_counter()
-        job = yield from set_up(loaded, folder, fold, shared, target)
+        with emptied_on_error(run):
+            job = yield from set_up(loaded, folder, fold, shared, target)
         yield from run_training(job)
         yield from finish(job, started)
 
@@ -82,7 +94,7 @@ def end_epoch(job: Job, event: EpochEnded) -> list[Event]:
         scores = score_stored(job.predictor, [job.stored[c] for c in job.fold.validation], metrics)
         means = mean_scores(scores, config.task, metrics)
         headline = means[metrics[0]]
-        improved = headline is not None and (state.best is None or headline > state.best)
+        improved = headline is not None and is_better(metrics[0], headline, state.best)
         if improved:
             state.best = headline
     state.history.append(
@@ -101,10 +113,15 @@ def end_epoch(job: Job, event: EpochEnded) -> list[Event]:
         told.append(CheckpointSaved("best", job.folder.best))
     checkpoint.save(job.folder.last, state, about(job))
     told.append(CheckpointSaved("last", job.folder.last))
-    header = list(state.history[0])
-    write_csv(job.folder.metrics, header, [[row.get(key) for key in header] for row in state.history])
+    write_history(job.folder, state)
     append_log(job.folder, "epoch", **state.history[-1])
     return told
+
+
+def is_better(metric: str, value: float, best: float | None) -> bool:
+    """Whether a validation beats the best one so far, by what the metric's card calls good."""
+    card = definition(metric)
+    return best is None or card.badness(value) < card.badness(best)
 
 
 def keep_unfinished_epoch(job: Job) -> None:
@@ -123,10 +140,10 @@ def finish(job: Job, started: float) -> Iterator[Event]:
     cases = [case for case in job.cases if case.id in chosen]
     outcome = yield from predict_cases(job.predictor, cases, job.folder.validation, config.evaluation.metrics)
     done = finish_evaluation(job.folder.validation, config.task, outcome, {"run": str(job.folder.path.resolve())})
+    write_run_report(job.folder)
     write_record(
         job.folder, {"finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "seconds": time.perf_counter() - started}
     )
-    write_run_report(job.folder)
     about_run = {"run": str(job.folder.path), "report": str(job.folder.report)}
     yield Finished(job.folder.path, {**done.result, **about_run}, done.failed)
 
@@ -138,13 +155,7 @@ def dry_run(loaded: Loaded, *, device: str = "auto") -> dict[str, Any]:
     answer = answer_for(config.task, config.loss.name, loaded.folder)
     make_loss(config, answer, loaded.folder)
     cases = find_cases(config.data)
-    reading = fingerprint_all(cases, config.data.channel_names, config.task)
-    while True:
-        try:
-            next(reading)
-        except StopIteration as end:
-            data = end.value
-            break
+    data = result_of(fingerprint_all(cases, config.data.channel_names, config.task))
     plan = make_plan(data, config.data, wishes_of(config), device_class(target))
     model = make_model(plan, config.model, answer, config.training.seed)
     return {
@@ -176,6 +187,7 @@ def about(job: Job) -> dict[str, Any]:
 
 
 def _finished_before(folder: RunFolder) -> Finished:
-    metrics = read_json(folder.validation / "metrics.json")
+    metrics = read_record(folder.validation / "metrics.json")
     result = {"schema_version": 1, "out": str(folder.validation), "metrics": metrics}
-    return Finished(folder.path, {**result, "run": str(folder.path), "report": str(folder.report)})
+    places = {"run": str(folder.path), "report": str(folder.report)}
+    return Finished(folder.path, {**result, **places}, tuple(metrics["failed"]))

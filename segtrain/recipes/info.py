@@ -7,9 +7,8 @@ from typing import Any
 
 from segtrain.core.case import ScanSource
 from segtrain.core.errors import DataError, Problem
-from segtrain.core.files import read_json
 from segtrain.data.read import kind_of, read_volume
-from segtrain.recipes.run_folder import RunFolder
+from segtrain.recipes.run_folder import RunFolder, read_record
 from segtrain.training import checkpoint
 
 
@@ -20,7 +19,7 @@ def describe(path: Path) -> dict[str, Any]:
     if (path / checkpoint.ABOUT).is_file():
         return {"schema_version": 1, "kind": "checkpoint", **checkpoint.read_about(path)}
     if RunFolder(path).record.is_file():
-        return {"schema_version": 1, "kind": "run", "path": str(path), **read_json(RunFolder(path).record)}
+        return {"schema_version": 1, "kind": "run", "path": str(path), **read_record(RunFolder(path).record)}
     volume = read_volume([ScanSource(path)])
     values = volume.array
     return {

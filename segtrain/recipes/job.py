@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from segtrain.config.load import Loaded
 from segtrain.core.case import Case
-from segtrain.core.errors import ConfigError, Problem
+from segtrain.core.errors import ConfigError, DataError, Problem
 from segtrain.core.events import Event, Note
 from segtrain.core.files import write_json
 from segtrain.core.plan import Plan
@@ -37,7 +38,8 @@ from segtrain.recipes.assemble import (
     wishes_of,
 )
 from segtrain.recipes.dataset import fingerprint_all, prepare_all
-from segtrain.recipes.run_folder import RunFolder, keep_config, write_record
+from segtrain.recipes.run_folder import RunFolder, keep_config, keep_fold, read_record, write_record
+from segtrain.reports.tables import write_csv
 from segtrain.training import checkpoint
 from segtrain.training.loop import train
 from segtrain.training.optimisers import make_optimiser
@@ -90,7 +92,8 @@ def set_up(
     """Read the data, decide the plan and the split, build network and loss, and load what a resumed run left."""
     config = loaded.config
     started = checkpoint.find(folder.last)
-    keep_config(folder, loaded, resumed=started is not None)
+    keep_config(folder, loaded)
+    keep_fold(folder, fold)
     answer = answer_for(config.task, config.loss.name, loaded.folder)
     loss = make_loss(config, answer, loaded.folder)
     if caution := caution_about(config.loss.name, loaded.folder):
@@ -101,6 +104,8 @@ def set_up(
     wanted = {*chosen.train, *chosen.validation}
     cases = tuple(c for c in every if c.id in wanted)
     stored = yield from prepare_all(cases, plan, config.task, shared.store if shared else folder.store)
+    if started is not None:
+        _require_same_data(folder, stored)
     sampler = PatchSampler([stored[c] for c in chosen.train], plan, config.patches, config.training.seed)
     loader = BatchLoader(sampler, plan, config.augmentation, config.training.seed)
     model = make_model(plan, config.model, answer, config.training.seed).to(device)
@@ -109,6 +114,7 @@ def set_up(
     job = Job(loaded, folder, plan, chosen, cases, stored, answer, on_stages, loader, state, device)
     if started is not None:
         checkpoint.load_state(started, state)
+        write_history(folder, state)
         yield Note(f"going on after epoch {state.epoch} of {state.epochs}")
     else:
         state.steps_per_epoch = _steps_per_epoch(job)
@@ -122,7 +128,7 @@ def decide_plan(
 ) -> Generator[Event, None, Plan]:
     """The plan of this run: read from its file where it was made before, or the one that a sweep made."""
     if folder.plan.is_file():
-        return Plan.model_validate_json(folder.plan.read_text(encoding="utf-8"))
+        return _read_plan(folder.plan)
     plan = given
     if plan is None:
         config = loaded.config
@@ -130,6 +136,14 @@ def decide_plan(
         plan = make_plan(data, config.data, wishes_of(config), device_class(device))
     write_json(folder.plan, plan.model_dump(mode="json"))
     return plan
+
+
+def _read_plan(path: Path) -> Plan:
+    try:
+        return Plan.model_validate(read_record(path))
+    except ValidationError as error:
+        hint = "restore it from a copy, or start another run with --run NAME"
+        raise DataError(Problem("the plan of the run is damaged", str(path), str(error), hint)) from error
 
 
 def decide_fold(loaded: Loaded, folder: RunFolder, cases: list[Case], fold: int | None, given: Splits | None) -> Fold:
@@ -161,10 +175,29 @@ def _steps_per_epoch(job: Job) -> int:
     seconds = []
     last = time.perf_counter()
     for _ in train(trial, job.loader.batches(0, TIMED_STEPS), job.loss, settings, job.device):
+        for value in trial.losses[-1:]:
+            value.item()  # a step of a GPU is over when its loss is there
         seconds.append(time.perf_counter() - last)
         last = time.perf_counter()
     pace = sorted(seconds[2:TIMED_STEPS])[(TIMED_STEPS - 2) // 2]
     return max(1, int(settings.budget_minutes * 60 / pace / settings.epochs))
+
+
+def write_history(folder: RunFolder, state: TrainingState) -> None:
+    """metrics.csv: a row an epoch."""
+    if state.history:
+        header = list(state.history[0])
+        write_csv(folder.metrics, header, [[row.get(key) for key in header] for row in state.history])
+
+
+def _require_same_data(folder: RunFolder, stored: Mapping[str, StoredCase]) -> None:
+    """DataError where a scan or a mask is another one than when the run began."""
+    known = read_record(folder.record).get("data", {})
+    changed = [case for case, found in stored.items() if known.get(case, found.key) != found.key]
+    if changed:
+        what = "scans or masks are not the ones this run began with"
+        hint = "bring them back as they were, or start another run with --run NAME"
+        raise DataError(Problem(what, str(folder.path), f"cases {', '.join(changed)}", hint))
 
 
 def _facts(job: Job) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from segtrain.recipes.run_report import write_run_report, write_scores_report
 def rebuild(folder: Path) -> Path:
     """Write report.html; returns its path. DataError where the folder is neither of the three."""
     run = RunFolder(folder)
-    if (folder / "runs").is_dir() and run.config.is_file():
+    if (folder / "runs").is_dir() and run.record.is_file():
         conclude(folder)
         return run.report
     if run.record.is_file():

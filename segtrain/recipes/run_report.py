@@ -10,16 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from segtrain.config.dump import flat
-from segtrain.config.load import load_config
+from segtrain.config.dump import flat, read_back
 from segtrain.core.case import Case, ScanSource
 from segtrain.core.errors import SegtrainError
-from segtrain.core.files import read_json, write_json
+from segtrain.core.files import write_json
 from segtrain.core.scores import CaseScores
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap, Volume
-from segtrain.data.read import read_labels, read_volume
-from segtrain.recipes.run_folder import RunFolder
+from segtrain.data.read import read_labels, read_volume, require_same_grid
+from segtrain.recipes.run_folder import RunFolder, read_record
 from segtrain.reports.cases_view import mean_of, metrics_in, worst_cases
 from segtrain.reports.contents import ConfigRow, EvaluationReport, TrainingReport
 from segtrain.reports.figures import Row
@@ -84,7 +83,7 @@ def keep_record(
 def write_run_report(run: RunFolder) -> None:
     """report.html of a run, with its validation where there is one."""
     validation = evaluation_report(run.validation) if (run.validation / "metrics.json").is_file() else None
-    record = read_json(run.record)
+    record = read_record(run.record)
     cases = record.get("cases", {})
     facts = {
         "device": str(record.get("device", "")),
@@ -108,7 +107,7 @@ def write_scores_report(folder: Path) -> Path:
 
 def evaluation_report(folder: Path) -> EvaluationReport:
     """The content of an evaluation's report, from its files."""
-    summary, record = read_json(folder / "metrics.json"), read_json(folder / RECORD)
+    summary, record = read_record(folder / "metrics.json"), read_record(folder / RECORD)
     scores = read_cases_csv(folder / "cases.csv")
     failed = [(str(case), str(message)) for case, message in record["failed"]]
     metrics = metrics_in(scores)
@@ -132,7 +131,7 @@ def evaluation_report(folder: Path) -> EvaluationReport:
 
 def config_rows(run: RunFolder) -> list[ConfigRow]:
     """Key, value and origin of everything the run was told."""
-    return [(key, str(value), origin) for key, value, origin in flat(load_config(run.config))]
+    return [(key, str(value), origin) for key, value, origin in flat(read_back(run.config))]
 
 
 def epoch_rows(run: RunFolder) -> list[Row]:
@@ -171,6 +170,9 @@ def _overlay(files: ScoredFiles, task: Task, caption: str) -> Overlay:
     else:
         grid = reference.grid if reference else prediction.grid
         image = Volume(np.zeros((1, *grid.shape), dtype=np.float32), grid)
+    for mask, name in ((prediction, "prediction"), (reference, "reference")):
+        if mask is not None:
+            require_same_grid(image.grid, mask.grid, names=("image", name))
     # One position within the tolerance of one grid is one grid: the image's, which all are drawn on.
     on_image = LabelMap(prediction.array, image.grid)
     beside = LabelMap(reference.array, image.grid) if reference else None

@@ -9,10 +9,10 @@ from pathlib import Path
 from segtrain.config.load import Loaded, derived
 from segtrain.config.schema import CompareSettings, LossEntry, LossSettings
 from segtrain.core.errors import ConfigError, Problem
-from segtrain.core.files import read_json, write_json
+from segtrain.core.files import write_json
 from segtrain.core.task import Task
 from segtrain.recipes.assemble import answer_for
-from segtrain.recipes.run_folder import RunFolder
+from segtrain.recipes.run_folder import RunFolder, read_record
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,14 @@ class SweepRun:
 
     @property
     def is_done(self) -> bool:
-        """Whether its scores are there."""
-        return (self.folder.validation / "metrics.json").is_file()
+        """Whether it ran to its end."""
+        return self.folder.is_finished
 
     @property
     def failure(self) -> str | None:
         """Why it diverged, where it did. The same seed would diverge again, so a failed run is not repeated."""
         file = self.folder.failure
-        return str(read_json(file)["message"]) if file.is_file() else None
+        return str(read_record(file)["message"]) if file.is_file() else None
 
     def keep_failure(self, message: str) -> None:
         """Write down that it diverged."""

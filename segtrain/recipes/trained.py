@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter
 
 from segtrain.core.errors import CheckpointError, Problem
 from segtrain.core.plan import Plan
@@ -19,6 +18,8 @@ from segtrain.recipes.assemble import Answer, make_model
 from segtrain.recipes.run_folder import RunFolder
 from segtrain.training import checkpoint
 from segtrain.training.devices import find_device
+
+ACTIVATION: TypeAdapter[Activation] = TypeAdapter(Activation)
 
 
 def load_predictor(run: Path, *, device: str, allow_code: bool) -> Predictor:
@@ -38,8 +39,8 @@ def load_predictor(run: Path, *, device: str, allow_code: bool) -> Predictor:
         plan, task = Plan.model_validate(about["plan"]), Task.model_validate(about["task"])
         settings = ModelSettings.model_validate(about["model"])
         inference = InferenceSettings.model_validate(about["inference"])
-        activation, outputs = cast(Activation, about["activation"]), int(about["outputs"])
-    except (KeyError, TypeError, ValidationError) as error:
+        activation, outputs = ACTIVATION.validate_python(about["activation"]), int(about["outputs"])
+    except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(Problem("the checkpoint is not one of this segtrain", str(found), str(error))) from error
     if is_code(loss) and not allow_code:
         why = f"it was trained with the loss {loss}, which is somebody's own code"

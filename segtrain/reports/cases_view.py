@@ -171,8 +171,7 @@ def _badness(value: float | None, metric: str) -> float:
     if value is None:
         return 0.0
     cards = cards_of([metric])
-    best = cards[0].best if cards else "higher"
-    return {"higher": -value, "lower": value, "zero": abs(value)}[best]
+    return cards[0].badness(value) if cards else -value
 
 
 def _share(value: float | None, metric: str) -> float | None:

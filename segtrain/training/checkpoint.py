@@ -100,10 +100,19 @@ def load_model(folder: Path, model: nn.Module) -> None:
     """Fill `model` with a checkpoint's weights. CheckpointError lists what does not fit."""
     tensors = _read(folder / MODEL)
     wanted = model.state_dict()
-    problems = [Problem(f"the network has no {name}", str(folder)) for name in tensors.keys() - wanted.keys()]
-    problems += [Problem(f"the checkpoint has no {name}", str(folder)) for name in wanted.keys() - tensors.keys()]
+    hint = "it is of another architecture: take the checkpoint of this run, or train again"
+    problems = [
+        Problem(f"the network has no {name}", str(folder), hint=hint) for name in tensors.keys() - wanted.keys()
+    ]
     problems += [
-        Problem(f"{name} is {tuple(tensors[name].shape)}, the network needs {tuple(wanted[name].shape)}", str(folder))
+        Problem(f"the checkpoint has no {name}", str(folder), hint=hint) for name in wanted.keys() - tensors.keys()
+    ]
+    problems += [
+        Problem(
+            f"{name} is {tuple(tensors[name].shape)}, the network needs {tuple(wanted[name].shape)}",
+            str(folder),
+            hint=hint,
+        )
         for name in tensors.keys() & wanted.keys()
         if tensors[name].shape != wanted[name].shape
     ]
@@ -148,5 +157,6 @@ def _read(path: Path) -> dict[str, Tensor]:
     try:
         tensors: dict[str, Tensor] = load_tensors(path.read_bytes())
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(Problem("the checkpoint cannot be read", str(path), str(error))) from error
+        hint = "take another checkpoint, or train again"
+        raise CheckpointError(Problem("the checkpoint cannot be read", str(path), str(error), hint)) from error
     return tensors

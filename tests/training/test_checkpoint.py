@@ -6,12 +6,13 @@ import pytest
 import torch
 
 from segtrain.core.errors import CheckpointError
+from segtrain.core.events import EpochEnded
 from segtrain.models.settings import ModelSettings
 from segtrain.models.unet import UNet
 from segtrain.training.checkpoint import find, load_model, load_state, read_about, save
 from segtrain.training.loop import train
 from tests.plans import small_plan
-from tests.training.test_loop import CPU, SETTINGS, batches, cross_entropy, new_state
+from tests.training.test_loop import CPU, SETTINGS, batches, cross_entropy, new_state, stopped
 
 
 @pytest.fixture
@@ -28,6 +29,30 @@ def test_stop_and_resume_equals_an_uninterrupted_run_bit_for_bit(tmp_path, train
     whole = new_state()
     list(train(whole, batches(), cross_entropy, SETTINGS, CPU))
     list(train(resumed, batches(4, 12), cross_entropy, SETTINGS, CPU))
+    one, two = whole.model.state_dict(), resumed.model.state_dict()
+    assert all(torch.equal(one[k], two[k]) for k in one)
+
+
+@pytest.mark.parametrize("steps", [1, 4, 6])
+def test_losses_of_an_epoch_that_is_not_over_come_back_exactly(tmp_path, steps):
+    state = stopped(steps)
+    save(tmp_path / "last", state, {})
+    resumed = new_state(seed=9)
+    load_state(tmp_path / "last", resumed)
+    assert resumed.losses == state.losses
+    assert (resumed.step, resumed.is_at_epoch_end) == (steps, steps == 4)
+
+
+@pytest.mark.parametrize("steps", [3, 4, 7])
+def test_saved_in_the_middle_of_an_epoch_it_goes_on_with_equal_bits_and_means(tmp_path, steps):
+    save(tmp_path / "last", stopped(steps), {})
+    resumed, whole = new_state(seed=9), new_state()
+    load_state(tmp_path / "last", resumed)
+    means = []
+    for state in (whole, resumed):
+        events = train(state, batches(state.step), cross_entropy, SETTINGS, CPU)
+        means.append([event.train_loss for event in events if isinstance(event, EpochEnded)])
+    assert means[0][-len(means[1]) :] == means[1]
     one, two = whole.model.state_dict(), resumed.model.state_dict()
     assert all(torch.equal(one[k], two[k]) for k in one)
 

@@ -63,6 +63,61 @@ def test_a_loss_that_is_not_finite_stops_with_the_cases_of_the_step():
     assert error.value.exit_code == 5
 
 
+def stopped(steps, state=None):
+    """The state of a training that was broken off right after that step was told."""
+    state = state or new_state()
+    events = train(state, batches(state.step), cross_entropy, SETTINGS, CPU)
+    next(event for event in events if isinstance(event, StepEnded) and event.step == steps)
+    events.close()
+    return state
+
+
+@pytest.mark.parametrize(("steps", "kept"), [(1, 1), (3, 3), (4, 4), (5, 1), (12, 4)])
+def test_while_it_waits_at_a_step_the_losses_of_the_epoch_are_in_the_state(steps, kept):
+    assert len(stopped(steps).losses) == kept
+
+
+def test_while_it_waits_at_an_epoch_its_losses_are_done_with():
+    state = new_state()
+    events = train(state, batches(), cross_entropy, SETTINGS, CPU)
+    next(event for event in events if isinstance(event, EpochEnded))
+    assert (state.step, state.losses, state.is_at_epoch_end) == (4, [], False)
+
+
+@pytest.mark.parametrize("steps", [4, 12])
+def test_broken_off_after_the_last_step_of_an_epoch_it_first_tells_of_the_epoch(steps):
+    state = stopped(steps)
+    told = next(train(state, batches(steps), cross_entropy, SETTINGS, CPU))
+    whole = [e for e in train(new_state(), batches(), cross_entropy, SETTINGS, CPU) if isinstance(e, EpochEnded)]
+    expected = next(event for event in whole if event.step == steps)
+    assert isinstance(told, EpochEnded)
+    assert (told.epoch, told.step, told.train_loss) == (expected.epoch, expected.step, expected.train_loss)
+    assert told.learning_rate == expected.learning_rate
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_broken_off_within_an_epoch_its_mean_is_over_all_of_its_steps(steps):
+    rest = train(stopped(steps), batches(steps), cross_entropy, SETTINGS, CPU)
+    told = next(event for event in rest if isinstance(event, EpochEnded))
+    whole = train(new_state(), batches(), cross_entropy, SETTINGS, CPU)
+    assert told.train_loss == next(event for event in whole if isinstance(event, EpochEnded)).train_loss
+
+
+def test_a_step_after_a_resume_that_is_not_finite_is_named_with_its_own_cases():
+    def bad(logits, classes):
+        return cross_entropy(logits, classes) * float("nan")
+
+    with pytest.raises(DivergedError, match="nan at step 3 of 12") as error:
+        list(train(stopped(2), batches(2), bad, SETTINGS, CPU))
+    assert "case2a, case2b" in str(error.value)
+
+
+def test_nothing_is_left_to_tell_once_all_is_done():
+    state = new_state()
+    list(train(state, batches(), cross_entropy, SETTINGS, CPU))
+    assert list(train(state, batches(12), cross_entropy, SETTINGS, CPU)) == []
+
+
 def test_the_gradient_is_clipped():
     state = new_state(total=4)
     before = [p.detach().clone() for p in state.model.parameters()]

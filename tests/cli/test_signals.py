@@ -1,0 +1,134 @@
+"""A signal waits for the work to be saved; a second one does not wait."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from segtrain.cli.signals import INTERRUPTED, TERMINATED, Terminated, deferred, sigterm_raises
+
+BOTH = [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)]
+
+
+def send(number: int) -> None:
+    """Send this process a signal; Python runs the handler before this returns."""
+    signal.raise_signal(number)
+
+
+@pytest.fixture(autouse=True)
+def handlers() -> dict[int, object]:
+    """What handles signals outside of the tests."""
+    return {number: signal.getsignal(number) for number, _ in BOTH}
+
+
+@pytest.mark.parametrize(("number", "error"), BOTH)
+def test_the_first_signal_waits_until_somebody_asks(number: int, error: type[BaseException]) -> None:
+    said: list[str] = []
+    with deferred(said.append) as stop:
+        stop.raise_if_asked()
+        send(number)
+        assert len(said) == 1
+        with pytest.raises(error):
+            stop.raise_if_asked()
+
+
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("second", "error"), BOTH)
+def test_the_second_signal_stops_at_once(first: int, second: int, error: type[BaseException]) -> None:
+    with deferred(lambda text: None):
+        send(first)
+        with pytest.raises(error):
+            send(second)
+
+
+def test_what_is_asked_for_twice_is_said_once() -> None:
+    said: list[str] = []
+    with deferred(said.append):
+        send(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            send(signal.SIGINT)
+    assert said == ["stopping as soon as the work can be saved; once more stops at once"]
+
+
+def test_ctrl_c_is_not_taken_for_a_termination() -> None:
+    with deferred(lambda text: None) as stop:
+        send(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt) as error:
+            stop.raise_if_asked()
+    assert not isinstance(error.value, Terminated)
+
+
+def test_a_command_that_does_not_defer_is_terminated_at_once() -> None:
+    with sigterm_raises(), pytest.raises(Terminated):
+        send(signal.SIGTERM)
+
+
+def test_whoever_saves_work_on_an_interrupt_does_so_on_a_termination() -> None:
+    assert issubclass(Terminated, KeyboardInterrupt)
+    assert (INTERRUPTED, TERMINATED) == (130, 143)
+
+
+@pytest.mark.parametrize("how", ["well", "badly", "signalled"])
+def test_handlers_are_as_before_however_it_ends(how: str, handlers: dict[int, object]) -> None:
+    def work() -> None:
+        with sigterm_raises(), deferred(lambda text: None) as stop:
+            assert signal.getsignal(signal.SIGINT) != handlers[signal.SIGINT]
+            if how == "badly":
+                raise RuntimeError("mine")
+            if how == "signalled":
+                send(signal.SIGTERM)
+                stop.raise_if_asked()
+
+    if how == "well":
+        work()
+    else:
+        with pytest.raises(RuntimeError if how == "badly" else Terminated):
+            work()
+    assert {number: signal.getsignal(number) for number in handlers} == handlers
+
+
+def test_within_a_deferral_the_outer_handler_comes_back_after_it() -> None:
+    with sigterm_raises():
+        with deferred(lambda text: None):
+            send(signal.SIGTERM)
+        with pytest.raises(Terminated):
+            send(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("block", [sigterm_raises, lambda: deferred(lambda text: None)])
+def test_another_thread_leaves_the_handlers_alone(block: object, handlers: dict[int, object]) -> None:
+    found: list[object] = []
+
+    def work() -> None:
+        with block():  # type: ignore[operator]
+            found.append({number: signal.getsignal(number) for number in handlers})
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [handlers]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_forked_child_just_ends_when_it_is_terminated() -> None:
+    code = """
+import os, signal, sys, time
+from segtrain.cli.signals import sigterm_raises
+
+with sigterm_raises():
+    child = os.fork()
+    if child == 0:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            print("the child went on")
+    _, status = os.waitpid(child, 0)
+    print(os.waitstatus_to_exitcode(status))
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["143"]

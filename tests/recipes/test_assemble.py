@@ -1,0 +1,130 @@
+"""The loss decides how the network answers, and gets the target in its own form."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from segtrain.core.errors import ConfigError
+from segtrain.core.task import IGNORED_CLASS, Task
+from segtrain.data.planning import CPU, GPU, PlanWishes
+from segtrain.losses.registry import build_loss
+from segtrain.models.settings import ModelSettings
+from segtrain.recipes.assemble import (
+    Answer,
+    TrainingLoss,
+    answer_for,
+    device_class,
+    make_loss,
+    make_model,
+    training_loss,
+    wishes_of,
+)
+from tests.plans import small_plan
+from tests.recipes.projects import BROKEN_LOSS, load
+
+ONE = Task(labels={"background": 0, "organ": 1})
+TWO = Task(labels={"background": 0, "organ": 1, "lesion": 2}, ignore=9)
+CONFIG = "data: {images: i, labels: l}\ntask: {labels: {background: 0, organ: 1, lesion: 2}}\nloss: {name: dice}\n"
+SOFTMAX, SIGMOID = Answer("multiclass", "softmax", 3), Answer("multilabel", "sigmoid", 2)
+
+
+@pytest.mark.parametrize(
+    ("task", "loss", "expected"),
+    [
+        (TWO, "dice", SOFTMAX),
+        (ONE, "dice", Answer("multiclass", "softmax", 2)),
+        (TWO, "lovasz_hinge", SIGMOID),
+        (ONE, "lovasz_hinge", Answer("binary", "sigmoid", 1)),
+    ],
+)
+def test_the_classes_are_exclusive_where_the_loss_knows_them_and_sigmoids_where_not(tmp_path, task, loss, expected):
+    assert answer_for(task, loss, tmp_path) == expected
+
+
+@pytest.mark.parametrize(("modes", "expected"), [("", SOFTMAX), ("modes = ('multilabel',)", SIGMOID)])
+def test_a_loss_of_ones_own_is_exclusive_unless_it_says_otherwise(tmp_path, modes, expected):
+    (tmp_path / "mine.py").write_text(f"from torch import nn\nclass Mine(nn.Module):\n    {modes or 'pass'}\n")
+    assert answer_for(TWO, "mine.py:Mine", tmp_path) == expected
+
+
+def test_a_loss_that_knows_one_structure_only_is_refused_for_two(tmp_path):
+    (tmp_path / "mine.py").write_text("from torch import nn\nclass One(nn.Module):\n    modes = ('binary',)\n")
+    with pytest.raises(ConfigError, match="cannot train 2 foreground labels: it knows binary"):
+        answer_for(TWO, "mine.py:One", tmp_path)
+
+
+@pytest.mark.parametrize(("name", "answer"), [("dice_ce", SOFTMAX), ("lovasz_hinge", SIGMOID)])
+def test_a_voxel_of_the_ignore_label_pulls_at_no_output(name, answer):
+    loss = TrainingLoss(DeepOf(build_loss(name, answer.mode)), answer, has_ignored=True)
+    classes = torch.randint(0, 3, (2, 6, 5, 4), generator=torch.Generator().manual_seed(0))
+    classes[:, :2] = IGNORED_CLASS
+    logits = torch.randn(2, answer.outputs, 6, 5, 4, requires_grad=True)
+    loss((logits,), classes).backward()
+    assert not logits.grad[:, :, :2].any()
+    assert logits.grad[:, :, 2:].any()
+
+
+def test_what_lies_in_ignored_voxels_does_not_change_the_loss():
+    loss = TrainingLoss(DeepOf(build_loss("dice_ce", "multiclass")), SOFTMAX, has_ignored=True)
+    classes = torch.randint(0, 3, (1, 6, 5, 4), generator=torch.Generator().manual_seed(0))
+    classes[:, 3:] = IGNORED_CLASS
+    logits = torch.randn(1, 3, 6, 5, 4)
+    other = torch.where(classes.unsqueeze(1) == IGNORED_CLASS, 50.0, logits)
+    assert torch.equal(loss((logits,), classes), loss((other,), classes))
+
+
+class DeepOf:
+    """The loss of the finest stage alone."""
+
+    def __init__(self, loss):
+        self.loss = loss
+
+    def __call__(self, logits, target, mask):
+        return self.loss(logits[0], target, mask)
+
+
+def test_the_stages_that_the_network_answers_from_are_trained():
+    model = make_model(small_plan(widths=(4, 4, 4, 8), patch=(16, 16, 8)), ModelSettings(), SOFTMAX, seed=0)
+    loss = training_loss(build_loss("dice_ce", "multiclass"), model, TWO, SOFTMAX)
+    loss(model(torch.randn(1, 1, 16, 16, 8)), torch.ones(1, 16, 16, 8, dtype=torch.int64)).backward()
+    untrained = [name for name, parameter in model.named_parameters() if parameter.grad is None]
+    assert untrained == ["heads.2.weight", "heads.2.bias"], "the coarsest stage sees too little to answer"
+
+
+def test_every_wrong_option_of_a_loss_is_named(tmp_path):
+    loaded = load(tmp_path, "loss={name: tversky, fn_weight: -1, gama: 2}", text=CONFIG)
+    with pytest.raises(ConfigError) as error:
+        make_loss(loaded.config, SOFTMAX, tmp_path)
+    assert len(error.value.problems) == 2
+    assert {"fn_weight", "gama"} == {p.what.partition(":")[0] for p in error.value.problems}
+
+
+def test_a_loss_that_returns_no_single_number_is_refused_before_training(tmp_path):
+    (tmp_path / "mine.py").write_text(BROKEN_LOSS)
+    loaded = load(tmp_path, text=CONFIG.replace("dice", "'mine.py:Vector'"))
+    with pytest.raises(ConfigError, match="not one number"):
+        make_loss(loaded.config, SOFTMAX, tmp_path)
+
+
+@pytest.mark.parametrize("answer", [SOFTMAX, SIGMOID])
+def test_the_network_answers_with_as_many_outputs_as_asked(answer):
+    model = make_model(small_plan(), ModelSettings(deep_supervision=False), answer, seed=0)
+    assert model(torch.randn(1, 1, 16, 12, 8))[0].shape == (1, answer.outputs, 16, 12, 8)
+
+
+def test_equal_seeds_make_equal_networks():
+    one, two, other = (make_model(small_plan(), ModelSettings(), SOFTMAX, seed=s).state_dict() for s in (3, 3, 4))
+    assert all(torch.equal(one[key], two[key]) for key in one)
+    assert not all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_what_the_config_fixes_goes_into_the_plan(tmp_path):
+    fixed = ["model.widths=[4, 8]", "model.patch_size=[8, 8, 4]", "training.batch_size=3"]
+    wishes = wishes_of(load(tmp_path, *fixed, text=CONFIG).config)
+    assert wishes == PlanWishes(dims=3, widths=(4, 8), patch_size=(8, 8, 4), batch_size=3)
+
+
+@pytest.mark.parametrize(("device", "kind"), [("cpu", CPU), ("cuda", GPU), ("mps", GPU)])
+def test_a_network_for_the_cpu_is_smaller(device, kind):
+    assert device_class(torch.device(device)) is kind

@@ -1,0 +1,193 @@
+"""Runs on the disk -> tables that can be traced to their cases, as often as one likes."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import pytest
+
+from segtrain.core.scores import CaseScores, Score
+from segtrain.recipes.comparison import conclude, mean_curve, read_scores
+from segtrain.recipes.run_folder import RunFolder, keep_config, write_record
+from segtrain.recipes.sweep import runs_of, settings_of
+from segtrain.reports.tables import write_cases_csv, write_csv
+from tests.recipes.projects import CONFIG, load
+
+COMPARE = "compare: {losses: [dice_ce, dice, focal], folds: 2, seeds: [0, 1], baseline: dice_ce}\n"
+FOLDS = (("P0_a", "P0_b", "P1_a"), ("P2_a", "P3_a"))
+GOOD = {"dice_ce": 0.7, "dice": 0.8, "focal": 0.5}
+
+
+def case(name, dice):
+    status = "both_empty" if dice is None else "ok"
+    scores = {"organ": {"dice": Score(dice, status), "iou": Score(None if dice is None else dice / 2, status)}}
+    return CaseScores(name, name.partition("_")[0], scores, {"organ": 2.0}, {"organ": 1.0})
+
+
+def dice_of(run, name):
+    """Better from fold to fold and seed to seed, and a little different from case to case."""
+    place = FOLDS[run.fold].index(name)
+    return GOOD[run.entry.label] + 0.1 * run.seed + 0.01 * place
+
+
+def write_run(run, value=dice_of):
+    write_cases_csv(run.folder.validation / "cases.csv", [case(n, value(run, n)) for n in FOLDS[run.fold]])
+    (run.folder.validation / "metrics.json").write_text("{}")
+    rows = [[epoch, 1.0 / epoch + run.seed, 0.5 if epoch == 2 else None] for epoch in (1, 2)]
+    write_csv(run.folder.metrics, ["epoch", "train_loss", "dice"], rows)
+    write_record(run.folder, {"finished": "now"})
+
+
+def begun(root):
+    """A sweep whose runs are still to be written."""
+    folder = RunFolder(root / "sweep")
+    folder.path.mkdir()
+    keep_config(folder, load(root, "training.epochs=2", text=CONFIG + COMPARE))
+    return folder
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    return begun(tmp_path)
+
+
+def runs(sweep):
+    return runs_of(settings_of(load(sweep.path)), sweep.path)
+
+
+def scores_of(sweep):
+    return read_scores(runs(sweep), ("dice", "iou"))
+
+
+def table(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_seeds_are_averaged_within_a_case(sweep):
+    for run in runs(sweep):
+        write_run(run)
+    values = scores_of(sweep).values("dice")
+    assert values["dice_ce"]["P1_a"] == pytest.approx((0.72 + 0.82) / 2)
+    assert list(values["dice_ce"]) == ["P0_a", "P0_b", "P1_a", "P2_a", "P3_a"]
+    assert scores_of(sweep).patients == {name: name[:2] for fold in FOLDS for name in fold}
+
+
+def test_a_case_counts_for_a_loss_once_every_seed_has_it(sweep):
+    for run in runs(sweep):
+        if (run.entry.label, run.fold, run.seed) != ("dice", 1, 1):
+            write_run(run)
+    values = scores_of(sweep).values("dice")
+    assert list(values["dice"]) == list(FOLDS[0])
+    assert len(values["dice_ce"]) == 5
+
+
+def test_a_case_that_is_undefined_in_one_seed_is_that_of_the_other_and_in_both_is_undefined(sweep):
+    def value(run, name):
+        gone = name == "P2_a" or (name == "P3_a" and run.seed == 1)
+        return None if gone else dice_of(run, name)
+
+    for run in runs(sweep):
+        write_run(run, value)
+    values = scores_of(sweep).values("dice")["focal"]
+    assert values["P2_a"] is None
+    assert values["P3_a"] == pytest.approx(0.51)
+
+
+def test_the_spread_over_seeds_is_that_of_their_means(sweep):
+    for run in runs(sweep):
+        write_run(run)
+    assert scores_of(sweep).seed_sd("dice")["dice"] == pytest.approx(0.1 / 2**0.5)
+
+
+def test_one_seed_has_no_spread(sweep):
+    for run in runs(sweep):
+        if run.seed == 0:
+            write_run(run)
+    assert scores_of(sweep).seed_sd("dice") == {}
+
+
+def test_a_run_that_is_not_finished_does_not_count(sweep):
+    run = runs(sweep)[0]
+    write_run(run)
+    run.folder.record.unlink()
+    assert scores_of(sweep).values("dice") == {"dice_ce": {}, "dice": {}, "focal": {}}
+
+
+def test_a_curve_is_the_mean_over_folds_and_seeds(sweep):
+    found = [run for run in runs(sweep) if run.entry.label == "dice"]
+    for run in found:
+        write_run(run)
+    assert mean_curve(found) == [
+        {"epoch": 1.0, "train_loss": 1.5, "dice": None},
+        {"epoch": 2.0, "train_loss": 1.0, "dice": 0.5},
+    ]
+
+
+def test_a_curve_takes_what_there_is_of_runs_that_were_cut_short(sweep):
+    found = runs(sweep)[:2]
+    write_csv(found[0].folder.metrics, ["epoch", "train_loss"], [[1, 4.0], [2, 2.0]])
+    write_csv(found[1].folder.metrics, ["epoch", "train_loss"], [[1, 2.0]])
+    assert [(row["epoch"], row["train_loss"]) for row in mean_curve(found)] == [(1.0, 3.0), (2.0, 2.0)]
+    assert mean_curve(runs(sweep)[4:5]) == []
+
+
+@pytest.fixture(scope="module")
+def concluded(tmp_path_factory):
+    """A whole sweep but for `focal`, which diverged in one fold and did not get to the others."""
+    sweep = begun(tmp_path_factory.mktemp("concluded"))
+    for run in runs(sweep):
+        if run.entry.label != "focal":
+            write_run(run)
+    next(r for r in runs(sweep) if r.entry.label == "focal").keep_failure("the loss is nan at step 3")
+    return sweep, conclude(sweep.path)
+
+
+def test_the_ranking_has_the_best_loss_first_and_keeps_a_failed_one(concluded):
+    _, summary = concluded
+    assert [(row["loss"], row["status"]) for row in summary["ranking"]] == [
+        ("dice", "ok"),
+        ("dice_ce", "ok"),
+        ("focal", "failed"),
+    ]
+    assert summary["ranking"][0]["mean"] == pytest.approx(0.858)
+    assert summary["failed_runs"] == {"focal, fold 0, seed 0": "the loss is nan at step 3"}
+
+
+def test_claims_have_a_row_a_case_and_a_column_a_loss(concluded):
+    sweep, _ = concluded
+    rows = table(sweep.path / "claims.csv")
+    assert list(rows[0]) == ["case_id", "dice_ce", "dice", "focal"]
+    assert [row["case_id"] for row in rows] == ["P0_a", "P0_b", "P1_a", "P2_a", "P3_a"]
+    assert float(rows[1]["dice"]) == pytest.approx(0.86)
+    assert {row["focal"] for row in rows} == {""}
+
+
+def test_the_mean_of_the_ranking_is_that_of_the_claims(concluded):
+    sweep, summary = concluded
+    values = [float(row["dice_ce"]) for row in table(sweep.path / "claims.csv")]
+    mean = next(row["mean"] for row in summary["ranking"] if row["loss"] == "dice_ce")
+    assert sum(values) / len(values) == pytest.approx(mean)
+
+
+def test_tables_have_a_row_a_metric_and_a_loss_or_pair(concluded):
+    sweep, _ = concluded
+    ranking, pairs = table(sweep.path / "ranking.csv"), table(sweep.path / "pairwise.csv")
+    assert [(row["metric"], row["loss"]) for row in ranking[:3]] == [("dice", n) for n in ("dice", "dice_ce", "focal")]
+    assert (len(ranking), len(pairs)) == (6, 6)
+    assert {row["b"] for row in pairs[:2]} == {"dice_ce"}
+
+
+def test_a_failed_loss_is_named_on_the_page(concluded):
+    sweep, _ = concluded
+    assert "focal, fold 0, seed 0 diverged: the loss is nan at step 3" in sweep.report.read_text(encoding="utf-8")
+
+
+def test_concluding_twice_gives_equal_files(concluded):
+    sweep, first = concluded
+    names = ("ranking.csv", "pairwise.csv", "claims.csv", "summary.json", "report.html")
+    before = {name: (sweep.path / name).read_bytes() for name in names}
+    assert conclude(sweep.path) == first
+    assert {name: (sweep.path / name).read_bytes() for name in names} == before
+    assert json.loads(before["summary.json"]) == first

@@ -1,0 +1,191 @@
+"""A fit that was broken off ends as one that was not, bit for bit."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from segtrain.core.errors import DivergedError
+from segtrain.core.events import (
+    CasePrepared,
+    CaseScored,
+    CheckpointSaved,
+    EpochEnded,
+    Finished,
+    Note,
+    StepEnded,
+    Validated,
+)
+from segtrain.recipes.fit import dry_run, fit, is_better
+from segtrain.recipes.run_folder import LOCK, RunFolder
+from segtrain.training import checkpoint
+from tests.recipes.projects import BROKEN_LOSS, CASES, CONFIG, close_at, finished, load, step, write_study
+
+FILES = ("checkpoint.json", "model.safetensors", "state.safetensors")
+
+
+def epoch(number):
+    return lambda event: isinstance(event, EpochEnded) and event.epoch == number
+
+
+def last_saved(event):
+    return isinstance(event, CheckpointSaved) and event.name == "last"
+
+
+def rows(run: Path):
+    """metrics.csv without the seconds, which no two runs share."""
+    with RunFolder(run).metrics.open(encoding="utf-8", newline="") as file:
+        return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
+
+
+def content(folder: Path):
+    """A checkpoint: its tensors byte for byte, its JSON without seconds."""
+    about = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
+    for row in about["history"]:
+        del row["seconds"]
+    return about, *((folder / name).read_bytes() for name in FILES[1:])
+
+
+def train_on(events):
+    """All of the training; what is scored and reported afterwards is not waited for."""
+    close_at(events, lambda event: isinstance(event, CaseScored))
+
+
+@pytest.fixture
+def begin(study):
+    """Start, or go on with, a fit of the config that the finished run was made with."""
+    return lambda run, **flags: fit(load(study, "compare=null"), run, device="cpu", **flags)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [step(1), step(3), epoch(1), last_saved, step(4), step(6), epoch(2)],
+    ids=["first step", "last step of an epoch", "epoch", "saved", "first step of an epoch", "last step", "last epoch"],
+)
+def test_broken_off_anywhere_it_resumes_to_equal_bits(begin, trained, tmp_path, where):
+    run = tmp_path / "run"
+    close_at(begin(run), where)
+    train_on(begin(run, resume=True))
+    for name in ("last", "best"):
+        assert content(run / "checkpoints" / name) == content(trained / "checkpoints" / name)
+    assert rows(run) == rows(trained)
+
+
+def test_broken_off_twice_within_an_epoch_it_resumes_to_equal_bits(begin, trained, tmp_path):
+    run = tmp_path / "run"
+    for number in (1, 2, 3, 4):
+        close_at(begin(run, resume=run.exists()), step(number))
+    train_on(begin(run, resume=True))
+    assert content(run / "checkpoints" / "last") == content(trained / "checkpoints" / "last")
+    assert rows(run) == rows(trained)
+
+
+def test_an_epoch_whose_last_step_was_done_is_told_first_when_it_goes_on(begin, fitted, tmp_path):
+    close_at(begin(tmp_path / "run"), step(3))
+    told = close_at(begin(tmp_path / "run", resume=True), lambda e: isinstance(e, StepEnded | EpochEnded))
+    whole = next(event for event in fitted.events if isinstance(event, EpochEnded))
+    assert isinstance(told, EpochEnded)
+    assert (told.epoch, told.step, told.train_loss) == (1, 3, whole.train_loss)
+
+
+def test_nothing_is_left_locked_when_it_is_broken_off(begin, tmp_path):
+    close_at(begin(tmp_path / "run"), step(2))
+    assert not (tmp_path / "run" / LOCK).exists()
+
+
+def test_broken_off_while_scans_are_prepared_it_begins_anew(begin, tmp_path):
+    close_at(begin(tmp_path / "run"), lambda event: isinstance(event, CasePrepared))
+    assert checkpoint.find(tmp_path / "run" / "checkpoints" / "last") is None
+    assert close_at(begin(tmp_path / "run", resume=True), step(1)).step == 1
+
+
+def test_an_epoch_that_is_no_number_is_not_saved_over_the_last_good_one(tmp_path):
+    (tmp_path / "mine.py").write_text(BROKEN_LOSS)
+    write_study(tmp_path, CONFIG.replace("dice_ce", "'mine.py:Breaks'"))
+    close_at(fit(load(tmp_path), tmp_path / "run"), step(2))
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_a_loss_that_diverges_ends_the_fit_with_its_cases(tmp_path):
+    (tmp_path / "mine.py").write_text(BROKEN_LOSS)
+    write_study(tmp_path, CONFIG.replace("dice_ce", "'mine.py:Breaks'"))
+    with pytest.raises(DivergedError, match=r"nan at step 1 of 6[\s\S]*cases P"):
+        list(fit(load(tmp_path), tmp_path / "run"))
+
+
+def test_events_come_in_the_order_in_which_things_happen(fitted):
+    kinds = [type(event) for event in fitted.events]
+    a_round = [StepEnded] * 3 + [EpochEnded, Validated]
+    training = [kind for kind in kinds if kind in (StepEnded, EpochEnded, Validated)]
+    assert kinds[:5] == [CasePrepared] * 5
+    assert training == a_round * 2
+    assert kinds[-1] is Finished
+
+
+def test_a_run_holds_the_files_of_the_contract(trained):
+    names = {path.relative_to(trained).as_posix() for path in trained.rglob("*") if path.is_file()}
+    wanted = {"config.yaml", "run.json", "plan.json", "splits.json", "log.jsonl", "metrics.csv", "report.html"}
+    wanted |= {f"checkpoints/{which}/{name}" for which in ("last", "best") for name in FILES}
+    wanted |= {f"validation/{name}" for name in ("metrics.json", "cases.csv", "volumes.csv")}
+    assert wanted <= names
+
+
+def test_the_held_out_cases_are_scored_on_their_own_grids(trained, fitted):
+    held_out = json.loads((trained / "splits.json").read_text())["folds"][0]["validation"]
+    written = sorted(path.name for path in (trained / "validation" / "predictions").iterdir())
+    assert written == [f"{case}.nii.gz" for case in held_out]
+    assert fitted.result["metrics"]["cases"] == len(held_out)
+
+
+def test_a_finished_run_is_not_trained_again(begin, trained, fitted):
+    before = (trained / "run.json").read_bytes()
+    events = list(begin(trained, resume=True))
+    assert [type(event) for event in events] == [Note, Finished]
+    assert events[-1].result["metrics"] == fitted.result["metrics"]
+    assert (trained / "run.json").read_bytes() == before
+
+
+def test_validation_may_be_left_out_but_for_the_last_epoch(study, tmp_path):
+    loaded = load(study, "training={epochs: 3, steps_per_epoch: 1, batch_size: 1, validate_every: 2}")
+    events = fit(loaded, tmp_path / "run")
+    told = [next(e for e in events if isinstance(e, Validated)).epoch for _ in range(2)]
+    events.close()
+    assert told == [2, 3]
+    assert [row["dice"] == "" for row in rows(tmp_path / "run")] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "best", "better"),
+    [
+        ("dice", 0.1, None, True),
+        ("dice", 0.8, 0.7, True),
+        ("dice", 0.7, 0.7, False),
+        ("relative_volume_error", -0.1, 0.6, True),
+        ("relative_volume_error", 0.9, 0.6, False),
+    ],
+)
+def test_the_best_checkpoint_is_the_one_that_the_metric_calls_best(metric, value, best, better):
+    assert is_better(metric, value, best) is better
+
+
+def test_a_dry_run_tells_what_would_be_done_and_writes_nothing(study):
+    before = sorted(study.rglob("*"))
+    found = dry_run(load(study), device="cpu")
+    assert (found["cases"], found["patients"], found["epochs"], found["steps_per_epoch"]) == (len(CASES), 4, 2, 3)
+    assert found["plan"]["widths"] == [4, 8]
+    assert found["parameters"] > 0
+    assert sorted(study.rglob("*")) == before
+
+
+def test_overwrite_begins_anew(begin, tmp_path):
+    close_at(begin(tmp_path / "run"), step(5))
+    assert close_at(begin(tmp_path / "run", overwrite=True), step(1)).step == 1
+
+
+def test_the_last_event_is_the_result(fitted):
+    result = finished(fitted.events).result
+    assert result["schema_version"] == 1
+    assert (result["run"], result["report"]) == (str(fitted.folder), str(fitted.folder / "report.html"))

@@ -1,0 +1,61 @@
+"""Masks only."""
+
+from __future__ import annotations
+
+import pytest
+
+from segtrain.core.errors import DataError
+from segtrain.core.events import CaseFailed
+from segtrain.data.nifti import read_nifti
+from segtrain.recipes.evaluate import evaluate_run
+from segtrain.recipes.predict import predict
+from tests.recipes.projects import finished, write_study
+
+
+@pytest.fixture
+def scans(tmp_path):
+    write_study(tmp_path, cases=("P8_a", "P9_a"))
+    return tmp_path / "images"
+
+
+def test_a_mask_a_scan_is_written_and_nothing_else(trained, scans, tmp_path):
+    end = finished(predict(trained, scans, tmp_path / "out", device="cpu"))
+    files = sorted(p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.*"))
+    assert files == ["predictions/P8_a.nii.gz", "predictions/P9_a.nii.gz"]
+    assert (end.result["cases"], end.failed) == (2, ())
+
+
+def test_volumes_are_those_of_the_masks(trained, scans, tmp_path):
+    volumes = finished(predict(trained, scans, tmp_path / "out", device="cpu")).result["volumes_ml"]
+    mask = read_nifti(tmp_path / "out" / "predictions" / "P8_a.nii.gz")
+    assert volumes["P8_a"]["organ"] == pytest.approx((mask.array == 1).sum() * mask.grid.voxel_volume_ml)
+
+
+def test_the_masks_are_those_of_an_evaluation(trained, scans, tmp_path):
+    finished(predict(trained, scans, tmp_path / "masks", device="cpu"))
+    finished(evaluate_run(trained, scans, None, tmp_path / "eval", device="cpu"))
+    one, two = (tmp_path / name / "predictions" / "P9_a.nii.gz" for name in ("masks", "eval"))
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_a_damaged_scan_is_named_and_left_out(trained, scans, tmp_path):
+    (scans / "P8_a.nii.gz").write_bytes(b"no scan")
+    events = list(predict(trained, scans, tmp_path / "out", device="cpu"))
+    assert isinstance(events[0], CaseFailed)
+    assert events[-1].failed == ("P8_a",)
+
+
+def test_a_scan_is_never_written_over(trained, scans, tmp_path):
+    images = tmp_path / "out" / "predictions"
+    images.parent.mkdir()
+    scans.rename(images)
+    before = {path: path.read_bytes() for path in images.iterdir()}
+    end = finished(predict(trained, images, tmp_path / "out", device="cpu"))
+    assert len(end.failed) == 2
+    assert {path: path.read_bytes() for path in images.iterdir()} == before
+
+
+def test_a_folder_without_scans_is_refused(trained, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="holds no scan"):
+        list(predict(trained, tmp_path / "empty", tmp_path / "out", device="cpu"))

@@ -1,0 +1,217 @@
+"""Who may write to a run folder, and what may never be deleted."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from segtrain.core.errors import CheckpointError, ConfigError, DataError
+from segtrain.recipes.run_folder import (
+    LOCK,
+    RunFolder,
+    append_log,
+    emptied_on_error,
+    keep_config,
+    keep_fold,
+    locked,
+    open_for_writing,
+    write_record,
+)
+from tests.recipes.projects import CONFIG, load, write_study
+
+HERE = socket.gethostname()
+
+
+def names_in(folder):
+    return sorted(p.name for p in folder.iterdir())
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A folder that a fit wrote to."""
+    folder = tmp_path / "run"
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "config.yaml").write_text("data: {}\n")
+    write_record(RunFolder(folder), {})
+    return folder
+
+
+@pytest.fixture
+def dead():
+    """The number of a process that is over."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_a_new_folder_is_made_with_those_above_it(tmp_path):
+    open_for_writing(tmp_path / "a" / "b", resume=False, overwrite=False)
+    assert (tmp_path / "a" / "b").is_dir()
+
+
+def test_a_folder_that_holds_something_is_refused_with_the_ways_out(run):
+    with pytest.raises(ConfigError, match=r"--resume[\s\S]*--overwrite[\s\S]*--run"):
+        open_for_writing(run, resume=False, overwrite=False)
+
+
+def test_a_folder_that_holds_only_a_lock_is_empty(tmp_path):
+    (tmp_path / LOCK).write_text("")
+    open_for_writing(tmp_path, resume=False, overwrite=False)
+
+
+def test_resume_leaves_everything(run):
+    before = names_in(run)
+    open_for_writing(run, resume=True, overwrite=False)
+    assert names_in(run) == before
+
+
+def test_overwrite_empties_a_run(run):
+    open_for_writing(run, resume=False, overwrite=True)
+    assert names_in(run) == []
+
+
+def test_resume_and_overwrite_exclude_each_other(run):
+    with pytest.raises(ConfigError, match="exclude each other"):
+        open_for_writing(run, resume=True, overwrite=True)
+
+
+@pytest.mark.parametrize("config", [True, False])
+def test_overwrite_never_empties_a_folder_of_scans_even_with_its_config(tmp_path, config):
+    write_study(tmp_path)
+    if not config:
+        (tmp_path / "config.yaml").unlink()
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ConfigError, match="not a run"):
+        open_for_writing(tmp_path, resume=False, overwrite=True)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_overwrite_deletes_nothing_that_another_process_works_on(run):
+    (run / LOCK).write_text(f"{os.getppid()} {HERE}")
+    before = names_in(run)
+    with pytest.raises(ConfigError, match="another segtrain writes to this folder"):
+        open_for_writing(run, resume=False, overwrite=True)
+    assert names_in(run) == before
+
+
+def test_a_lock_names_its_process_and_goes_with_it(tmp_path):
+    with locked(tmp_path):
+        assert (tmp_path / LOCK).read_text() == f"{os.getpid()} {HERE}"
+    assert names_in(tmp_path) == []
+
+
+def test_a_lock_goes_when_the_work_fails(tmp_path):
+    with pytest.raises(RuntimeError, match="mine"), locked(tmp_path):
+        raise RuntimeError("mine")
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("text", ["{dead} {here}", "", "nobody {here}"])
+def test_the_lock_of_a_dead_process_is_taken_over(tmp_path, dead, text):
+    (tmp_path / LOCK).write_text(text.format(dead=dead, here=HERE))
+    with locked(tmp_path):
+        assert (tmp_path / LOCK).read_text().startswith(str(os.getpid()))
+
+
+@pytest.mark.parametrize("host", [HERE, "another-machine"])
+def test_a_lock_that_may_be_held_is_left_and_named(tmp_path, host):
+    owner = f"{os.getppid()} {host}"
+    (tmp_path / LOCK).write_text(owner)
+    with pytest.raises(ConfigError, match=f"held by process {owner}"), locked(tmp_path):
+        pass
+    assert (tmp_path / LOCK).read_text() == owner
+
+
+def test_a_config_is_kept_with_the_origin_of_each_value(tmp_path, run):
+    (run / "config.yaml").unlink()
+    keep_config(RunFolder(run), load(tmp_path, "training.seed=4", text=CONFIG))
+    lines = {line.strip() for line in (run / "config.yaml").read_text().splitlines()}
+    assert lines >= {"seed: 4  # command line", "epochs: 2  # file", "weight_decay: 0.0001  # default"}
+
+
+def test_the_same_config_is_accepted_wherever_its_values_came_from(tmp_path, run):
+    (run / "config.yaml").unlink()
+    keep_config(RunFolder(run), load(tmp_path, text=CONFIG))
+    keep_config(RunFolder(run), load(tmp_path, "training.epochs=2", "training.seed=0"))
+    assert "epochs: 2  # command line" in (run / "config.yaml").read_text()
+
+
+@pytest.mark.parametrize("change", ["training.epochs=3", "loss.smooth=1", "task.labels.lesion=2"])
+def test_another_config_is_refused_and_the_first_one_stays(tmp_path, run, change):
+    (run / "config.yaml").unlink()
+    keep_config(RunFolder(run), load(tmp_path, text=CONFIG))
+    before = (run / "config.yaml").read_text()
+    with pytest.raises(ConfigError, match="not the one this run began with"):
+        keep_config(RunFolder(run), load(tmp_path, change))
+    assert (run / "config.yaml").read_text() == before
+
+
+def test_a_change_behind_a_hash_sign_is_a_change(tmp_path, run):
+    (run / "config.yaml").unlink()
+    keep_config(RunFolder(run), load(tmp_path, "data.patient_from='(P.)  #a'", text=CONFIG))
+    with pytest.raises(ConfigError, match="not the one this run began with"):
+        keep_config(RunFolder(run), load(tmp_path, "data.patient_from='(P.)  #b'"))
+
+
+@pytest.mark.parametrize(("begun", "again"), [(None, 1), (0, None), (0, 1)])
+def test_another_fold_is_refused(run, begun, again):
+    keep_fold(RunFolder(run), begun)
+    keep_fold(RunFolder(run), begun)
+    with pytest.raises(ConfigError, match="another fold"):
+        keep_fold(RunFolder(run), again)
+
+
+def test_a_folder_in_which_nothing_could_be_begun_is_left_empty(tmp_path):
+    def begin():
+        with emptied_on_error(tmp_path):
+            (tmp_path / "prepared").mkdir()
+            raise ConfigError("no such loss")
+
+    with pytest.raises(ConfigError, match="no such loss"):
+        begin()
+    assert names_in(tmp_path) == []
+
+
+def test_a_fault_when_resuming_deletes_nothing(run):
+    before = names_in(run)
+    with pytest.raises(ConfigError), emptied_on_error(run):
+        raise ConfigError("no such loss")
+    assert names_in(run) == before
+
+
+def test_a_record_keeps_what_was_written_before(tmp_path):
+    folder = RunFolder(tmp_path)
+    write_record(folder, {"seed": 3})
+    first = json.loads(folder.record.read_text())
+    write_record(folder, {"finished": "now"})
+    assert json.loads(folder.record.read_text()) == {**first, "finished": "now"}
+    assert first["versions"].keys() >= {"torch", "numpy", "segtrain"}
+    assert folder.is_finished
+
+
+def test_a_damaged_record_is_named_and_not_guessed(run):
+    (run / "run.json").write_text('{"seed": ')
+    with pytest.raises(DataError, match=r"damaged[\s\S]*run.json"):
+        write_record(RunFolder(run), {})
+    assert (run / "run.json").read_text() == '{"seed": '
+
+
+def test_the_log_has_a_line_an_event(tmp_path):
+    folder = RunFolder(tmp_path)
+    append_log(folder, "epoch", epoch=1)
+    append_log(folder, "interrupted", step=7)
+    lines = [json.loads(line) for line in folder.log.read_text().splitlines()]
+    assert [(line["event"], line.get("epoch"), line.get("step")) for line in lines] == [
+        ("epoch", 1, None),
+        ("interrupted", None, 7),
+    ]
+
+
+def test_a_folder_without_a_record_is_no_run(tmp_path):
+    with pytest.raises(CheckpointError, match="not a run"):
+        RunFolder(tmp_path).require_run()

@@ -1,0 +1,101 @@
+"""From a run on the disk to a network that predicts, or to the reason why not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from segtrain.core.errors import CheckpointError
+from segtrain.data.cases import find_cases
+from segtrain.data.prepare import prepare
+from segtrain.recipes.dataset import read_case
+from segtrain.recipes.job import set_up
+from segtrain.recipes.run_folder import RunFolder
+from segtrain.recipes.trained import load_predictor
+from segtrain.training import checkpoint
+from tests.recipes.projects import load, result_of
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    """A copy of the finished run that a test may damage."""
+    shutil.copytree(trained, tmp_path / "run", ignore=shutil.ignore_patterns("prepared"))
+    return tmp_path / "run"
+
+
+def rewrite(run, **changes):
+    """Change what the best checkpoint says of itself."""
+    path = run / "checkpoints" / "best" / checkpoint.ABOUT
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def predictor_of(run, *, allow_code=False):
+    return load_predictor(run, device="cpu", allow_code=allow_code)
+
+
+def test_it_predicts_as_the_network_did_in_training(study, trained, tmp_path):
+    loaded = load(study)
+    shutil.copytree(trained, tmp_path / "again")
+    job = result_of(set_up(load(study, "compare=null"), RunFolder(tmp_path / "again"), None, None, torch.device("cpu")))
+    checkpoint.load_model(trained / "checkpoints" / "best", job.state.model)
+    found = predictor_of(trained)
+    for case in find_cases(loaded.config.data)[:2]:
+        image, _, _ = read_case(case, ("T1",), found.task)
+        scan = prepare(case.id, image, None, found.plan, found.task)
+        assert (found.predict(scan).array == job.predictor.predict(scan).array).all()
+
+
+def test_all_it_needs_lies_in_the_checkpoint(run):
+    for name in ("config.yaml", "plan.json", "splits.json"):
+        (run / name).unlink()
+    found = predictor_of(run)
+    assert found.task.labels == {"background": 0, "organ": 1}
+    assert (found.plan.widths, found.activation) == ((4, 8), "softmax")
+
+
+def test_the_last_checkpoint_does_where_there_is_no_best_one(run):
+    shutil.rmtree(run / "checkpoints" / "best")
+    assert predictor_of(run).plan.widths == (4, 8)
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(CheckpointError, match="not a run"):
+        predictor_of(tmp_path)
+
+
+def test_a_run_without_a_checkpoint_is_refused(run):
+    shutil.rmtree(run / "checkpoints")
+    with pytest.raises(CheckpointError, match="no checkpoint yet"):
+        predictor_of(run)
+
+
+def test_a_damaged_checkpoint_is_refused(run):
+    file = run / "checkpoints" / "best" / checkpoint.MODEL
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    with pytest.raises(CheckpointError, match="damaged"):
+        predictor_of(run)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"plan": {}}, {"task": None}, {"loss": {}}, {"outputs": "two"}, {"activation": "tanh"}]
+)
+def test_a_checkpoint_of_another_kind_is_refused(run, changes):
+    rewrite(run, **changes)
+    with pytest.raises(CheckpointError, match="not one of this segtrain"):
+        predictor_of(run)
+
+
+def test_a_checkpoint_that_does_not_fit_its_own_plan_is_refused(run):
+    rewrite(run, outputs=5)
+    with pytest.raises(CheckpointError, match="the network needs"):
+        predictor_of(run)
+
+
+def test_a_checkpoint_that_names_code_needs_a_word_of_trust(run):
+    rewrite(run, loss={"name": "theirs.py:Loss"})
+    with pytest.raises(CheckpointError, match=r"names code[\s\S]*--allow-code"):
+        predictor_of(run)
+    assert predictor_of(run, allow_code=True).plan.widths == (4, 8)
