@@ -19,7 +19,7 @@ from typing import Any, get_args
 
 from segtrain.config.dump import to_yaml
 from segtrain.config.load import Loaded, Origin
-from segtrain.core.errors import CheckpointError, ConfigError, DataError, Problem, SegtrainError
+from segtrain.core.errors import CheckpointError, ConfigError, DataError, Problem
 from segtrain.core.files import disk_errors, read_json, write_json, write_text
 
 RECORDED_PACKAGES = ("segtrain", "torch", "numpy", "scipy", "nibabel", "SimpleITK", "pydicom", "safetensors")
@@ -122,11 +122,11 @@ def open_for_writing(path: Path, *, resume: bool, overwrite: bool) -> None:
 
 @contextmanager
 def emptied_on_error(path: Path) -> Iterator[None]:
-    """Where nothing could be begun, leave the folder as empty as it was: the same command works once that is mended."""
+    """Where config or data are at fault, leave an empty folder empty: the same command works once that is mended."""
     begun = any(p.name != LOCK for p in path.iterdir())
     try:
         yield
-    except SegtrainError:
+    except (ConfigError, DataError):
         if not begun:
             _empty(path)
         raise

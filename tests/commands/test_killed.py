@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+import resource
 import shlex
 import shutil
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,10 +19,12 @@ import pytest
 from tests.commands.processes import Running, start
 from tests.commands.projects import CONFIG, files_in, read, rows, study, unfinish, weights
 
-LONGER = CONFIG.replace("steps_per_epoch: 3", "steps_per_epoch: 40")
+LONGER = CONFIG.replace("epochs: 2, steps_per_epoch: 3", "epochs: 3, steps_per_epoch: 40")
 LONGER += "evaluation: {metrics: [dice]}\n"
-EPOCH, LAST_STEP = 40, 80
-DELAYS = [round(random.Random(4).uniform(0.0, 1.0), 3) for _ in range(4)]
+EPOCH, LAST_STEP = 40, 120
+SOME_STEPS = 0.06
+"""Seconds after which an epoch is neither at its start nor at its end."""
+DELAYS = [random.Random(seed).uniform(0.0, 0.2) for seed in range(4)]
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
     assert begun.ended() == 0, begun.said
     stopped = fit(config, root / "stopped")
     stopped.wait_until((root / "stopped" / "log.jsonl").exists)
-    wait_for_steps(stopped)
+    time.sleep(SOME_STEPS)
     stopped.send(signal.SIGINT)
     assert stopped.ended() == 130, stopped.said
     return Whole(config, root / "whole", root / "stopped")
@@ -49,9 +54,9 @@ def fit(config: Path, run: Path, *flags: str) -> Running:
     return start(run.with_suffix(".txt"), "fit", "--config", config, "--run", run, *flags)
 
 
-def wait_for_steps(running: Running) -> None:
-    """Some steps into an epoch."""
-    running.process.join(0.1)
+def has_logged(run: Path, epochs: int) -> bool:
+    log = run / "log.jsonl"
+    return epochs == 0 or (log.exists() and len(log.read_text(encoding="utf-8").splitlines()) >= epochs)
 
 
 def assert_resumes_to_the_same(whole: Whole, run: Path) -> None:
@@ -91,11 +96,10 @@ def test_killed_at_a_moment(whole: Whole, tmp_path: Path, moment: str) -> None:
 
 def test_killed_again_and_again_at_random_moments(whole: Whole, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    codes = []
-    for number, delay in enumerate(DELAYS):
-        running = fit(whole.config, run, *(["--resume"] if number else []))
-        codes.append(running.kill_when((run / "plan.json").exists, delay))
-    assert codes.count(-signal.SIGKILL) > 1
+    for epochs, delay in zip((0, 1, 1, 2), DELAYS, strict=True):
+        running = fit(whole.config, run, *(["--resume"] if run.exists() else []))
+        running.wait_until((run / "plan.json").exists)
+        assert running.kill_when(partial(has_logged, run, epochs), delay) == -signal.SIGKILL
     assert_resumes_to_the_same(whole, run)
 
 
@@ -104,7 +108,7 @@ def test_a_signal_saves_the_epoch_and_says_how_to_go_on(whole: Whole, tmp_path: 
     run = tmp_path / "run"
     running = fit(whole.config, run)
     running.wait_until((run / "log.jsonl").exists)
-    wait_for_steps(running)
+    time.sleep(SOME_STEPS)
     running.send(number)
     assert running.ended() == code, running.said
     step = read(run / "checkpoints" / "last" / "checkpoint.json")["step"]
@@ -116,7 +120,7 @@ def test_a_signal_saves_the_epoch_and_says_how_to_go_on(whole: Whole, tmp_path: 
     command = shlex.split(running.said.partition("go on with: ")[2].splitlines()[0])
     resumed = start(tmp_path / "resumed.txt", *command[1:])
     assert resumed.ended() == 0, resumed.said
-    assert f"going on after epoch {step // EPOCH} of 2" in resumed.said
+    assert f"going on after epoch {step // EPOCH} of 3" in resumed.said
     assert_same(whole, run)
 
 
@@ -138,6 +142,19 @@ def test_a_second_process_is_kept_out_of_a_run(whole: Whole, tmp_path: Path) -> 
     assert "another segtrain writes to this folder" in second.said
     assert running.ended() == 0, running.said
     assert_same(whole, run)
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs Linux")
+def test_a_disk_that_fills_up_leaves_the_checkpoint_before(whole: Whole, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    running = fit(whole.config, run)
+    running.wait_until((run / "log.jsonl").exists)
+    resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, (20_000, 20_000))  # its optimiser's state has more
+    assert running.ended() == 4, running.said
+    assert "cannot write" in running.said
+    assert "free some space" in running.said
+    assert read(run / "checkpoints" / "last" / "checkpoint.json")["step"] == EPOCH
+    assert_resumes_to_the_same(whole, run)
 
 
 class TestKilledWhileACheckpointWasReplaced:
