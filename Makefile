@@ -20,7 +20,7 @@ demo: $(STAMP) ## fit, eval and compare-losses on the embedded data set, in at m
 	$(BIN)/segtrain demo demo --overwrite
 	$(BIN)/segtrain fit --config demo/config.yaml --run demo/fit
 	$(BIN)/segtrain eval --run demo/fit --images demo/test/images --labels demo/test/labels --out demo/eval
-	$(BIN)/segtrain compare-losses --config demo/config.yaml --run demo/compare
+	$(BIN)/segtrain compare-losses --config demo/config.yaml --run demo/compare training.epochs=4 training.steps_per_epoch=25
 
 test: $(STAMP) ## the whole test suite, in at most 10 minutes
 	$(BIN)/python -m pytest -m "not slow and not gpu"

@@ -15,11 +15,13 @@ CONFIG = """\
 # Every key that is left out keeps its default; `segtrain check --config` lists every fault of this file.
 data: {images: images, labels: labels, channels: [image], patient_from: '(P\\d+)_'}
 task: {labels: {background: 0, liver: 1, kidney: 2, lesion: 3}}
+model: {patch_size: [40, 40, 16]}
 loss: {name: dice_ce}
-training: {epochs: 8, steps_per_epoch: 25, learning_rate: 8e-3}
+patches: {foreground_share: 0.6}
+training: {epochs: 6, steps_per_epoch: 30, learning_rate: 1e-2, validate_every: 2}
 evaluation: {metrics: [dice, iou]}
 compare:
-  losses: [dice, dice_ce, {name: tversky, label: tversky_recall, fn_weight: 0.8, fp_weight: 0.2}, focal]
+  losses: [dice, dice_ce, {name: tversky, label: tversky_recall, fn_weight: 0.8, fp_weight: 0.2}]
   folds: 2
   seeds: [0]
   baseline: dice_ce

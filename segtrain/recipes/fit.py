@@ -31,7 +31,7 @@ from segtrain.recipes.run_folder import (
     read_record,
     write_record,
 )
-from segtrain.recipes.run_report import write_run_report
+from segtrain.recipes.run_report import write_run_report, write_scores_report
 from segtrain.recipes.validation import mean_scores, score_stored
 from segtrain.training import checkpoint
 from segtrain.training.devices import find_device
@@ -66,7 +66,7 @@ def fit(
         with emptied_on_error(run):
             job = yield from set_up(loaded, folder, fold, shared, target)
         yield from run_training(job)
-        yield from finish(job, started)
+        yield from finish(job, started, alone=shared is None)
 
 
 def run_training(job: Job) -> Iterator[Event]:
@@ -132,15 +132,20 @@ def keep_unfinished_epoch(job: Job) -> None:
         append_log(job.folder, "interrupted", step=job.state.step)
 
 
-def finish(job: Job, started: float) -> Iterator[Event]:
-    """Score the best checkpoint on the validation cases, on their own grids, and write the report."""
+def finish(job: Job, started: float, *, alone: bool) -> Iterator[Event]:
+    """Score the best checkpoint on the validation cases, on their own grids, and write the reports.
+
+    A run of a sweep is not `alone`: the sweep's report shows it, and `segtrain report` makes its own when asked.
+    """
     config = job.loaded.config
     checkpoint.load_model(job.folder.best, job.state.model)
     chosen = set(job.fold.validation)
     cases = [case for case in job.cases if case.id in chosen]
     outcome = yield from predict_cases(job.predictor, cases, job.folder.validation, config.evaluation.metrics)
     done = finish_evaluation(job.folder.validation, config.task, outcome, {"run": str(job.folder.path.resolve())})
-    write_run_report(job.folder)
+    if alone:
+        write_scores_report(job.folder.validation)
+        write_run_report(job.folder)
     write_record(
         job.folder, {"finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "seconds": time.perf_counter() - started}
     )
