@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from segtrain.core.errors import ConfigError, Problem
+from segtrain.losses.entropy import EntropyCost
 from segtrain.losses.options import Weight
 from segtrain.losses.voxels import Mode, Voxels, read
 
@@ -66,13 +67,24 @@ class Loss(nn.Module, ABC):
     def forward(self, logits: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
         """Scalar loss of logits (B, C, *S); `mask` (B, *S) or (B, 1, *S) is true where a voxel counts."""
         with torch.autocast(device_type=logits.device.type, enabled=False):
-            voxels = read(logits, target, mask, mode=self.mode, ignore_label=self.ignore_label)
+            voxels = read(
+                logits,
+                target,
+                mask,
+                mode=self.mode,
+                ignore_label=self.ignore_label,
+                announced=self.entropy_costs(),
+            )
             if voxels.mode not in self.modes:
                 raise ValueError(
                     f"{type(self).__name__} works on {', '.join(self.modes)} targets; logits {tuple(logits.shape)} and "
                     f"target {tuple(target.shape)} {target.dtype} are {voxels.mode}"
                 )
             return self.measure(voxels)
+
+    def entropy_costs(self) -> tuple[EntropyCost, ...]:
+        """Costs whose sums `measure` will ask for: announced, they share the pass of the overlap counts."""
+        return ()
 
     @abstractmethod
     def measure(self, voxels: Voxels) -> Tensor:
@@ -86,7 +98,7 @@ class Loss(nn.Module, ABC):
             raise ValueError(
                 f"class_weights has {len(self.class_weights)} numbers for {voxels.outputs} output channels"
             )
-        return self.class_weights.to(voxels.logits.dtype)
+        return self.class_weights.to(voxels.dtype)
 
 
 def signature_with_inherited(loss: type) -> inspect.Signature:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from segtrain.core.registry import options_of
 from segtrain.core.settings import Settings
 from segtrain.losses.base import Loss, ModeChoice
+from segtrain.losses.entropy import EntropyCost
 from segtrain.losses.options import Weight
 from segtrain.losses.region import OverlapLoss
 from segtrain.losses.voxels import Mode, Voxels
@@ -41,6 +42,10 @@ class Compound(Loss):
         self.terms = nn.ModuleDict(
             {name: _part(part, mode, shared, options.get(name)) for name, part in self.parts.items()}
         )
+
+    def entropy_costs(self) -> tuple[EntropyCost, ...]:
+        """Those of all parts, each once."""
+        return tuple(dict.fromkeys(cost for name in self.parts for cost in self.term(name).entropy_costs()))
 
     def measure(self, voxels: Voxels) -> Tensor:
         """Sum of weight x part."""

@@ -1,4 +1,7 @@
-"""Distribution losses: a cost for each voxel, then the mean over those that count."""
+"""Distribution losses: a cost for each voxel, then the mean over those that count.
+
+Most cost what a function of the voxel's cross-entropy says, so that their sum comes from the pass that all share.
+"""
 
 from __future__ import annotations
 
@@ -10,32 +13,63 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from segtrain.losses.arithmetic import bounded_power, ratio, weighted_mean
+from segtrain.losses.arithmetic import ratio, weighted_mean
 from segtrain.losses.base import Loss, ModeChoice
+from segtrain.losses.entropy import PLAIN, EntropyCost, FocalEntropy
 from segtrain.losses.options import Percent, Positive, Share, Weight
 from segtrain.losses.registry import register_loss
 from segtrain.losses.voxels import Voxels
 
+Price = Tensor | float
+"""A number, or one for each output."""
 
-class VoxelLoss(Loss):
-    """Mean of a cost for each voxel. With class weights the divisor is the sum of the weights, as in torch."""
+
+def entropy_mean(
+    voxels: Voxels, cost: EntropyCost, class_weights: Tensor | None, prices: tuple[Price, Price] = (1.0, 1.0)
+) -> Tensor:
+    """Mean cost of the voxels, at the prices of members of a class and, under sigmoids, of all others.
+
+    With class weights the divisor is the sum of the weights, as in torch.
+    """
+    sums = voxels.sums(cost)
+    costs = prices[0] * sums.members[0]
+    if sums.others:
+        costs = costs + prices[1] * sums.others[0]
+    counts = sums.truth if voxels.mode == "multiclass" else voxels.count.expand_as(sums.truth)
+    if class_weights is not None:
+        costs, counts = costs * class_weights, counts * class_weights
+    return ratio(costs.sum(), counts.sum())
+
+
+class EntropyLoss(Loss):
+    """Mean over the voxels of a cost of their cross-entropy."""
 
     family = "distribution"
 
     @final
+    def entropy_costs(self) -> tuple[EntropyCost, ...]:
+        """The one cost."""
+        return (self.entropy_cost(),)
+
+    @final
     def measure(self, voxels: Voxels) -> Tensor:
-        """Mean over the voxels (and outputs) that count."""
-        return weighted_mean(self.cost(voxels), voxels.weights(self.weights_of(voxels)))
+        """Mean of the cost at its prices."""
+        return entropy_mean(voxels, self.entropy_cost(), self.weights_of(voxels), self.prices(voxels))
 
     @abstractmethod
-    def cost(self, voxels: Voxels) -> Tensor:
-        """(B, N) for exclusive classes, (B, C, N) for sigmoids."""
+    def entropy_cost(self) -> EntropyCost:
+        """Cost of a voxel by its cross-entropy."""
+
+    @abstractmethod
+    def prices(self, voxels: Voxels) -> tuple[Price, Price]:
+        """Of the voxels of a class and, under sigmoids, of the others."""
 
 
 @register_loss("ce")
-class CrossEntropy(VoxelLoss):
+class CrossEntropy(Loss):
     """Cross-entropy of the true class; under sigmoids, of each output (there it is `bce`)."""
 
+    family = "distribution"
     formula = "mean -log p_y"
     paper = ""
 
@@ -50,21 +84,28 @@ class CrossEntropy(VoxelLoss):
         super().__init__(mode, **shared)
         self.label_smoothing = label_smoothing
 
-    def cost(self, voxels: Voxels) -> Tensor:
+    def entropy_costs(self) -> tuple[EntropyCost, ...]:
+        """The cross-entropy itself; smoothed, it is no function of it."""
+        return (PLAIN,) if self.label_smoothing == 0 else ()
+
+    def measure(self, voxels: Voxels) -> Tensor:
         """Cross-entropy with the truth (1 - e) g + e / classes."""
+        weights = self.weights_of(voxels)
         if self.label_smoothing == 0:
-            return voxels.cross_entropy
+            return entropy_mean(voxels, PLAIN, weights)
         if voxels.mode == "multiclass":
             spread = -voxels.log_probabilities.mean(1)
         else:
             spread = -(F.logsigmoid(voxels.logits) + F.logsigmoid(-voxels.logits)) / 2
-        return torch.lerp(voxels.cross_entropy, spread, self.label_smoothing)
+        cost = torch.lerp(voxels.cross_entropy, spread, self.label_smoothing)
+        return weighted_mean(cost, voxels.weights(weights))
 
 
 @register_loss("bce")
-class BinaryCrossEntropy(VoxelLoss):
+class BinaryCrossEntropy(Loss):
     """Cross-entropy of each sigmoid, from logits: a certain error keeps its gradient."""
 
+    family = "distribution"
     formula = "mean -[pos_weight g log p + (1 - g) log(1 - p)]"
     paper = ""
     modes = ("binary", "multilabel")
@@ -80,22 +121,23 @@ class BinaryCrossEntropy(VoxelLoss):
         super().__init__(mode, **shared)
         self.pos_weight = pos_weight
 
-    def cost(self, voxels: Voxels) -> Tensor:
-        """Binary cross-entropy."""
-        if self.pos_weight == 1:
-            return voxels.cross_entropy
-        x, truth = voxels.logits, voxels.truth.to(voxels.logits.dtype)
-        weight = x.new_tensor(self.pos_weight)
-        return F.binary_cross_entropy_with_logits(x, truth, reduction="none", pos_weight=weight)
+    def entropy_costs(self) -> tuple[EntropyCost, ...]:
+        """The cross-entropy itself."""
+        return (PLAIN,)
 
-
-def focal_cost(cross_entropy: Tensor, gamma: float) -> Tensor:
-    """(1 - p_t)^gamma (-log p_t) for each voxel, from -log p_t; targets of 0 and 1."""
-    return bounded_power(-torch.expm1(-cross_entropy), gamma) * cross_entropy
+    def measure(self, voxels: Voxels) -> Tensor:
+        """Binary cross-entropy; a half member costs both parts, so it cannot be priced as a whole."""
+        weights = self.weights_of(voxels)
+        if self.pos_weight == 1 or not voxels.is_soft:
+            return entropy_mean(voxels, PLAIN, weights, (self.pos_weight, 1.0))
+        price = voxels.logits.new_tensor(self.pos_weight)
+        truth = voxels.truth.to(voxels.dtype)
+        cost = F.binary_cross_entropy_with_logits(voxels.logits, truth, reduction="none", pos_weight=price)
+        return weighted_mean(cost, voxels.weights(weights))
 
 
 @register_loss("focal")
-class Focal(VoxelLoss):
+class Focal(EntropyLoss):
     """Cross-entropy that fades out, voxel by voxel, where the answer is right already.
 
     A number as alpha weighs the foreground with alpha and the background with 1 - alpha; a list has a weight a class.
@@ -118,22 +160,27 @@ class Focal(VoxelLoss):
         super().__init__(mode, **shared)
         self.gamma, self.alpha = gamma, alpha
 
-    def cost(self, voxels: Voxels) -> Tensor:
-        """Lin 2017, Eq. 5."""
-        cost = focal_cost(voxels.cross_entropy, self.gamma)
-        return cost if self.alpha is None else cost * self._alpha_t(self.alpha, voxels)
+    def entropy_cost(self) -> EntropyCost:
+        """Lin 2017, Eq. 4."""
+        return FocalEntropy(self.gamma)
 
-    def _alpha_t(self, alpha: float | tuple[float, ...], voxels: Voxels) -> Tensor:
-        truth = voxels.truth
+    def prices(self, voxels: Voxels) -> tuple[Price, Price]:
+        """Lin 2017, Eq. 5: alpha_t."""
+        alpha = self.alpha
+        if alpha is None:
+            return 1.0, 1.0
         if isinstance(alpha, tuple):
             if voxels.mode != "multiclass" or len(alpha) != voxels.outputs:
                 raise ValueError(
                     f"focal: a list as alpha needs exclusive classes, one number each; it has {len(alpha)}, and the "
                     f"{voxels.mode} logits have {voxels.outputs} channels"
                 )
-            return voxels.logits.new_tensor(alpha)[truth]
-        foreground = (truth > 0 if voxels.mode == "multiclass" else truth).to(voxels.logits.dtype)
-        return alpha * foreground + (1 - alpha) * (1 - foreground)
+            return torch.tensor(alpha, dtype=voxels.dtype, device=voxels.raw.device), 1.0
+        if voxels.mode != "multiclass":
+            return alpha, 1 - alpha
+        by_class = torch.full((voxels.outputs,), alpha, dtype=voxels.dtype, device=voxels.raw.device)
+        by_class[0] = 1 - alpha
+        return by_class, 1.0
 
 
 @register_loss("topk_ce")

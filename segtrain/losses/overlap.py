@@ -46,17 +46,22 @@ def overlap(voxels: Voxels, *, first: int = 0, error_power: float = 1.0) -> Coun
 
     With `error_power` q, an error e costs e^q: fp = sum (p (1 - g))^q, fn = sum ((1 - p) g)^q.
     """
+    if error_power != 1:
+        return _overlap_of_powers(voxels, first, error_power)
+    sums = voxels.sums()
+    hits, answers, truth = (part[:, first:] for part in (sums.hits, sums.answers, sums.truth))
+    return Counts(hits, answers - hits, truth - hits, truth, voxels.count.expand_as(truth))
+
+
+def _overlap_of_powers(voxels: Voxels, first: int, power: float) -> Counts:
     p = voxels.probabilities[:, first:]
     members = voxels.membership[:, first:]
     size = members.sum(-1).to(p.dtype)
-    count = voxels.count.expand_as(size)
     hard = not members.is_floating_point()
     others = ~members if hard else 1 - members
     if voxels.valid is not None:
         others = others & voxels.valid.unsqueeze(1) if hard else others * voxels.valid.unsqueeze(1)
     tp = (p * members).sum(-1)
-    if error_power == 1:
-        return Counts(tp, (p * others).sum(-1), size - tp, size, count)
-    fp = ((p * others) ** error_power).sum(-1)
-    fn = (((1 - p) * members) ** error_power).sum(-1)
-    return Counts(tp, fp, fn, size, count)
+    fp = ((p * others) ** power).sum(-1)
+    fn = (((1 - p) * members) ** power).sum(-1)
+    return Counts(tp, fp, fn, size, voxels.count.expand_as(size))

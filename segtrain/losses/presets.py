@@ -19,6 +19,7 @@ from segtrain.losses.arithmetic import weighted_mean
 from segtrain.losses.base import Loss, ModeChoice
 from segtrain.losses.compound import BceDice, two_sided_cross_entropy
 from segtrain.losses.distribution import BinaryCrossEntropy, Focal
+from segtrain.losses.entropy import EntropyCost
 from segtrain.losses.lovasz import LovaszHinge, LovaszSoftmax
 from segtrain.losses.region import Dice, FocalTversky, IoU, Tversky
 from segtrain.losses.registry import register_loss
@@ -43,6 +44,10 @@ class Preset(Loss):
     def __init__(self, mode: ModeChoice = "auto", /) -> None:
         super().__init__(mode)
         self.loss = self.of(mode, **self.fixed)
+
+    def entropy_costs(self) -> tuple[EntropyCost, ...]:
+        """Those of the loss inside."""
+        return self.loss.entropy_costs()
 
     def measure(self, voxels: Voxels) -> Tensor:
         """The value of the loss inside."""

@@ -14,34 +14,85 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from segtrain.losses.entropy import EntropyCost
+from segtrain.losses.one_pass import Sums, sigmoid_sums, softmax_sums
+
 Mode = Literal["multiclass", "binary", "multilabel"]
 """multiclass: exclusive classes, softmax. binary: one sigmoid. multilabel: C independent sigmoids."""
 
 
 @dataclass(frozen=True, eq=False)
 class Voxels:
-    """Logits and truth of one call. Ignored voxels have logit 0 and belong to no class, so nothing flows into them."""
+    """Logits and truth of one call."""
 
     mode: Mode
-    logits: Tensor
-    """(B, C, N), float32 or float64."""
-    truth: Tensor
-    """multiclass: class indices (B, N), 0 where ignored; else membership (B, C, N), bool or of the logits' dtype."""
+    raw: Tensor
+    """(B, C, N) logits in the type they came in."""
+    given: Tensor
+    """The target as it came: class indices (B, N), or membership (B, C, N). Anything where a voxel is ignored."""
     valid: Tensor | None
     """(B, N) bool; None: every voxel counts."""
+    announced: tuple[EntropyCost, ...] = ()
+    """Costs whose sums will be asked for; they ride in the pass that the first of them starts."""
 
     @property
     def outputs(self) -> int:
         """C."""
-        return self.logits.shape[1]
+        return self.raw.shape[1]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """In which sums are made: at least float32."""
+        return torch.promote_types(self.raw.dtype, torch.float32)
+
+    @cached_property
+    def logits(self) -> Tensor:
+        """(B, C, N) in the dtype of sums; 0 where ignored, so that nothing flows into such a voxel."""
+        x = self.raw.to(self.dtype)
+        return x if self.valid is None else x.masked_fill(~self.valid.unsqueeze(1), 0)
+
+    @cached_property
+    def truth(self) -> Tensor:
+        """multiclass: class indices (B, N), int64, 0 where ignored; else membership (B, C, N), bool or floating."""
+        if self.mode == "multiclass":
+            classes = self.given.to(torch.int64)
+            return classes if self.valid is None else classes.masked_fill(~self.valid, 0)
+        members = self.given.to(self.dtype) if self.given.is_floating_point() else self.given
+        if self.valid is not None:
+            members = members.masked_fill(~self.valid.unsqueeze(1), 0)
+        return members if members.is_floating_point() else members.to(torch.bool)
+
+    @property
+    def is_soft(self) -> bool:
+        """Whether a voxel may belong to a class in part."""
+        return self.given.is_floating_point()
+
+    @cached_property
+    def weight(self) -> Tensor | None:
+        """(B, N) how much a voxel counts, in the dtype of sums; None: all alike."""
+        return None if self.valid is None else self.valid.to(self.dtype)
 
     @property
     def count(self) -> Tensor:
-        """Valid voxels of each sample (B, 1), in the dtype of the logits."""
+        """Valid voxels of each sample (B, 1), in the dtype of the sums."""
         if self.valid is None:
-            samples, _, voxels = self.logits.shape
-            return self.logits.new_full((samples, 1), float(voxels))
-        return self.valid.sum(1, keepdim=True).to(self.logits.dtype)
+            samples, _, voxels = self.raw.shape
+            return self.raw.new_full((samples, 1), float(voxels), dtype=self.dtype)
+        return self.valid.sum(1, keepdim=True).to(self.dtype)
+
+    @cached_property
+    def _passes(self) -> dict[frozenset[EntropyCost], Sums]:
+        """Passes that were made."""
+        return {}
+
+    def sums(self, *costs: EntropyCost) -> Sums:
+        """Counts and sums of costs, in the order given, from one pass over all that was announced or is asked now."""
+        wanted = (*self.announced, *(cost for cost in costs if cost not in self.announced))
+        key = frozenset(wanted)
+        if key not in self._passes:
+            make = softmax_sums if self.mode == "multiclass" else sigmoid_sums
+            self._passes[key] = make(self.raw, self.given, self.weight, wanted)
+        return self._passes[key].of([wanted.index(cost) for cost in costs])
 
     @cached_property
     def log_probabilities(self) -> Tensor:
@@ -80,17 +131,23 @@ class Voxels:
 
 
 def read(
-    logits: Tensor, target: Tensor, mask: Tensor | None, *, mode: Mode | Literal["auto"], ignore_label: int | None
+    logits: Tensor,
+    target: Tensor,
+    mask: Tensor | None,
+    *,
+    mode: Mode | Literal["auto"],
+    ignore_label: int | None,
+    announced: tuple[EntropyCost, ...] = (),
 ) -> Voxels:
     """The arguments of a loss as `Voxels`. ValueError, with all shapes, where they do not fit together."""
     _check_logits(logits, target)
     found = resolve_mode(logits, target) if mode == "auto" else mode
     _check_fit(found, logits, target)
     valid = _valid_voxels(logits, target, mask, ignore_label)
-    x = logits.reshape(*logits.shape[:2], -1).to(torch.promote_types(logits.dtype, torch.float32))
-    if valid is not None:
-        x = x.masked_fill(~valid.unsqueeze(1), 0)
-    return Voxels(found, x, _truth(found, x, target, valid), valid)
+    raw = logits.reshape(*logits.shape[:2], -1)
+    given = target.reshape(len(raw), -1) if found == "multiclass" else target.reshape(raw.shape)
+    _check_values(found, given, valid, raw.shape[1])
+    return Voxels(found, raw, given, valid, announced)
 
 
 def resolve_mode(logits: Tensor, target: Tensor) -> Mode:
@@ -147,43 +204,20 @@ def _valid_voxels(logits: Tensor, target: Tensor, mask: Tensor | None, ignore_la
     return valid
 
 
-def _truth(mode: Mode, x: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
-    if mode == "multiclass":
-        classes = target.reshape(x.shape[0], -1).to(torch.int64)
-        if valid is not None:
-            classes = classes.masked_fill(~valid, 0)
-        _check_labels(classes, x.shape[1])
-        return classes
-    members = target.reshape(x.shape)
-    members = members.to(x.dtype) if target.is_floating_point() else members
-    if valid is not None:
-        members = members.masked_fill(~valid.unsqueeze(1), 0)
-    if members.dtype != torch.bool:
-        _check_membership(members)
-    return members if members.is_floating_point() else members.to(torch.bool)
-
-
-def _check_labels(classes: Tensor, outputs: int) -> None:
-    # On a GPU the check would make the step wait; there the kernel itself refuses a wrong index.
-    if classes.device.type != "cpu":
+def _check_values(mode: Mode, given: Tensor, valid: Tensor | None, outputs: int) -> None:
+    """Labels are classes, memberships lie in 0 to 1, wherever a voxel counts."""
+    # On a GPU the check would make the step wait; there a wrong label belongs to no class.
+    if given.device.type != "cpu" or given.dtype == torch.bool:
         return
-    low, high = (int(v) for v in classes.aminmax())
-    if low < 0 or high >= outputs:
-        raise ValueError(
-            f"target holds class {low if low < 0 else high}, but there are {outputs} classes (0 to {outputs - 1}); "
-            "give ignore_label if these voxels shall not count"
-        )
-
-
-def _check_membership(members: Tensor) -> None:
-    if members.device.type != "cpu":
+    largest = outputs - 1 if mode == "multiclass" else 1
+    counted = valid if valid is None or mode == "multiclass" else valid.unsqueeze(1)
+    low, high = (given if counted is None else given.masked_fill(~counted, 0)).aminmax()
+    if low >= 0 and high <= largest:
         return
-    low, high = (float(v) for v in members.aminmax())
-    if not (low >= 0 and high <= 1):
-        raise ValueError(
-            f"target holds {low if low < 0 else high:g}, but membership lies in 0 to 1; "
-            "give ignore_label if these voxels shall not count"
-        )
+    wrong = low.item() if not low >= 0 else high.item()
+    rule = f"there are {outputs} classes (0 to {largest})" if mode == "multiclass" else "membership lies in 0 to 1"
+    kind = "class " if mode == "multiclass" else ""
+    raise ValueError(f"target holds {kind}{wrong:g}, but {rule}; give ignore_label if these voxels shall not count")
 
 
 def _shapes(logits: Tensor, target: Tensor) -> str:
