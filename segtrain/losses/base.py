@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from segtrain.core.errors import ConfigError, Problem
 from segtrain.losses.entropy import EntropyCost
 from segtrain.losses.options import Weight
-from segtrain.losses.voxels import Mode, Voxels, read
+from segtrain.losses.voxels import Extras, Mode, Voxels, read
 
 ModeChoice = Mode | Literal["auto"]
 
@@ -32,6 +33,8 @@ class Loss(nn.Module, ABC):
     paper: ClassVar[str] = ""
     optimum: ClassVar[float | None] = 0.0
     """Value at a perfect, certain answer; None: a perfect answer is not its minimum."""
+    needs: ClassVar[tuple[str, ...]] = ()
+    """Maps of the truth that it computes itself unless the caller has them."""
     caution: ClassVar[str] = ""
     """What a user should be told before a run with it."""
 
@@ -64,8 +67,21 @@ class Loss(nn.Module, ABC):
         self.ignore_label = ignore_label
         self.register_buffer("class_weights", None if class_weights is None else torch.tensor(class_weights).float())
 
-    def forward(self, logits: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Scalar loss of logits (B, C, *S); `mask` (B, *S) or (B, 1, *S) is true where a voxel counts."""
+    def forward(
+        self,
+        logits: Tensor,
+        target: Tensor,
+        mask: Tensor | None = None,
+        *,
+        weight_map: Tensor | None = None,
+        spacing_mm: tuple[float, ...] | None = None,
+        maps: Mapping[str, Tensor] | None = None,
+    ) -> Tensor:
+        """Scalar loss of logits (B, C, *S); `mask` (B, *S) or (B, 1, *S) is true where a voxel counts.
+
+        `weight_map`, of the shape of a mask, says how much; `spacing_mm` how large voxels are, for losses that measure
+        distances (None: all sides 1); `maps` are precomputed maps of the truth by name, for losses that `need` some.
+        """
         with torch.autocast(device_type=logits.device.type, enabled=False):
             voxels = read(
                 logits,
@@ -73,6 +89,7 @@ class Loss(nn.Module, ABC):
                 mask,
                 mode=self.mode,
                 ignore_label=self.ignore_label,
+                extras=Extras(weight_map, spacing_mm, maps or {}),
                 announced=self.entropy_costs(),
             )
             if voxels.mode not in self.modes:

@@ -16,7 +16,7 @@ from segtrain.losses.base import Loss, ModeChoice
 from segtrain.losses.entropy import EntropyCost
 from segtrain.losses.options import Weight
 from segtrain.losses.region import OverlapLoss
-from segtrain.losses.voxels import Mode, Voxels
+from segtrain.losses.voxels import Extras, Mode, Voxels
 
 
 class Compound(Loss):
@@ -63,8 +63,8 @@ class DeepSupervision(nn.Module):
     """One loss on the outputs of several decoder stages, fine to coarse, with weights 1/2^i that sum to 1.
 
     The coarsest stage has weight 0 where there are several, as in nnU-Net (Isensee 2021): it sees too little to answer.
-    The target is strided down to each stage. `loss` may be any module that takes (logits, target); it is handed a mask
-    only where there is one.
+    Target, weights and maps are strided down to each stage, where a voxel is larger. `loss` may be any module that
+    takes (logits, target); it is handed a mask and the rest only where there is one.
     """
 
     def __init__(self, loss: nn.Module, levels: int) -> None:
@@ -72,7 +72,9 @@ class DeepSupervision(nn.Module):
         self.loss = loss
         self.weights = level_weights(levels)
 
-    def forward(self, logits: Sequence[Tensor], target: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self, logits: Sequence[Tensor], target: Tensor, mask: Tensor | None = None, extras: Extras | None = None
+    ) -> Tensor:
         """Weighted sum over the stages."""
         if len(logits) != len(self.weights):
             raise ValueError(f"{len(logits)} outputs for a deep supervision of {len(self.weights)} levels")
@@ -81,8 +83,22 @@ class DeepSupervision(nn.Module):
             if weight > 0:
                 size = level.shape[2:]
                 valid = () if mask is None else (resized(mask, size),)
-                terms.append(weight * self.loss(level, resized(target, size), *valid))
+                more = {} if extras is None else _at_stage(extras, target.shape[-len(size) :], size)
+                terms.append(weight * self.loss(level, resized(target, size), *valid, **more))
         return torch.stack(terms).sum()
+
+
+def _at_stage(extras: Extras, full: Sequence[int], size: Sequence[int]) -> dict[str, Any]:
+    """The arguments of a loss at a stage of `size` voxels, of those at `full`."""
+    more: dict[str, Any] = {}
+    if extras.weight_map is not None:
+        more["weight_map"] = resized(extras.weight_map, size)
+    if extras.spacing_mm is not None:
+        larger = zip(extras.spacing_mm, full, size, strict=True)
+        more["spacing_mm"] = tuple(mm * before / after for mm, before, after in larger)
+    if extras.maps:
+        more["maps"] = {name: resized(values, size) for name, values in extras.maps.items()}
+    return more
 
 
 def level_weights(levels: int) -> tuple[float, ...]:

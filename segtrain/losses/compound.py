@@ -83,7 +83,7 @@ class Combo(OverlapLoss):
 
     def _cross_entropy(self, voxels: Voxels) -> Tensor:
         missed, invented = two_sided_cross_entropy(voxels)
-        weights = None if voxels.valid is None else voxels.valid.unsqueeze(1).to(missed.dtype)
+        weights = None if voxels.weight is None else voxels.weight.unsqueeze(1)
         own = self.weights_of(voxels)
         if own is not None:
             weights = own.view(1, -1, 1) if weights is None else own.view(1, -1, 1) * weights

@@ -62,7 +62,7 @@ class GeneralizedDice(Loss):
         weights = ratio(weights, weights.sum(1, keepdim=True))
         errors = (weights * (counts.fp + counts.fn)).sum(1)
         hits = (weights * 2 * counts.tp).sum(1)
-        counted = None if voxels.valid is None else counts.voxels[:, 0] > 0
+        counted = None if voxels.weight is None else counts.voxels[:, 0] > 0
         return weighted_mean(ratio(errors, hits + errors + self.smooth), counted)
 
 

@@ -94,6 +94,8 @@ class LovaszHinge(LovaszLoss):
         if voxels.valid is not None:
             errors = errors.masked_fill(~voxels.valid.unsqueeze(1), -torch.inf)
             counted = voxels.valid.any(1, keepdim=True) if self.per_image else None
+        if voxels.weight_map is not None:
+            errors = errors * voxels.weight_map.unsqueeze(1)
         return self.row_mean(errors, voxels, counted, self.per_image)
 
 
@@ -125,6 +127,8 @@ class LovaszSoftmax(LovaszLoss):
         errors = (voxels.membership.to(voxels.logits.dtype) - voxels.probabilities).abs()
         if voxels.valid is not None:
             errors = errors.masked_fill(~voxels.valid.unsqueeze(1), 0)
+        if voxels.weight_map is not None:
+            errors = errors * voxels.weight_map.unsqueeze(1)
         return self.row_mean(errors, voxels, self._counted(voxels), self.per_image)
 
     def _counted(self, voxels: Voxels) -> Tensor | None:

@@ -55,13 +55,10 @@ def overlap(voxels: Voxels, *, first: int = 0, error_power: float = 1.0) -> Coun
 
 def _overlap_of_powers(voxels: Voxels, first: int, power: float) -> Counts:
     p = voxels.probabilities[:, first:]
-    members = voxels.membership[:, first:]
-    size = members.sum(-1).to(p.dtype)
-    hard = not members.is_floating_point()
-    others = ~members if hard else 1 - members
-    if voxels.valid is not None:
-        others = others & voxels.valid.unsqueeze(1) if hard else others * voxels.valid.unsqueeze(1)
-    tp = (p * members).sum(-1)
-    fp = ((p * others) ** power).sum(-1)
-    fn = (((1 - p) * members) ** power).sum(-1)
+    members = voxels.membership[:, first:].to(p.dtype)
+    weight = 1 if voxels.weight is None else voxels.weight.unsqueeze(1)
+    tp = (p * members * weight).sum(-1)
+    fp = ((p * (1 - members)) ** power * weight).sum(-1)
+    fn = (((1 - p) * members) ** power * weight).sum(-1)
+    size = (members * weight).sum(-1)
     return Counts(tp, fp, fn, size, voxels.count.expand_as(size))

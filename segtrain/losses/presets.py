@@ -136,8 +136,8 @@ class PostCombo(Preset):
         """`return -combo`, alpha before both terms."""
         # The listing's clamp of p at 1 - 1e-9 is none in float32 and ends in NaN; 1e-7 keeps the numbers finite.
         missed, invented = (term.clamp_max(-math.log(1e-7)) for term in two_sided_cross_entropy(voxels))
-        valid = None if voxels.valid is None else voxels.valid.unsqueeze(1)
-        cross_entropy = 0.5 * weighted_mean(missed + 0.5 * invented, valid)
+        weight = None if voxels.weight is None else voxels.weight.unsqueeze(1)
+        cross_entropy = 0.5 * weighted_mean(missed + 0.5 * invented, weight)
         dice = 1 - self.loss.measure(voxels)
         return -(0.5 * cross_entropy - 0.5 * dice)
 

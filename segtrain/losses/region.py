@@ -75,7 +75,7 @@ class OverlapLoss(Loss):
         """Which (sample, class) pairs enter the mean; None: all."""
         if self.absent == "skip":
             return counts.size > 0
-        return None if voxels.valid is None else counts.voxels > 0
+        return None if voxels.weight is None else counts.voxels > 0
 
     def _first(self, voxels: Voxels) -> int:
         return 1 if voxels.mode == "multiclass" and not self.include_background else 0

@@ -6,7 +6,8 @@ Axes: B samples, C outputs, N voxels of a sample (the spatial axes, flattened). 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -32,6 +33,14 @@ class Voxels:
     """The target as it came: class indices (B, N), or membership (B, C, N). Anything where a voxel is ignored."""
     valid: Tensor | None
     """(B, N) bool; None: every voxel counts."""
+    space: tuple[int, ...]
+    """The spatial axes; N is their product."""
+    spacing_mm: tuple[float, ...]
+    """Size of a voxel along each."""
+    weight_map: Tensor | None = None
+    """(B, N) >= 0: how much each voxel counts; None: all alike."""
+    maps: Mapping[str, Tensor] = field(default_factory=dict)
+    """Name -> (B, C or 1, *S): maps of the truth that a loss needs and that the caller already has."""
     announced: tuple[EntropyCost, ...] = ()
     """Costs whose sums will be asked for; they ride in the pass that the first of them starts."""
 
@@ -69,16 +78,23 @@ class Voxels:
 
     @cached_property
     def weight(self) -> Tensor | None:
-        """(B, N) how much a voxel counts, in the dtype of sums; None: all alike."""
-        return None if self.valid is None else self.valid.to(self.dtype)
+        """(B, N) how much a voxel counts, 0 where ignored, in the dtype of sums; None: all alike."""
+        if self.weight_map is None:
+            return None if self.valid is None else self.valid.to(self.dtype)
+        weight = self.weight_map.to(self.dtype)
+        return weight if self.valid is None else weight.masked_fill(~self.valid, 0)
 
     @property
     def count(self) -> Tensor:
-        """Valid voxels of each sample (B, 1), in the dtype of the sums."""
-        if self.valid is None:
+        """Valid voxels of each sample (B, 1), times their weight, in the dtype of the sums."""
+        if self.weight is None:
             samples, _, voxels = self.raw.shape
             return self.raw.new_full((samples, 1), float(voxels), dtype=self.dtype)
-        return self.valid.sum(1, keepdim=True).to(self.dtype)
+        return self.weight.sum(1, keepdim=True)
+
+    def in_space(self, values: Tensor) -> Tensor:
+        """(B, C, N) -> (B, C, *S)."""
+        return values.reshape(*values.shape[:2], *self.space)
 
     @cached_property
     def _passes(self) -> dict[frozenset[EntropyCost], Sums]:
@@ -123,11 +139,21 @@ class Voxels:
     def weights(self, class_weights: Tensor | None) -> Tensor | None:
         """Weight of each value of a per-voxel map: 0 where ignored, else that of its class. None: all 1."""
         flat = self.mode == "multiclass"
-        valid = None if self.valid is None else (self.valid if flat else self.valid.unsqueeze(1)).to(self.logits.dtype)
+        weight = self.weight if flat or self.weight is None else self.weight.unsqueeze(1)
         if class_weights is None:
-            return valid
+            return weight
         own = class_weights[self.truth] if flat else class_weights.view(1, -1, 1)
-        return own if valid is None else own * valid
+        return own if weight is None else own * weight
+
+
+@dataclass(frozen=True, eq=False)
+class Extras:
+    """What a call may bring beside logits, target and mask."""
+
+    weight_map: Tensor | None = None
+    """(B, *S) or (B, 1, *S)."""
+    spacing_mm: tuple[float, ...] | None = None
+    maps: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def read(
@@ -137,9 +163,11 @@ def read(
     *,
     mode: Mode | Literal["auto"],
     ignore_label: int | None,
+    extras: Extras | None = None,
     announced: tuple[EntropyCost, ...] = (),
 ) -> Voxels:
     """The arguments of a loss as `Voxels`. ValueError, with all shapes, where they do not fit together."""
+    extras = extras or Extras()
     _check_logits(logits, target)
     found = resolve_mode(logits, target) if mode == "auto" else mode
     _check_fit(found, logits, target)
@@ -147,7 +175,18 @@ def read(
     raw = logits.reshape(*logits.shape[:2], -1)
     given = target.reshape(len(raw), -1) if found == "multiclass" else target.reshape(raw.shape)
     _check_values(found, given, valid, raw.shape[1])
-    return Voxels(found, raw, given, valid, announced)
+    weight_map = None if extras.weight_map is None else _per_voxel("weight_map", extras.weight_map, logits, target)
+    return Voxels(
+        mode=found,
+        raw=raw,
+        given=given,
+        valid=valid,
+        space=tuple(logits.shape[2:]),
+        spacing_mm=_spacing(extras.spacing_mm, logits),
+        weight_map=weight_map,
+        maps=_checked_maps(extras.maps, logits),
+        announced=announced,
+    )
 
 
 def resolve_mode(logits: Tensor, target: Tensor) -> Mode:
@@ -188,20 +227,42 @@ def _check_fit(mode: Mode, logits: Tensor, target: Tensor) -> None:
 
 def _valid_voxels(logits: Tensor, target: Tensor, mask: Tensor | None, ignore_label: int | None) -> Tensor | None:
     """(B, N) bool, or None where every voxel counts."""
-    samples, _, *space = logits.shape
-    valid = None
-    if mask is not None:
-        if tuple(mask.shape) not in ((samples, *space), (samples, 1, *space)):
-            raise ValueError(
-                f"mask must be {(samples, *space)} or {(samples, 1, *space)}, not {tuple(mask.shape)}: "
-                f"{_shapes(logits, target)}"
-            )
-        valid = mask.reshape(samples, -1).to(torch.bool)
+    samples = len(logits)
+    valid = None if mask is None else _per_voxel("mask", mask, logits, target).to(torch.bool)
     if ignore_label is not None and target.dtype != torch.bool:
         channels = target.reshape(samples, -1, logits.shape[2:].numel())
         kept = (channels != ignore_label).all(1)
         valid = kept if valid is None else valid & kept
     return valid
+
+
+def _per_voxel(name: str, values: Tensor, logits: Tensor, target: Tensor) -> Tensor:
+    """(B, N) of one value a voxel."""
+    samples, _, *space = logits.shape
+    if tuple(values.shape) not in ((samples, *space), (samples, 1, *space)):
+        raise ValueError(
+            f"{name} must be {(samples, *space)} or {(samples, 1, *space)}, not {tuple(values.shape)}: "
+            f"{_shapes(logits, target)}"
+        )
+    return values.reshape(samples, -1)
+
+
+def _spacing(spacing_mm: tuple[float, ...] | None, logits: Tensor) -> tuple[float, ...]:
+    axes = logits.ndim - 2
+    if spacing_mm is None:
+        return (1.0,) * axes
+    if len(spacing_mm) != axes or not all(size > 0 for size in spacing_mm):
+        raise ValueError(f"spacing_mm must be {axes} positive numbers for logits {tuple(logits.shape)}: {spacing_mm}")
+    return spacing_mm
+
+
+def _checked_maps(maps: Mapping[str, Tensor], logits: Tensor) -> Mapping[str, Tensor]:
+    samples, outputs, *space = logits.shape
+    allowed = ((samples, outputs, *space), (samples, 1, *space))
+    for name, values in maps.items():
+        if tuple(values.shape) not in allowed:
+            raise ValueError(f"map {name} must be {allowed[0]} or {allowed[1]}, not {tuple(values.shape)}")
+    return maps
 
 
 def _check_values(mode: Mode, given: Tensor, valid: Tensor | None, outputs: int) -> None:

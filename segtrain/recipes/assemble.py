@@ -13,11 +13,12 @@ from segtrain.core.errors import ConfigError, Problem
 from segtrain.core.plan import Plan
 from segtrain.core.task import Activation, Task
 from segtrain.data.planning import CPU, GPU, DeviceClass, PlanWishes
+from segtrain.losses.base import Loss
 from segtrain.losses.combine import DeepSupervision
 from segtrain.losses.registry import build_loss, supported_modes
 from segtrain.losses.selftest import self_test
 from segtrain.losses.targets import as_target
-from segtrain.losses.voxels import Mode
+from segtrain.losses.voxels import Extras, Mode
 from segtrain.models.settings import ModelSettings
 from segtrain.models.unet import UNet
 
@@ -48,14 +49,17 @@ def answer_for(task: Task, loss_name: str, folder: Path) -> Answer:
 class TrainingLoss:
     """(logits finest first, classes) -> scalar, whatever the loss: the target is brought into its form."""
 
-    loss: nn.Module
+    loss: DeepSupervision
     answer: Answer
     has_ignored: bool
+    spacing_mm: tuple[float, ...]
+    """Of the patches."""
 
     def __call__(self, logits: tuple[Tensor, ...], classes: Tensor) -> Tensor:
         """A scalar with gradient."""
         target, mask = as_target(classes, self.answer.mode, self.answer.outputs, has_ignored=self.has_ignored)
-        value: Tensor = self.loss(logits, target, mask)
+        extras = Extras(spacing_mm=self.spacing_mm) if isinstance(self.loss.loss, Loss) else None
+        value: Tensor = self.loss(logits, target, mask, extras)
         return value
 
 
@@ -70,9 +74,10 @@ def make_loss(config: FitConfig, answer: Answer, folder: Path) -> nn.Module:
     return loss
 
 
-def training_loss(loss: nn.Module, model: UNet, task: Task, answer: Answer) -> TrainingLoss:
+def training_loss(loss: nn.Module, model: UNet, plan: Plan, task: Task, answer: Answer) -> TrainingLoss:
     """The loss on every stage that the network answers from."""
-    return TrainingLoss(DeepSupervision(loss, model.levels), answer, has_ignored=task.ignore is not None)
+    spacing_mm = tuple(size for size in plan.spacing_mm if size is not None)
+    return TrainingLoss(DeepSupervision(loss, model.levels), answer, task.ignore is not None, spacing_mm)
 
 
 def make_model(plan: Plan, settings: ModelSettings, answer: Answer, seed: int) -> UNet:

@@ -110,7 +110,7 @@ def set_up(
     loader = BatchLoader(sampler, plan, config.augmentation, config.training.seed)
     model = make_model(plan, config.model, answer, config.training.seed).to(device)
     state = TrainingState(model, make_optimiser(model, config.training), total_steps=0, steps_per_epoch=0)
-    on_stages = training_loss(loss, model, config.task, answer)
+    on_stages = training_loss(loss, model, plan, config.task, answer)
     job = Job(loaded, folder, plan, chosen, cases, stored, answer, on_stages, loader, state, device)
     if started is not None:
         checkpoint.load_state(started, state)

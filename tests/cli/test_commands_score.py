@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from segtrain.core.events import CaseFailed, CaseScored
-from tests.cli.commands import UNSCORED, METRICS, finished, put, segtrain, telling
+from tests.cli.commands import METRICS, UNSCORED, finished, put, segtrain, telling
 
 
 class TestEval:

@@ -8,6 +8,7 @@ import torch
 from segtrain.core.errors import ConfigError
 from segtrain.core.task import IGNORED_CLASS, Task
 from segtrain.data.planning import CPU, GPU, PlanWishes
+from segtrain.losses.combine import DeepSupervision
 from segtrain.losses.registry import build_loss
 from segtrain.models.settings import ModelSettings
 from segtrain.recipes.assemble import (
@@ -56,7 +57,7 @@ def test_a_loss_that_knows_one_structure_only_is_refused_for_two(tmp_path):
 
 @pytest.mark.parametrize(("name", "answer"), [("dice_ce", SOFTMAX), ("lovasz_hinge", SIGMOID)])
 def test_a_voxel_of_the_ignore_label_pulls_at_no_output(name, answer):
-    loss = TrainingLoss(DeepOf(build_loss(name, answer.mode)), answer, has_ignored=True)
+    loss = TrainingLoss(DeepSupervision(build_loss(name, answer.mode), 1), answer, True, (1.0, 1.0, 1.0))
     classes = torch.randint(0, 3, (2, 6, 5, 4), generator=torch.Generator().manual_seed(0))
     classes[:, :2] = IGNORED_CLASS
     logits = torch.randn(2, answer.outputs, 6, 5, 4, requires_grad=True)
@@ -66,7 +67,7 @@ def test_a_voxel_of_the_ignore_label_pulls_at_no_output(name, answer):
 
 
 def test_what_lies_in_ignored_voxels_does_not_change_the_loss():
-    loss = TrainingLoss(DeepOf(build_loss("dice_ce", "multiclass")), SOFTMAX, has_ignored=True)
+    loss = TrainingLoss(DeepSupervision(build_loss("dice_ce", "multiclass"), 1), SOFTMAX, True, (1.0, 1.0, 1.0))
     classes = torch.randint(0, 3, (1, 6, 5, 4), generator=torch.Generator().manual_seed(0))
     classes[:, 3:] = IGNORED_CLASS
     logits = torch.randn(1, 3, 6, 5, 4)
@@ -74,19 +75,10 @@ def test_what_lies_in_ignored_voxels_does_not_change_the_loss():
     assert torch.equal(loss((logits,), classes), loss((other,), classes))
 
 
-class DeepOf:
-    """The loss of the finest stage alone."""
-
-    def __init__(self, loss):
-        self.loss = loss
-
-    def __call__(self, logits, target, mask):
-        return self.loss(logits[0], target, mask)
-
-
 def test_the_stages_that_the_network_answers_from_are_trained():
-    model = make_model(small_plan(widths=(4, 4, 4, 8), patch=(16, 16, 8)), ModelSettings(), SOFTMAX, seed=0)
-    loss = training_loss(build_loss("dice_ce", "multiclass"), model, TWO, SOFTMAX)
+    plan = small_plan(widths=(4, 4, 4, 8), patch=(16, 16, 8))
+    model = make_model(plan, ModelSettings(), SOFTMAX, seed=0)
+    loss = training_loss(build_loss("dice_ce", "multiclass"), model, plan, TWO, SOFTMAX)
     loss(model(torch.randn(1, 1, 16, 16, 8)), torch.ones(1, 16, 16, 8, dtype=torch.int64)).backward()
     untrained = [name for name, parameter in model.named_parameters() if parameter.grad is None]
     assert untrained == ["heads.2.weight", "heads.2.bias"], "the coarsest stage sees too little to answer"
