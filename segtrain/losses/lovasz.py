@@ -5,10 +5,13 @@ Both take the errors in falling order and weigh each with what the Jaccard loss 
 
 from __future__ import annotations
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import torch
-import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from segtrain.losses.arithmetic import weighted_mean
@@ -17,14 +20,76 @@ from segtrain.losses.options import Index
 from segtrain.losses.registry import register_loss
 from segtrain.losses.voxels import Voxels
 
+NEGLIGIBLE = 1e-6
+"""Errors up to this are not sorted: the steps sum to 1 at most, so that all of them together cost no more than this."""
+
+PLACE, HEAD = (0, 1) if sys.byteorder == "little" else (1, 0)
+"""Which half of a 64-bit number is which."""
+
+Numbers = NDArray[np.float32]
+Flags = NDArray[np.bool_]
+
 
 def lovasz_extension(errors: Tensor, members: Tensor) -> Tensor:
     """Berman 2018, Alg. 1: rows of errors (R, N) and truth (R, N) -> loss of each row (R,). Negative errors cost 0."""
-    ordered, order = errors.sort(dim=1, descending=True)
-    return (F.relu(ordered) * _jaccard_steps(members.gather(1, order)).to(errors.dtype)).sum(1)
+    values: Tensor = _Lovasz.apply(errors, members)
+    return values
 
 
-@torch.no_grad()
+class _Lovasz(torch.autograd.Function):
+    """Linear in the errors once they are in order, so the steps of the Jaccard loss are the gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, errors: Tensor, members: Tensor) -> Tensor:
+        steps = torch.zeros_like(errors)
+        if errors.device.type == "cpu" and errors.dtype == torch.float32:
+            rows = zip(errors.detach().numpy(), members.numpy(), steps.numpy(), strict=True)
+            with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+                values = errors.new_tensor(list(pool.map(lambda row: _fill_steps(*row), rows)))
+        else:
+            ordered, order = errors.clamp_min(0).sort(dim=1, descending=True)
+            sorted_steps = _jaccard_steps(members.gather(1, order)).to(errors.dtype)
+            values = (ordered * sorted_steps).sum(1)
+            steps.scatter_(1, order, sorted_steps * (ordered > 0))
+        ctx.save_for_backward(steps)
+        return values
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, of_values: Tensor) -> tuple[Tensor, None]:
+        (steps,) = ctx.saved_tensors
+        return steps * of_values.unsqueeze(1), None
+
+
+def _fill_steps(errors: Numbers, members: Flags, steps: Numbers) -> float:
+    """The value of one row; writes the step of each voxel that can matter into `steps`, which is 0.
+
+    Sorting numbers alone is eight times as fast as sorting them with their places, so a voxel becomes one number of two
+    halves: the bits of its error (ordered as the error is, from 0 on) with its truth, inverted so that the largest
+    error comes first, and its place.
+    """
+    places = np.flatnonzero(errors > NEGLIGIBLE)
+    if not places.size:
+        return 0.0
+    keys = np.empty((places.size, 2), dtype=np.uint32)
+    keys[:, PLACE] = places
+    keys[:, HEAD] = ~((errors[places].view(np.uint32) << np.uint32(1)) | members[places])
+    keys.view(np.uint64).ravel().sort()
+    heads = ~keys[:, HEAD]
+    inside = (heads & np.uint32(1)).astype(np.bool_)
+    size = int(np.count_nonzero(members))
+    left = size - np.cumsum(inside, dtype=np.int32)
+    union = np.maximum(np.arange(1, places.size + 1, dtype=np.int32) + left, 1).astype(np.float32)
+    found = 1 / union
+    if size:
+        outside = left.astype(np.float32) * found / np.maximum(union - 1, 1)
+        found = np.where(inside, found, outside)
+    else:
+        found[1:] = 0
+    steps[keys[:, PLACE]] = found
+    return float(((heads >> np.uint32(1)).view(np.float32) * found).sum(dtype=np.float64))
+
+
 def _jaccard_steps(members: Tensor) -> Tensor:
     """Gain of the Jaccard loss at each voxel of rows in order of error.
 
