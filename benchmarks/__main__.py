@@ -3,7 +3,7 @@
 import sys
 from importlib import import_module
 
-NAMES = ("startup", "demo", "hippocampus", "brain_tumour")
+NAMES = ("startup", "demo", "hippocampus", "brain_tumour", "losses")
 
 
 def main() -> int:

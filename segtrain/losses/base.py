@@ -91,6 +91,7 @@ class Loss(nn.Module, ABC):
                 ignore_label=self.ignore_label,
                 extras=Extras(weight_map, spacing_mm, maps or {}),
                 announced=self.entropy_costs(),
+                announced_overlap=self.counts_overlap,
             )
             if voxels.mode not in self.modes:
                 raise ValueError(
@@ -98,6 +99,11 @@ class Loss(nn.Module, ABC):
                     f"target {tuple(target.shape)} {target.dtype} are {voxels.mode}"
                 )
             return self.measure(voxels)
+
+    @property
+    def counts_overlap(self) -> bool:
+        """Whether `measure` will ask for overlap counts; announced, they share the pass of the costs."""
+        return False
 
     def entropy_costs(self) -> tuple[EntropyCost, ...]:
         """Costs whose sums `measure` will ask for: announced, they share the pass of the overlap counts."""

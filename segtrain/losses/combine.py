@@ -43,6 +43,11 @@ class Compound(Loss):
             {name: _part(part, mode, shared, options.get(name)) for name, part in self.parts.items()}
         )
 
+    @property
+    def counts_overlap(self) -> bool:
+        """Whether any part does."""
+        return any(self.term(name).counts_overlap for name in self.parts)
+
     def entropy_costs(self) -> tuple[EntropyCost, ...]:
         """Those of all parts, each once."""
         return tuple(dict.fromkeys(cost for name in self.parts for cost in self.term(name).entropy_costs()))

@@ -31,7 +31,7 @@ def entropy_mean(
 
     With class weights the divisor is the sum of the weights, as in torch.
     """
-    sums = voxels.sums(cost)
+    sums = voxels.sums(cost, overlap=False)
     costs = prices[0] * sums.members[0]
     if sums.others:
         costs = costs + prices[1] * sums.others[0]

@@ -49,6 +49,11 @@ class GeneralizedDice(Loss):
         self.reduce_over: Literal["sample", "batch"] = reduce_over
         self.smooth = smooth
 
+    @property
+    def counts_overlap(self) -> bool:
+        """It is made of them."""
+        return True
+
     def measure(self, voxels: Voxels) -> Tensor:
         """Sudre 2017, Eq. of GDL."""
         first = 1 if voxels.mode == "multiclass" and not self.include_background else 0

@@ -34,9 +34,9 @@ class Sums:
     """[B, C] each, over the voxels that count (times their weight)."""
 
     hits: Tensor
-    """sum p g"""
+    """sum p g; zeros where no overlap was asked for."""
     answers: Tensor
-    """sum p"""
+    """sum p; likewise."""
     truth: Tensor
     """sum g; without gradient"""
     members: tuple[Tensor, ...]
@@ -51,15 +51,19 @@ class Sums:
         return Sums(self.hits, self.answers, self.truth, members, others)
 
 
-def softmax_sums(x: Tensor, classes: Tensor, weight: Tensor | None, costs: Sequence[EntropyCost]) -> Sums:
+def softmax_sums(
+    x: Tensor, classes: Tensor, weight: Tensor | None, costs: Sequence[EntropyCost], *, overlap: bool
+) -> Sums:
     """Sums for logits x (B, C, N) and class indices (B, N) of any integer type; `weight` (B, N) is 0 where ignored."""
-    hits, answers, truth, *found = _Softmax.apply(x, classes, weight, tuple(costs))
+    hits, answers, truth, *found = _Softmax.apply(x, classes, weight, tuple(costs), overlap)
     return Sums(hits, answers, truth, tuple(found), ())
 
 
-def sigmoid_sums(x: Tensor, truth: Tensor, weight: Tensor | None, costs: Sequence[EntropyCost]) -> Sums:
+def sigmoid_sums(
+    x: Tensor, truth: Tensor, weight: Tensor | None, costs: Sequence[EntropyCost], *, overlap: bool
+) -> Sums:
     """Sums for logits x and memberships (B, C, N); `weight` (B, N) is 0 where ignored."""
-    hits, answers, size, *found = _Sigmoid.apply(x, truth, weight, tuple(costs))
+    hits, answers, size, *found = _Sigmoid.apply(x, truth, weight, tuple(costs), overlap)
     return Sums(hits, answers, size, tuple(found[: len(costs)]), tuple(found[len(costs) :]))
 
 
@@ -108,21 +112,22 @@ class _Softmax(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, classes: Tensor, weight: Tensor | None, costs: tuple[EntropyCost, ...]
+        ctx: Any, x: Tensor, classes: Tensor, weight: Tensor | None, costs: tuple[EntropyCost, ...], overlap: bool
     ) -> tuple[Tensor, ...]:
         p = _softmax(x, weight)
         hits, answers, truth, *sums = (p.new_zeros(p.shape[:2]) for _ in range(3 + len(costs)))
         for chunk, (g, u) in _class_chunks(p, classes, weight, buffers=2):
             torch.mul(chunk.of(p), g, out=u)
-            hits[chunk.sample] += chunk.total(u)
-            answers[chunk.sample] += chunk.total(chunk.of(p))
+            if overlap:
+                hits[chunk.sample] += chunk.total(u)
+                answers[chunk.sample] += chunk.total(chunk.of(p))
             truth[chunk.sample] += chunk.total(g)
             if costs:
                 e = _entropy(u.sum(0), chunk, x)
                 for total, cost in zip(sums, costs, strict=True):
                     total[chunk.sample] += chunk.by_class(cost.value(e))
         ctx.save_for_backward(x, classes, weight)
-        ctx.p, ctx.costs = (p if ctx.needs_input_grad[0] else None), costs
+        ctx.p, ctx.costs, ctx.overlap = (p if ctx.needs_input_grad[0] else None), costs, overlap
         ctx.mark_non_differentiable(truth)
         return hits, answers, truth, *sums
 
@@ -135,16 +140,18 @@ class _Softmax(torch.autograd.Function):
         of_hits, of_answers, _, *of_costs = gradients
         for chunk, (g, m, u) in _class_chunks(p, classes, weight, buffers=3):
             here = chunk.of(p)
-            torch.addcmul(of_answers[chunk.sample, :, None], g, of_hits[chunk.sample, :, None], out=m)
-            torch.mul(m, here, out=u)
             h = _pull(ctx.costs, [of_cost[chunk.sample] for of_cost in of_costs], chunk, here, x)
-            s = u.sum(0)
-            here.mul_(m.sub_(s if h is None else s.sub_(h)))
+            if ctx.overlap:
+                torch.addcmul(of_answers[chunk.sample, :, None], g, of_hits[chunk.sample, :, None], out=m)
+                s = torch.mul(m, here, out=u).sum(0)
+                here.mul_(m.sub_(s if h is None else s.sub_(h)))
+            elif h is not None:
+                here.mul_(h)
             if h is not None:
                 here.sub_(g.mul_(h))
             if chunk.weight is not None:
                 here.mul_(chunk.weight)
-        return p.to(x.dtype), None, None, None
+        return p.to(x.dtype), None, None, None, None
 
 
 class _Sigmoid(torch.autograd.Function):
@@ -152,14 +159,14 @@ class _Sigmoid(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, truth: Tensor, weight: Tensor | None, costs: tuple[EntropyCost, ...]
+        ctx: Any, x: Tensor, truth: Tensor, weight: Tensor | None, costs: tuple[EntropyCost, ...], overlap: bool
     ) -> tuple[Tensor, ...]:
         p = _sigmoid(x, weight)
         hits, answers, size, *sums = (p.new_zeros(p.shape[:2]) for _ in range(3 + 2 * len(costs)))
         for chunk, (_, u) in _member_chunks(p, truth, weight, buffers=2):
-            torch.mul(chunk.of(p), chunk.g, out=u)
-            hits[chunk.sample] += chunk.total(u)
-            answers[chunk.sample] += chunk.total(chunk.of(p))
+            if overlap:
+                hits[chunk.sample] += chunk.total(torch.mul(chunk.of(p), chunk.g, out=u))
+                answers[chunk.sample] += chunk.total(chunk.of(p))
             size[chunk.sample] += chunk.total(chunk.g)
             if costs:
                 e = _binary_entropy(chunk, x, p.dtype)
@@ -169,7 +176,7 @@ class _Sigmoid(torch.autograd.Function):
                     sums[place][chunk.sample] += inside
                     sums[place + len(costs)][chunk.sample] += chunk.total(value) - inside
         ctx.save_for_backward(x, truth, weight)
-        ctx.p, ctx.costs = (p if ctx.needs_input_grad[0] else None), costs
+        ctx.p, ctx.costs, ctx.overlap = (p if ctx.needs_input_grad[0] else None), costs, overlap
         ctx.mark_non_differentiable(size)
         return hits, answers, size, *sums
 
@@ -183,9 +190,11 @@ class _Sigmoid(torch.autograd.Function):
         inside, outside = of_costs[: len(ctx.costs)], of_costs[len(ctx.costs) :]
         for chunk, (_, m, u) in _member_chunks(p, truth, weight, buffers=3):
             here = chunk.of(p)
-            torch.addcmul(of_answers[chunk.sample, :, None], chunk.g, of_hits[chunk.sample, :, None], out=m)
-            torch.sub(1, here, out=u)
-            m.mul_(u).mul_(here)
+            if ctx.overlap:
+                torch.addcmul(of_answers[chunk.sample, :, None], chunk.g, of_hits[chunk.sample, :, None], out=m)
+                m.mul_(torch.sub(1, here, out=u)).mul_(here)
+            else:
+                m.zero_()
             if ctx.costs:
                 e = _binary_entropy(chunk, x, p.dtype)
                 here.sub_(chunk.g)
@@ -198,7 +207,7 @@ class _Sigmoid(torch.autograd.Function):
                 here.copy_(m)
             if chunk.weight is not None:
                 here.mul_(chunk.weight)
-        return p.to(x.dtype), None, None, None
+        return p.to(x.dtype), None, None, None, None
 
 
 def _sum_dtype(x: Tensor) -> torch.dtype:

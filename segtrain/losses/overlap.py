@@ -48,7 +48,7 @@ def overlap(voxels: Voxels, *, first: int = 0, error_power: float = 1.0) -> Coun
     """
     if error_power != 1:
         return _overlap_of_powers(voxels, first, error_power)
-    sums = voxels.sums()
+    sums = voxels.sums(overlap=True)
     hits, answers, truth = (part[:, first:] for part in (sums.hits, sums.answers, sums.truth))
     return Counts(hits, answers - hits, truth - hits, truth, voxels.count.expand_as(truth))
 

@@ -45,6 +45,11 @@ class Preset(Loss):
         super().__init__(mode)
         self.loss = self.of(mode, **self.fixed)
 
+    @property
+    def counts_overlap(self) -> bool:
+        """Whether the loss inside does."""
+        return self.loss.counts_overlap
+
     def entropy_costs(self) -> tuple[EntropyCost, ...]:
         """Those of the loss inside."""
         return self.loss.entropy_costs()

@@ -51,6 +51,11 @@ class OverlapLoss(Loss):
         self.absent = absent
         self.smooth = smooth
 
+    @property
+    def counts_overlap(self) -> bool:
+        """It is made of them; powers of errors are summed apart."""
+        return self.error_power == 1
+
     def counts(self, voxels: Voxels) -> Counts:
         """Overlap of the scored classes, pooled as asked for."""
         weights = self.weights_of(voxels)

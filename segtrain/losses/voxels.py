@@ -43,6 +43,8 @@ class Voxels:
     """Name -> (B, C or 1, *S): maps of the truth that a loss needs and that the caller already has."""
     announced: tuple[EntropyCost, ...] = ()
     """Costs whose sums will be asked for; they ride in the pass that the first of them starts."""
+    announced_overlap: bool = True
+    """Whether overlap counts will be asked for."""
 
     @property
     def outputs(self) -> int:
@@ -97,17 +99,17 @@ class Voxels:
         return values.reshape(*values.shape[:2], *self.space)
 
     @cached_property
-    def _passes(self) -> dict[frozenset[EntropyCost], Sums]:
+    def _passes(self) -> dict[tuple[tuple[EntropyCost, ...], bool], Sums]:
         """Passes that were made."""
         return {}
 
-    def sums(self, *costs: EntropyCost) -> Sums:
+    def sums(self, *costs: EntropyCost, overlap: bool) -> Sums:
         """Counts and sums of costs, in the order given, from one pass over all that was announced or is asked now."""
         wanted = (*self.announced, *(cost for cost in costs if cost not in self.announced))
-        key = frozenset(wanted)
+        key = wanted, overlap or self.announced_overlap
         if key not in self._passes:
             make = softmax_sums if self.mode == "multiclass" else sigmoid_sums
-            self._passes[key] = make(self.raw, self.given, self.weight, wanted)
+            self._passes[key] = make(self.raw, self.given, self.weight, wanted, overlap=key[1])
         return self._passes[key].of([wanted.index(cost) for cost in costs])
 
     @cached_property
@@ -165,6 +167,7 @@ def read(
     ignore_label: int | None,
     extras: Extras | None = None,
     announced: tuple[EntropyCost, ...] = (),
+    announced_overlap: bool = True,
 ) -> Voxels:
     """The arguments of a loss as `Voxels`. ValueError, with all shapes, where they do not fit together."""
     extras = extras or Extras()
@@ -186,6 +189,7 @@ def read(
         weight_map=weight_map,
         maps=_checked_maps(extras.maps, logits),
         announced=announced,
+        announced_overlap=announced_overlap,
     )
 
 
