@@ -10,6 +10,7 @@ import typer
 
 from segtrain.cli.console import Session, plain_lines, problem_json, problem_lines
 from segtrain.cli.options import Config, Overrides, Overwrite
+from segtrain.core.errors import ConfigError, Problem
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write to.", show_default=False)]
 RunFolder = Annotated[
@@ -17,6 +18,13 @@ RunFolder = Annotated[
 ]
 Anything = Annotated[Path, typer.Argument(metavar="PATH", help="A scan, a run or a checkpoint.", show_default=False)]
 LossName = Annotated[str | None, typer.Argument(metavar="NAME", help="Show one loss in full.", show_default=False)]
+
+Plot = Annotated[
+    Path | None,
+    typer.Option(
+        "--plot", metavar="OUT.png", help="Draw how it answers to errors (.png, .svg or .pdf).", show_default=False
+    ),
+]
 
 
 def demo(session: Session, folder: Folder, overwrite: Overwrite = False) -> None:
@@ -45,18 +53,27 @@ def check(session: Session, config: Config, overrides: Overrides = None) -> None
     session.next(shlex.join(["segtrain", "fit", "--config", str(config), *(overrides or ())]))
 
 
-def losses(session: Session, name: LossName = None) -> None:
+def losses(session: Session, name: LossName = None, plot: Plot = None) -> None:
     """List the losses: name, family, options with defaults; or one of them in full: formula, paper, options."""
     from segtrain.cli.tables import loss_card, loss_table
     from segtrain.losses.card import card, cards
 
+    if name is None and plot is not None:
+        raise ConfigError(Problem("--plot draws one loss", "command line", hint="segtrain losses NAME --plot out.png"))
     if name is None:
         found = [each.to_json() for each in cards()]
         session.result({"losses": found}, loss_table(found))
         session.next("segtrain losses NAME")
     else:
         one = card(name).to_json()
-        session.result({"loss": one}, loss_card(one))
+        drawn = {}
+        if plot is not None:
+            from segtrain.losses.response import response_of
+            from segtrain.reports.loss_plot import write_loss_plot
+
+            write_loss_plot(plot, one["name"], one["formula"], response_of(one["name"]))
+            drawn = {"plot": plot}
+        session.result({"loss": one, **drawn}, loss_card(one), f"plot: {plot}" if drawn else None)
         session.next(f"segtrain fit --config config.yaml loss.name={shlex.quote(one['name'])}")
 
 

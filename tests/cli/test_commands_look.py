@@ -87,3 +87,16 @@ class TestReportAndInfo:
         put(monkeypatch, "info", describe=lambda path: facts)
         assert segtrain("info", "x").stdout == "kind: scan\nspacing_mm: 1, 1, 2.5\nlabel: -\ngrid:\n  ok: yes\n"
         assert json.loads(segtrain("info", "x", "--json").stdout) == facts
+
+
+class TestLossPlot:
+    def test_one_loss_is_drawn(self, tmp_path: Path) -> None:
+        done = segtrain("losses", "tversky", "--plot", tmp_path / "t.png", "--json")
+        assert done.exit_code == 0, done.output
+        assert json.loads(done.stdout)["plot"] == str(tmp_path / "t.png")
+        assert (tmp_path / "t.png").is_file()
+
+    def test_all_at_once_are_refused(self, tmp_path: Path) -> None:
+        done = segtrain("losses", "--plot", tmp_path / "t.png")
+        assert done.exit_code == 2
+        assert "segtrain losses NAME --plot" in done.stderr
