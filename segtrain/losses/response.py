@@ -16,7 +16,7 @@ from torch import Tensor
 from segtrain.losses.registry import build_loss, supported_modes
 from segtrain.losses.voxels import Mode
 
-SIDE = 48
+SIDE = 64
 RADIUS = 10
 """Voxels."""
 CERTAIN = 6.0

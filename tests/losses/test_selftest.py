@@ -26,6 +26,27 @@ def test_every_shipped_loss_passes(name, dims):
         assert self_test(build_loss(name, mode), mode, OUTPUTS[mode], dims) == []
 
 
+@pytest.mark.parametrize("name", list_losses())
+def test_every_shipped_loss_passes_with_a_mask(name):
+    for mode in supported_modes(name):
+        assert self_test(build_loss(name, mode), mode, OUTPUTS[mode], 3, masked=True) == []
+
+
+def test_a_loss_that_cannot_take_a_mask_is_refused_where_it_will_be_handed_one():
+    (fault,) = self_test(nn.CrossEntropyLoss(), "multiclass", 4, 2, masked=True)
+    assert "and a mask (2, 8, 8) torch.bool because task.ignore is set, it raised TypeError" in fault
+
+
+def test_a_loss_that_takes_a_mask_and_does_not_look_at_it_is_refused():
+    class Blind(nn.Module):
+        def forward(self, logits, target, mask=None):
+            return nn.functional.cross_entropy(logits, target)
+
+    (fault,) = self_test(Blind(), "multiclass", 4, 2, masked=True)
+    assert "gradient at voxels that the mask leaves out" in fault
+    assert self_test(Blind(), "multiclass", 4, 2) == []
+
+
 def test_a_sound_loss_of_the_users_own_passes():
     assert self_test(nn.CrossEntropyLoss(), "multiclass", 4, 3) == []
 
