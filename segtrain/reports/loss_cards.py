@@ -1,0 +1,58 @@
+"""The cards of all losses as one Markdown page: `python -m segtrain.reports.loss_cards > docs/losses.md`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+
+from segtrain.losses.card import LossCard, cards
+
+HEADING = """\
+# Losses
+
+Made from the code by `make docs`; `segtrain losses NAME` shows the same in a terminal, `--plot out.png` draws how a loss
+answers to errors. Any of them is one line of a config: `loss: {name: tversky, fn_weight: 0.8}`.
+
+Symbols: p probability, g truth (0 or 1), TP = sum p g, FP = sum p (1 - g), FN = sum (1 - p) g, s = `smooth`, C classes.
+"""
+
+
+def cards_page(found: Iterable[LossCard]) -> str:
+    """A section a family, a card a loss."""
+    by_family: dict[str, list[LossCard]] = {}
+    for card in found:
+        by_family.setdefault(card.family, []).append(card)
+    parts = [HEADING]
+    for family, members in sorted(by_family.items()):
+        parts += [f"\n## {family.capitalize()}\n", *("\n".join(_card(card)) for card in members)]
+    return "\n".join(parts)
+
+
+def _card(card: LossCard) -> Iterator[str]:
+    also = f" (also `{'`, `'.join(card.aliases)}`)" if card.aliases else ""
+    yield f"### `{card.name}`{also}\n"
+    yield f"{card.description}\n"
+    yield f"    {card.formula}\n"
+    facts = [f"Modes: {', '.join(card.modes)}."]
+    if card.paper:
+        facts.insert(0, f"{card.paper}.")
+    if card.optimum is None:
+        facts.append("A perfect answer is not its minimum.")
+    yield f"{' '.join(facts)}\n"
+    if card.options:
+        yield "| option | default | range | meaning |\n|---|---|---|---|"
+        for option in card.options:
+            yield f"| `{option.name}` | {_words(option.default)} | {option.range} | {option.doc} |"
+        yield ""
+
+
+def _words(value: object) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value).replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(cards_page(cards()))
