@@ -25,7 +25,7 @@ demo: $(STAMP) ## fit, eval and compare-losses on the embedded data set, in at m
 test: $(STAMP) ## the whole test suite, in at most 10 minutes
 	$(BIN)/python -m pytest -m "not slow and not gpu"
 
-test-slow: $(STAMP) ## the tests that take longer than a minute each
+test-slow: $(STAMP) ## more of what the quick tests try once: kills at random moments
 	$(BIN)/python -m pytest -m slow
 
 lint: $(STAMP) ## ruff

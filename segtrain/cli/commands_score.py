@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from segtrain.cli.console import Session
-from segtrain.cli.options import AllowCode, Device, On
+from segtrain.cli.options import AllowCode, Device, On, Overwrite
 from segtrain.core.errors import ConfigError, Problem
 
 RunToRead = Annotated[Path, typer.Option("--run", metavar="RUN", help="Folder that `segtrain fit` wrote.")]
@@ -55,6 +55,7 @@ def evaluate(
     metric: Metrics = None,
     device: On = Device.auto,
     allow_code: AllowCode = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Predict a folder of scans and score it where labels are (--run), or score a folder of masks (--predictions)."""
     from segtrain.cli.progress import show
@@ -64,14 +65,17 @@ def evaluate(
         from segtrain.recipes.evaluate import evaluate_run
 
         target = out or run / "eval"
-        events = evaluate_run(run, images, labels, target, device=device.value, allow_code=allow_code)
+        flags: dict[str, bool] = {"allow_code": allow_code, "overwrite": overwrite}
+        events = evaluate_run(run, images, labels, target, device=device.value, **flags)
     elif predictions is not None and labels is not None and run is None and images is None:
         from segtrain.metrics.settings import EvaluationSettings
         from segtrain.recipes.evaluate import evaluate_masks
 
-        target = out or predictions.with_name(f"{predictions.resolve().name}-eval")
+        masks = predictions.resolve()
+        target = out or masks.parent / f"{masks.name}-eval"
         metrics = tuple(metric) if metric else EvaluationSettings().metrics
-        events = evaluate_masks(predictions, labels, target, label_names=_label_names(label), metrics=metrics)
+        names = _label_names(label)
+        events = evaluate_masks(predictions, labels, target, label_names=names, metrics=metrics, overwrite=overwrite)
     else:
         hint = "segtrain eval --run RUN --images DIR [--labels DIR], or segtrain eval --predictions DIR --labels DIR"
         raise ConfigError(Problem("these flags do not go together", "command line", hint=hint))
@@ -85,14 +89,15 @@ def predict(
     out: Out,
     device: On = Device.auto,
     allow_code: AllowCode = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Predict a folder of scans: masks only, each on the grid of its scan."""
     from segtrain.cli.progress import show
     from segtrain.cli.results import print_finished
     from segtrain.recipes.predict import predict as recipe
 
-    events = recipe(run, images, out, device=device.value, allow_code=allow_code)
-    following = f"segtrain eval --predictions {shlex.quote(str(out))} --labels DIR"
+    events = recipe(run, images, out, device=device.value, allow_code=allow_code, overwrite=overwrite)
+    following = f"segtrain eval --predictions {shlex.quote(str(out / 'predictions'))} --labels DIR"
     print_finished(session, show(events, session), following)
 
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from segtrain.cli.console import Session, plain_lines
 from segtrain.cli.options import Config, Device, DryRun, On, Overrides, Overwrite, Resume, Run
 from segtrain.core.errors import ConfigError, Problem
-from segtrain.core.events import Event, Finished, Note, RunEnded
+from segtrain.core.events import Event
 
 if TYPE_CHECKING:
     from segtrain.config.load import Loaded
@@ -43,21 +42,26 @@ def fit(
 ) -> None:
     """Train a network into a run folder: runs/NAME, as the config is called, or --run."""
     loaded = _load(config, overrides)
-    folds = _folds(fold, loaded.config.training.folds)
-    folder = run or Path("runs") / config.stem / (f"fold_{fold}" if fold not in (None, "all") else "")
+    number = _fold_number(fold, loaded.config.training.folds)
+    folder = run or Path("runs") / (config.stem + {None: "", "all": "-folds"}.get(fold, f"-fold_{number}"))
     command = _command("fit", config, overrides, run=folder, fold=fold, device=device)
     from segtrain.recipes.fit import dry_run as plan_of
     from segtrain.recipes.fit import fit as recipe
 
     if dry_run:
-        session.result(facts := plan_of(loaded, device=device.value), plain_lines(facts))
+        session.result(facts := plan_of(loaded, fold=number, device=device.value), plain_lines(facts))
         session.next(command)
         return
     _either(resume, overwrite)
     session.resume = f"{command} --resume"
-    start = partial(recipe, loaded, resume=resume, overwrite=overwrite, device=device.value)
-    events = _every_fold(start, folder, folds) if fold == "all" else start(folder, fold=next(iter(folds), None))
-    _finish(session, events, f"segtrain eval --run {shlex.quote(str(folder))} --images DIR --labels DIR")
+    train: Callable[..., Iterator[Event]] = partial(recipe, fold=number)
+    trained = folder
+    if fold == "all":
+        from segtrain.recipes.cross_validation import cross_validate, fold_folder
+
+        train, trained = cross_validate, fold_folder(folder, 0)
+    events = train(loaded, folder, resume=resume, overwrite=overwrite, device=device.value)
+    _finish(session, events, f"segtrain eval --run {shlex.quote(str(trained))} --images DIR --labels DIR")
 
 
 def compare_losses(
@@ -93,16 +97,16 @@ def _load(config: Path, overrides: list[str] | None) -> Loaded:
     return load_config(config, overrides or ())
 
 
-def _folds(fold: str | None, count: int) -> range:
-    """The folds that `--fold` asks for; none is empty."""
+def _fold_number(fold: str | None, count: int) -> int | None:
+    """The fold that `--fold` asks for; of all of them the first."""
     if fold is None:
-        return range(0)
+        return None
     if fold == "all":
-        return range(count)
+        return 0
     if not fold.isdecimal() or int(fold) >= count:
         hint = f"take 0 to {count - 1} (training.folds is {count}), or all"
         raise ConfigError(Problem(f"there is no fold {fold!r}", "--fold", hint=hint))
-    return range(int(fold), int(fold) + 1)
+    return int(fold)
 
 
 def _either(resume: bool, overwrite: bool) -> None:
@@ -110,24 +114,6 @@ def _either(resume: bool, overwrite: bool) -> None:
         raise ConfigError(
             Problem("--resume and --overwrite exclude each other", "command line", hint="give one of them")
         )
-
-
-def _every_fold(start: Callable[..., Iterator[Event]], folder: Path, folds: range) -> Iterator[Event]:
-    """One run a fold, each in a folder of its own; the result lists theirs."""
-    results: list[dict[str, Any]] = []
-    failed: list[str] = []
-    for fold in folds:
-        name = f"fold_{fold}"
-        yield Note(f"{name} of {len(folds)}")
-        with closing(cast("Generator[Event]", start(folder / name, fold=fold))) as events:
-            for event in events:
-                if isinstance(event, Finished):
-                    results.append({"fold": fold, **event.result})
-                    failed += [f"{name}: {case}" for case in event.failed]
-                else:
-                    yield event
-        yield RunEnded(name, len(results), len(folds), "done")
-    yield Finished(folder, {"schema_version": 1, "run": str(folder), "by_fold": results}, tuple(failed))
 
 
 def _finish(session: Session, events: Iterator[Event], following: str) -> None:

@@ -1,9 +1,9 @@
 """YAML file + command line -> a checked config that remembers where each value came from.
 
 Every fault of the file and of the command line is in one ConfigError, each with its line. Paths (`data.images`,
-`data.labels`, `data.root`, and the file of a `mine.py:Loss`) are relative to the folder of the YAML, those typed on
-the command line to the working folder; `~` is expanded; the loaded config holds absolute ones, so that it means the
-same wherever it is saved.
+`data.labels`, `data.root`, and the file of a `mine.py:Loss` or metric) are relative to the folder of the YAML, those
+typed on the command line to the working folder; `~` is expanded; the loaded config holds absolute ones, so that it
+means the same wherever it is saved.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ PATH_KEYS = tuple(
     name for name, field in DataSettings.model_fields.items() if Path in (field.annotation, *get_args(field.annotation))
 )
 """Keys of `data` that hold a path."""
+
+METRICS: Place = ("evaluation", "metrics")
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,10 @@ def _absolute(values: dict[str, Any], source: Source, folder: Path) -> dict[str,
         except (RuntimeError, ValueError):  # ~ of nobody, a null byte
             return text
 
+    def resolved_code(name: Any, place: Place) -> Any:
+        file, colon, attribute = name.rpartition(":") if isinstance(name, str) else ("", "", "")
+        return f"{resolved(file, place)}:{attribute}" if colon and file.endswith(".py") else name
+
     data: Any = values.get("data")
     for key in PATH_KEYS if isinstance(data, dict) else ():
         if isinstance(data.get(key), str):
@@ -154,10 +160,12 @@ def _absolute(values: dict[str, Any], source: Source, folder: Path) -> dict[str,
     for place in _components(values):
         component = as_component(value_at(values, place))
         name = component.get("name") if isinstance(component, dict) else None
-        file, colon, attribute = name.rpartition(":") if isinstance(name, str) else ("", "", "")
-        if colon and file.endswith(".py"):
-            absolute = f"{resolved(file, (*place, 'name'))}:{attribute}"
+        absolute = resolved_code(name, (*place, "name"))
+        if absolute != name:
             value_at(values, place[:-1])[place[-1]] = {**component, "name": absolute}
+    metrics = value_at(values, METRICS) if has_value(values, METRICS) else None
+    if isinstance(metrics, list):
+        metrics[:] = [resolved_code(name, (*METRICS, number)) for number, name in enumerate(metrics)]
     return values
 
 

@@ -52,11 +52,6 @@ class Grid:
         """Volume of one voxel in millilitres."""
         return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000
 
-    @property
-    def diagonal_mm(self) -> float:
-        """Longest distance within the field of view."""
-        return float(np.linalg.norm(np.asarray(self.spacing_mm) * self.shape))
-
     def canonical(self) -> Grid:
         """The same voxels with axes reordered and flipped to lie as close to R, A, S as they can."""
         order, flips = self.orientation()
@@ -83,12 +78,6 @@ class Grid:
         scale = np.asarray(self.shape) / shape
         step = np.diag([*scale, 1.0])
         step[:3, 3] = (scale - 1) / 2
-        return Grid((int(shape[0]), int(shape[1]), int(shape[2])), self.affine @ step)
-
-    def cropped(self, start: Sequence[int], shape: Sequence[int]) -> Grid:
-        """The sub-grid that begins at voxel `start`; it may reach beyond the edge."""
-        step = np.eye(4)
-        step[:3, 3] = start
         return Grid((int(shape[0]), int(shape[1]), int(shape[2])), self.affine @ step)
 
     def positions_mm(self, index: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,25 +1,23 @@
 """The only resampler, forwards and back.
 
-Two grids whose axes are parallel (every canonical or respaced grid of a scan, oblique scans included) are
-mapped axis by axis with small sparse matrices: exact for flips, crops and permutations, linear in between,
-and widened to an area filter when it coarsens, so that a fine structure is averaged and not skipped.
-Other pairs go through `scipy.ndimage`.
+The two grids have parallel axes, as every canonical or respaced grid of a scan has with it, oblique scans
+included: they are mapped axis by axis with small sparse matrices, exact for flips, crops and permutations, linear
+in between, and widened to an area filter when it coarsens, so that a fine structure is averaged and not skipped.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, sparse
+from scipy import sparse
 
 from segtrain.core.grid import Affine, Grid
 from segtrain.core.volume import LabelMap, Volume
 
 Array = NDArray[Any]
-Mode = Literal["linear", "nearest"]
 
 PARALLEL_TOLERANCE_VOXELS = 0.01
 """Drift over the whole field of view up to which two grids' axes count as parallel."""
@@ -27,20 +25,16 @@ SNAP_VOXELS = 1e-4
 """A position this close to a voxel centre is that voxel: float32 affines must not blur a copy."""
 
 
-def resample_array(array: Array, source: Grid, onto: Grid, mode: Mode, outside: float | None = None) -> Array:
-    """Resample (X, Y, Z) from `source` to `onto`.
+def resample_array(array: Array, source: Grid, onto: Grid, outside: float | None = None) -> Array:
+    """Resample (X, Y, Z) linearly from `source` to `onto`; float32 stays float32.
 
-    linear keeps float32, nearest keeps the dtype. `outside` fills what lies beyond the source's outermost
-    voxels; None repeats the edge.
+    `outside` fills what lies beyond the source's outermost voxels; None repeats the edge. Raises ValueError where
+    the axes of the two grids lean against each other.
     """
-    index_map = np.linalg.inv(source.affine) @ onto.affine
-    parallel = _parallel_axes(index_map, onto.shape)
-    if parallel is None:
-        return _resample_oblique(array, index_map, onto, mode, outside)
-    axes, positions = parallel
+    axes, positions = _parallel_axes(np.linalg.inv(source.affine) @ onto.affine, onto.shape)
     values = np.transpose(array, axes)
     for axis in range(3):
-        values = _along_axis(values, axis, positions[axis], mode)
+        values = _along_axis(values, axis, positions[axis])
     if outside is not None:
         values = _fill_outside(values, positions, [array.shape[a] for a in axes], outside)
     return np.ascontiguousarray(values)
@@ -48,7 +42,7 @@ def resample_array(array: Array, source: Grid, onto: Grid, mode: Mode, outside: 
 
 def resample_volume(volume: Volume, onto: Grid) -> Volume:
     """Resample every channel linearly; float32 out; the edge is repeated beyond the field of view."""
-    channels = [resample_array(c.astype(np.float32, copy=False), volume.grid, onto, "linear") for c in volume.array]
+    channels = [resample_array(c.astype(np.float32, copy=False), volume.grid, onto) for c in volume.array]
     return Volume(np.stack(channels), onto)
 
 
@@ -63,7 +57,7 @@ def resample_labels(labels: LabelMap, onto: Grid) -> LabelMap:
 
     def weight_of(label: int) -> Array:
         mask = (labels.array == label).astype(np.float32)
-        return resample_array(mask, labels.grid, onto, "linear", outside=float(label == 0))
+        return resample_array(mask, labels.grid, onto, outside=float(label == 0))
 
     best = strongest(weight_of, [int(i) for i in ids], onto)
     return LabelMap(best.astype(labels.array.dtype, copy=False), onto)
@@ -81,28 +75,27 @@ def strongest(weight_of: Callable[[int], Array], ids: list[int], onto: Grid) -> 
     return best_id
 
 
-def _parallel_axes(index_map: Affine, shape: tuple[int, ...]) -> tuple[list[int], list[NDArray[np.float64]]] | None:
-    """Source axis and source positions for each target axis, or None where the axes are not parallel."""
+def _parallel_axes(index_map: Affine, shape: tuple[int, ...]) -> tuple[list[int], list[NDArray[np.float64]]]:
+    """Source axis and source positions for each target axis."""
     matrix = index_map[:3, :3]
     axes = [int(a) for a in np.abs(matrix).argmax(axis=0)]
-    if sorted(axes) != [0, 1, 2]:
-        return None
     lean = matrix.copy()
     lean[axes, range(3)] = 0
-    if (np.abs(lean) * np.maximum(1, np.asarray(shape) - 1)).max() > PARALLEL_TOLERANCE_VOXELS:
-        return None
+    drift = (np.abs(lean) * np.maximum(1, np.asarray(shape) - 1)).max()
+    if sorted(axes) != [0, 1, 2] or drift > PARALLEL_TOLERANCE_VOXELS:
+        raise ValueError("the axes of the two grids are not parallel")
     positions = [
         matrix[a, t] * np.arange(n) + index_map[a, 3] for t, (a, n) in enumerate(zip(axes, shape, strict=True))
     ]
     return axes, positions
 
 
-def _along_axis(values: Array, axis: int, positions: NDArray[np.float64], mode: Mode) -> Array:
+def _along_axis(values: Array, axis: int, positions: NDArray[np.float64]) -> Array:
     """Interpolate one axis at fractional `positions`."""
     length = values.shape[axis]
     snapped = np.round(positions)
     positions = np.where(np.abs(positions - snapped) < SNAP_VOXELS, snapped, positions)
-    if mode == "nearest" or bool((positions == snapped).all()):
+    if bool((positions == snapped).all()):
         return np.take(values, np.clip(snapped, 0, length - 1).astype(int), axis=axis)
     weights = _linear_weights(positions, length)
     moved = np.moveaxis(values, axis, 0)
@@ -133,12 +126,3 @@ def _fill_outside(values: Array, positions: list[NDArray[np.float64]], lengths: 
         if beyond.any():
             np.moveaxis(values, axis, 0)[beyond] = fill
     return values
-
-
-def _resample_oblique(array: Array, index_map: Affine, onto: Grid, mode: Mode, outside: float | None) -> Array:
-    order = 0 if mode == "nearest" else 1
-    edge = "nearest" if outside is None else "grid-constant"
-    result: Array = ndimage.affine_transform(
-        array, index_map[:3, :3], index_map[:3, 3], onto.shape, order=order, mode=edge, cval=outside or 0.0
-    )
-    return result

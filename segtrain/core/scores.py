@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Literal
 
 Status = Literal["ok", "both_empty", "pred_empty", "ref_empty"]
@@ -29,7 +30,11 @@ class CaseScores:
     prediction_ml: Mapping[str, float]
 
     def mean(self, metric: str) -> float | None:
-        """Mean over the labels where `metric` is defined, or None where it is nowhere."""
-        values = [s[metric].value for s in self.scores.values()]
-        defined = [v for v in values if v is not None]
-        return sum(defined) / len(defined) if defined else None
+        """Mean over the labels where `metric` is known and defined, or None where it is nowhere."""
+        return mean_of_defined(found[metric].value for found in self.scores.values() if metric in found)
+
+
+def mean_of_defined(values: Iterable[float | None]) -> float | None:
+    """The mean of those that are not None, or None where there is none."""
+    defined = [value for value in values if value is not None]
+    return fmean(defined) if defined else None

@@ -34,8 +34,11 @@ def find_cases(settings: DataSettings) -> list[Case]:
 
 
 def find_scans(settings: DataSettings) -> list[Case]:
-    """Cases to predict; `label` is None where the settings name no labels. Otherwise as `find_cases`."""
-    return _find(settings)
+    """Cases to predict, as `find_cases`; `label` is None where the settings name no labels.
+
+    New scans may be named in another way: without a match of `patient_from`, PatientID or the case is the patient.
+    """
+    return _find(settings, named_patients=False)
 
 
 def mask_files(folder: Path) -> dict[str, Path]:
@@ -68,7 +71,7 @@ def relocated(settings: DataSettings, images: Path, labels: Path | None) -> Data
     return DataSettings.model_validate({**values, "root": images, **places})
 
 
-def _find(settings: DataSettings) -> list[Case]:
+def _find(settings: DataSettings, *, named_patients: bool = True) -> list[Case]:
     problems: list[Problem] = []
     images = (_tree if settings.layout == "dicom" else _channels)(settings, problems)
     labels = _label_folder(settings, images, problems)
@@ -76,8 +79,9 @@ def _find(settings: DataSettings) -> list[Case]:
         raise DataError(*problems)
     if settings.labels is not None and labels is not None:
         problems += _unpaired(images, labels)
+    unnamed = problems if named_patients else []
     cases = [
-        Case(name, _patient(settings, name, case, problems), case.images, _label(name, case, labels))
+        Case(name, _patient(settings, name, case, unnamed), case.images, _label(name, case, labels))
         for name, case in sorted(images.items())
     ]
     raise_all(DataError, problems)
@@ -168,4 +172,4 @@ def _patient(settings: DataSettings, name: str, case: TreeCase, problems: list[P
     if not patient:
         why = f"data.patient_from is {settings.patient_from!r}"
         problems.append(Problem(f"no patient can be found in the case id {name}", why=why))
-    return patient or name
+    return patient or case.patient or name

@@ -25,7 +25,7 @@ from segtrain.core.volume import Volume
 from segtrain.data.dicom_geometry import faults_of_files, faults_of_steps, grid_of, sorted_slices
 from segtrain.data.dicom_headers import Series, SliceHeader, list_series, read_headers
 
-__all__ = ["Series", "list_series", "read_dicom", "read_dicom_grid"]
+__all__ = ["Series", "list_series", "read_dicom"]
 
 Array = NDArray[Any]
 
@@ -44,11 +44,6 @@ def read_dicom(folder: Path, series_uid: str = "") -> Volume:
     if broken:
         raise UnreadableScan(Problem("some voxels are not numbers", str(folder), f"{broken} are NaN or infinite"))
     return Volume(array[np.newaxis], grid)
-
-
-def read_dicom_grid(folder: Path, series_uid: str = "") -> Grid:
-    """Where the voxels of a series lie, from its headers alone; the same checks as `read_dicom`."""
-    return _checked_series(folder, series_uid)[1]
 
 
 def _checked_series(folder: Path, series_uid: str) -> tuple[tuple[SliceHeader, ...], Grid]:

@@ -53,12 +53,13 @@ def _case_folders(settings: DataSettings, root: Path, problems: list[Problem]) -
     if not root.is_dir():
         problems.append(Problem("there is no such folder", str(root), hint="check data.root"))
         return []
-    pattern = settings.case
-    if Path(pattern).is_absolute() or ".." in Path(pattern).parts or not pattern.strip():
+    pattern, parts = settings.case, Path(settings.case.strip()).parts
+    mixed = any("**" in part and part != "**" for part in parts)
+    if not parts or mixed or Path(pattern).is_absolute() or ".." in parts:
         hint = 'for example "*/*" for patient/date; it stays below data.root'
         raise ConfigError(Problem(f"data.case is {pattern!r}, which is no pattern of folders", "data.case", hint=hint))
-    hidden = (p for p in root.glob(pattern) if p.is_dir())
-    found = sorted(p for p in hidden if not any(part.startswith(".") for part in p.relative_to(root).parts))
+    folders = (p for p in root.glob(pattern) if p.is_dir() and p != root)
+    found = sorted(p for p in folders if not any(part.startswith(".") for part in p.relative_to(root).parts))
     if not found:
         why = f"no folder below it matches data.case: {pattern!r}"
         problems.append(

@@ -27,8 +27,6 @@ class CaseFingerprint:
     """Smallest value of each channel."""
     foreground_samples: NDArray[np.float32]
     """(channels, n) intensities of labelled voxels, or of all voxels where nothing is labelled."""
-    voxels: tuple[int, ...]
-    """Voxels of each class of the task."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,13 +59,11 @@ def fingerprint_case(case: str, image: Volume, labels: LabelMap, task: Task) -> 
     pool = labelled if labelled.size else np.arange(classes.size)
     rng = generator(0, "fingerprint", case)
     chosen = rng.choice(pool, size=min(SAMPLES_PER_CASE, pool.size), replace=False)
-    counts = np.bincount(classes.ravel(), minlength=len(task.names))
     return CaseFingerprint(
         case=case,
         grid=image.grid.canonical(),
         minimum=tuple(float(m) for m in flat.min(axis=1)),
         foreground_samples=flat[:, chosen].astype(np.float32),
-        voxels=tuple(int(n) for n in counts[: len(task.names)]),
     )
 
 

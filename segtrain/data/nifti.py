@@ -32,7 +32,7 @@ from segtrain.data.nifti_header import (
     voxel_bytes,
 )
 
-__all__ = ["is_nifti", "read_nifti", "read_nifti_grid", "write_nifti", "write_nifti_image"]
+__all__ = ["is_nifti", "read_nifti", "write_nifti", "write_nifti_image"]
 
 Array = NDArray[Any]
 ABOUT_INTENSITIES = (
@@ -60,12 +60,6 @@ def read_nifti(path: Path) -> Volume:
         stored = _read_voxels(path, file, header)
         array = _scaled(path, stored, header)
     return Volume(np.ascontiguousarray(np.moveaxis(array.reshape((*grid.shape, -1)), -1, 0)), grid)
-
-
-def read_nifti_grid(path: Path) -> Grid:
-    """Read where the voxels lie, from the header alone. Raises UnreadableScan."""
-    with nifti_errors(path), opened(path) as file:
-        return grid_of_header(path, read_header(path, file))
 
 
 def write_nifti(path: Path, labels: LabelMap, *, like: Path | None = None) -> None:

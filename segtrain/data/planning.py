@@ -7,13 +7,14 @@ is not coarser than twice the finest. Sizes for a CPU are smaller: two cores mus
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segtrain.core.errors import ConfigError, Problem
+from segtrain.core.errors import ConfigError, Problem, raise_all
 from segtrain.core.plan import ChannelIntensity, Plan, Size3
 from segtrain.data.fingerprint import DatasetFingerprint
 from segtrain.data.settings import DataSettings
@@ -67,6 +68,7 @@ def make_plan(data: DatasetFingerprint, settings: DataSettings, wishes: PlanWish
     limit = device.patch_voxels[wishes.dims]
     wanted = np.array(wishes.patch_size or largest_patch(median_size, limit, slice_axis), dtype=float)
     strides, kernels = topology(wanted, spacing, stages, slice_axis, fixed=wishes.widths is not None)
+    raise_all(ConfigError, wish_faults(wishes, len(kernels), _size(wanted)))
     widths = wishes.widths or tuple(min(device.first_width * 2**i, device.largest_width) for i in range(len(kernels)))
     factor = np.prod(strides, axis=0, dtype=int) if strides else np.ones(3, dtype=int)
     patch = wanted if wishes.patch_size else np.ceil(wanted / factor) * factor
@@ -89,6 +91,20 @@ def make_plan(data: DatasetFingerprint, settings: DataSettings, wishes: PlanWish
         )
     except ValueError as error:
         raise ConfigError(Problem(_first_line(error), where="model")) from error
+
+
+def wish_faults(wishes: PlanWishes, stages: int, patch: Size3) -> Iterator[Problem]:
+    """Lists that are not as long as the network is deep; the patch has room for `stages`."""
+    widths, convolutions = wishes.widths, wishes.convolutions
+    if widths and len(widths) > stages:
+        what = f"model.widths has {len(widths)} numbers, {stages} or fewer are needed"
+        why = f"a patch of {'x'.join(map(str, patch))} voxels can be halved for {stages} stages"
+        yield Problem(what, "model.widths", why, "leave some out, or set a larger model.patch_size")
+        return
+    if convolutions and len(convolutions) != stages:
+        what = f"model.convolutions has {len(convolutions)} numbers, {stages} are needed"
+        why = "each stage of the network needs one" + ("" if widths else ", and the plan chose the stages")
+        yield Problem(what, "model.convolutions", why, f"give {stages}, or change model.widths, one for each stage too")
 
 
 def target_spacing(spacings_mm: Triple) -> tuple[float, float, float]:

@@ -14,10 +14,10 @@ from segtrain.core.errors import DataError, GridMismatch, Problem, UnreadableSca
 from segtrain.core.grid import SAME_GRID_TOLERANCE_VOXELS, Grid
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap, Volume
-from segtrain.data.dicom import read_dicom, read_dicom_grid
-from segtrain.data.nifti import is_nifti, read_nifti, read_nifti_grid
+from segtrain.data.dicom import read_dicom
+from segtrain.data.nifti import is_nifti, read_nifti
 
-__all__ = ["is_nifti", "kind_of", "read_grid", "read_labels", "read_volume", "require_same_grid"]
+__all__ = ["is_nifti", "kind_of", "read_labels", "read_volume", "require_same_grid"]
 
 WHOLE_NUMBER_TOLERANCE = 1e-5
 """What scl_slope in float32 may leave of a whole number; 0.9999 is an interpolated mask and no label."""
@@ -59,13 +59,6 @@ def read_volume(sources: Sequence[ScanSource]) -> Volume:
     dtype = np.result_type(*{v.array.dtype for v in volumes})
     dtype = dtype if dtype.kind in "iu" else np.dtype(np.float32)
     return Volume(np.concatenate([v.array.astype(dtype, copy=False) for v in volumes]), first)
-
-
-def read_grid(source: ScanSource) -> Grid:
-    """Where the voxels of a scan lie, from headers alone. Raises UnreadableScan."""
-    if kind_of(source.path) == "nifti":
-        return read_nifti_grid(source.path)
-    return read_dicom_grid(source.path, source.series_uid)
 
 
 def read_labels(source: ScanSource, task: Task | None = None) -> LabelMap:

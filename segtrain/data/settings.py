@@ -40,6 +40,10 @@ class DataSettings(Settings):
     def _has_a_place(self) -> Self:
         if self.layout == "folders" and self.root is not None:
             raise ValueError("root belongs to layout: dicom; two folders are given as images and labels")
+        if self.layout == "folders" and self.label is not None:
+            raise ValueError("label belongs to layout: dicom; the folder of the masks is given as labels")
+        if self.layout == "folders" and self.case != "*":
+            raise ValueError("case belongs to layout: dicom; a file of images is a case, and its labels have its name")
         if self.layout == "dicom" and self.images:
             raise ValueError("images belongs to layout: folders; a DICOM tree is given as root")
         if self.labels and self.label:

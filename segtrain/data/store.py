@@ -16,11 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtrain.core.case import Case, ScanSource
+from segtrain.core.errors import Problem, UnreadableScan
 from segtrain.core.files import disk_errors, read_json, write_json
 from segtrain.core.grid import Grid
 from segtrain.core.plan import Plan
 from segtrain.core.seeds import generator
 from segtrain.core.task import IGNORED_CLASS, Task
+from segtrain.data.dicom_headers import list_series
 from segtrain.data.prepare import PreparedCase
 
 STORE_VERSION = 1
@@ -45,11 +47,15 @@ class StoredCase:
 
 
 def source_hash(case: Case) -> str:
-    """sha256 over the bytes of all files of a case."""
+    """sha256 over the bytes of all files that a case is read from, and which series they are.
+
+    Raises UnreadableScan.
+    """
     digest = hashlib.sha256()
-    sources = [*case.images, *([case.label] if case.label else [])]
-    for file in (f for source in sources for f in _files_of(source)):
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    for source in [*case.images, *([case.label] if case.label else [])]:
+        digest.update(source.series_uid.encode())
+        for file in _files_of(source):
+            digest.update(hashlib.sha256(_bytes_of(file)).digest())
     return digest.hexdigest()
 
 
@@ -104,6 +110,16 @@ def foreground_centres(case: str, classes: NDArray[np.uint8]) -> NDArray[np.int3
 
 
 def _files_of(source: ScanSource) -> list[Path]:
-    if source.path.is_dir():
-        return sorted(p for p in source.path.iterdir() if p.is_file())
-    return [source.path]
+    """The file, or the slices of the series that is meant, wherever below the folder they lie."""
+    if not source.path.is_dir():
+        return [source.path]
+    meant = (s for s in list_series(source.path) if source.series_uid in ("", s.uid))
+    return sorted(file for series in meant for file in series.files)
+
+
+def _bytes_of(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        hint = "check the path and its permissions"
+        raise UnreadableScan(Problem("a scan cannot be read", str(file), error.strerror or str(error), hint)) from error

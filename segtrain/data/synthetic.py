@@ -111,7 +111,7 @@ def _lesion(organ: Ball, rng: np.random.Generator) -> Ball:
 
 
 def _grid(rng: np.random.Generator) -> Grid:
-    """Around the origin: in-plane 0.9 to 1.3 mm, slices 2 to 4 mm; every second one flipped, every third oblique."""
+    """Around the origin: in-plane 0.9 to 1.3 mm, slices 2 to 4 mm; about half are flipped and a third oblique."""
     in_plane, between = rng.uniform(0.9, 1.3), rng.uniform(2.0, 4.0)
     columns = int(np.clip(round(FIELD_OF_VIEW_MM / in_plane), 48, 64))
     slices = int(np.clip(round(FIELD_OF_VIEW_MM / between), 16, 28))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from segtrain.core.case import ScanSource
@@ -10,12 +11,14 @@ from segtrain.core.volume import LabelMap
 from segtrain.data.nifti import is_nifti, write_nifti
 
 
-def write_prediction(path: Path, labels: LabelMap, like: ScanSource) -> None:
+def write_prediction(path: Path, labels: LabelMap, like: ScanSource, *, others: Iterable[ScanSource] = ()) -> None:
     """Write a mask as NIfTI: shape and affine bit for bit those of `like`, or the grid of its DICOM series.
 
-    Raises DataError rather than write over an input, ResourceError where the file cannot be written.
+    Raises DataError rather than write over an input (`like`, and `others`: further channels, the reference),
+    ResourceError where the file cannot be written.
     """
-    _refuse_inputs(path, like.path)
+    for source in (like, *others):
+        _refuse_inputs(path, source.path)
     write_nifti(path, labels, like=like.path if is_nifti(like.path) else None)
 
 
@@ -24,5 +27,5 @@ def _refuse_inputs(path: Path, scan: Path) -> None:
     same = path.exists() and scan.exists() and path.samefile(scan)
     inside = scan.is_dir() and path.resolve().is_relative_to(scan.resolve())
     if same or inside or path.resolve() == scan.resolve():
-        what = "a prediction would be written over or into the scan that it belongs to"
-        raise DataError(Problem(what, str(path), f"the scan is {scan}", "choose another folder with --out"))
+        what = "a prediction would be written over or into a scan or mask of its case"
+        raise DataError(Problem(what, str(path), f"that one is {scan}", "choose another folder with --out"))

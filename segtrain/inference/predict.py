@@ -49,7 +49,7 @@ class Predictor:
         logits = self.logits(prepared.image)
 
         def on_native_grid(index: int) -> NDArray[np.float32]:
-            moved: NDArray[np.float32] = resample_array(logits[index], prepared.grid, prepared.native, "linear")
+            moved: NDArray[np.float32] = resample_array(logits[index], prepared.grid, prepared.native)
             return moved
 
         classes = strongest(on_native_grid, list(range(len(logits))), prepared.native)

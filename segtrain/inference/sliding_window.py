@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from segtrain.core.errors import Problem, UnreadableScan
+from segtrain.core.memory import memory_errors
 from segtrain.core.plan import Plan
 from segtrain.inference.settings import InferenceSettings
+from segtrain.models.blocks import channels_last
 
 SIGMA_SHARE = 1 / 8
 """Width of the Gaussian, in window sizes."""
@@ -23,8 +25,19 @@ def sliding_logits(
 ) -> NDArray[np.float32]:
     """Image (channels, X, Y, Z) -> blended logits (outputs, X, Y, Z), float32.
 
-    A scan smaller than the window is padded with 0, the mean intensity, as patches are in training.
+    A scan smaller than the window is padded with 0, the mean intensity, as patches are in training. ResourceError
+    where memory is too small.
     """
+    scan, window = ("x".join(map(str, size)) for size in (image.shape[1:], plan.patch_size))
+    doing = f"predicting a scan of {scan} voxels in windows of {window}"
+    hint = "set a smaller inference.batch_size, or take --device cpu on a machine with more memory"
+    with memory_errors(doing, hint, where=str(device)):
+        return _blended(model, image, plan, settings, device)
+
+
+def _blended(
+    model: nn.Module, image: NDArray[np.float32], plan: Plan, settings: InferenceSettings, device: torch.device
+) -> NDArray[np.float32]:
     window = np.array(plan.patch_size)
     padded, before = _pad(image, window)
     space = padded.shape[1:]
@@ -74,9 +87,8 @@ def _forward(
     images = torch.from_numpy(tiles)
     if slice_axis is not None:
         images = images.squeeze(2 + slice_axis)
-    layout = torch.channels_last_3d if images.ndim == 5 else torch.channels_last
     model.eval()
-    logits: Tensor = model(images.to(device, memory_format=layout))[0].float()
+    logits: Tensor = model(images.to(device, memory_format=channels_last(images.ndim - 2)))[0].float()
     if slice_axis is not None:
         logits = logits.unsqueeze(2 + slice_axis)
     answer: NDArray[np.float32] = logits.cpu().numpy()

@@ -1,5 +1,49 @@
 """The table of contents: importing this registers every shipped loss."""
 
-from segtrain.losses import compound, distribution, generalized, lovasz, presets, region
+from segtrain.losses import (
+    centreline_boundary,
+    compound,
+    confusion,
+    dice_kin,
+    distribution,
+    exp_log,
+    generalized,
+    hard_voxels,
+    instance,
+    lovasz,
+    neighbours,
+    noise_robust,
+    partial_labels,
+    presets,
+    region,
+    region_size,
+    reweighted,
+    schedule,
+    semimetric,
+    topology,
+    unified_focal,
+)
 
-__all__ = ["compound", "distribution", "generalized", "lovasz", "presets", "region"]
+__all__ = [
+    "centreline_boundary",
+    "compound",
+    "confusion",
+    "dice_kin",
+    "distribution",
+    "exp_log",
+    "generalized",
+    "hard_voxels",
+    "instance",
+    "lovasz",
+    "neighbours",
+    "noise_robust",
+    "partial_labels",
+    "presets",
+    "region",
+    "region_size",
+    "reweighted",
+    "schedule",
+    "semimetric",
+    "topology",
+    "unified_focal",
+]

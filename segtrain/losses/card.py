@@ -90,7 +90,7 @@ def _option(parameter: inspect.Parameter) -> Option:
 def _plain(value: Any) -> Any:
     if isinstance(value, Settings):
         return value.model_dump(exclude_unset=True)
-    return list(value) if isinstance(value, tuple) else value
+    return [_plain(entry) for entry in value] if isinstance(value, tuple) else value
 
 
 def _notes(annotation: Any) -> Iterator[Any]:

@@ -28,17 +28,21 @@ class Compound(Loss):
 
     family = "compound"
     parts: ClassVar[Mapping[str, type[Loss]]] = {}
+    part_weights: ClassVar[Mapping[str, float]] = {}
+    """Default weights of the parts; 1 for those not named."""
 
     def __init_subclass__(cls, **given: Any) -> None:
         super().__init_subclass__(**given)
         cls.modes = _common_modes(cls.parts)
-        cls.__signature__ = _signature(cls.parts)  # type: ignore[attr-defined]
+        cls.needs = tuple(dict.fromkeys(name for part in cls.parts.values() for name in part.needs))
+        cls.__signature__ = _signature(cls.parts, cls.part_weights)  # type: ignore[attr-defined]
 
     def __init__(self, mode: ModeChoice = "auto", /, **options: Any) -> None:
-        given = inspect.signature(type(self)).bind(mode, **options).arguments
+        given = inspect.signature(type(self)).bind(mode, **options)
+        given.apply_defaults()
         shared = {k: v for k, v in options.items() if k in _shared_options(self.parts)}
         super().__init__(mode, **{k: v for k, v in shared.items() if k in options_of(Loss)})
-        self.weights = {name: float(given.get(f"{name}_weight", 1.0)) for name in self.parts}
+        self.weights = {name: float(given.arguments[f"{name}_weight"]) for name in self.parts}
         self.terms = nn.ModuleDict(
             {name: _part(part, mode, shared, options.get(name)) for name, part in self.parts.items()}
         )
@@ -145,14 +149,14 @@ def _shared_options(parts: Mapping[str, type[Loss]]) -> dict[str, inspect.Parame
     return options_of(OverlapLoss if regional else Loss)
 
 
-def _signature(parts: Mapping[str, type[Loss]]) -> inspect.Signature:
+def _signature(parts: Mapping[str, type[Loss]], weights: Mapping[str, float]) -> inspect.Signature:
     def option(name: str, annotation: Any, default: Any) -> inspect.Parameter:
         return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
     own = []
     for name, part in parts.items():
         nested = _nested_options(part)
-        own.append(option(f"{name}_weight", Annotated[Weight, f"Weight of the {name} part."], 1.0))
+        own.append(option(f"{name}_weight", Annotated[Weight, f"Weight of the {name} part."], weights.get(name, 1.0)))
         own.append(option(name, Annotated[nested, f"Options of the {name} part."], nested()))
     mode = inspect.Parameter("mode", inspect.Parameter.POSITIONAL_ONLY, default="auto", annotation=ModeChoice)
     return inspect.Signature([mode, *own, *_shared_options(parts).values()])

@@ -12,9 +12,12 @@ from torch import Tensor
 from segtrain.losses.arithmetic import weighted_mean
 from segtrain.losses.base import Loss, ModeChoice
 from segtrain.losses.combine import Compound
-from segtrain.losses.distribution import BinaryCrossEntropy, CrossEntropy, Focal, TopKCrossEntropy
+from segtrain.losses.distribution import BinaryCrossEntropy, CrossEntropy, Focal
+from segtrain.losses.generalized import GeneralizedDice
+from segtrain.losses.hard_voxels import TopKCrossEntropy
+from segtrain.losses.lovasz import LovaszSoftmax
 from segtrain.losses.options import Share
-from segtrain.losses.region import Dice, OverlapLoss, dice_cost
+from segtrain.losses.region import Dice, IoU, OverlapLoss, Tversky, dice_cost
 from segtrain.losses.registry import register_loss
 from segtrain.losses.voxels import Voxels
 
@@ -53,6 +56,39 @@ class DiceFocal(Compound):
     formula = "dice_weight dice + focal_weight focal"
     paper = "Zhu 2018, AnatomyNet, arXiv 1808.05238"
     parts: ClassVar[Mapping[str, type[Loss]]] = {"dice": Dice, "focal": Focal}
+
+
+@register_loss("gdice_focal")
+class GeneralizedDiceFocal(Compound):
+    """Generalised Dice plus focal loss; unlike MONAI's, the focal part is a softmax where the Dice part is one."""
+
+    formula = "generalized_dice_weight generalized_dice + focal_weight focal"
+    paper = "MONAI, GeneralizedDiceFocalLoss"
+    parts: ClassVar[Mapping[str, type[Loss]]] = {"generalized_dice": GeneralizedDice, "focal": Focal}
+
+
+@register_loss("iou_ce")
+class IoUCE(Compound):
+    """IoU of the foreground plus cross-entropy of all classes."""
+
+    formula = "iou_weight iou + ce_weight ce"
+    parts: ClassVar[Mapping[str, type[Loss]]] = {"iou": IoU, "ce": CrossEntropy}
+
+
+@register_loss("tversky_ce")
+class TverskyCE(Compound):
+    """Tversky of the foreground plus cross-entropy of all classes: recall or precision, with a steady gradient."""
+
+    formula = "tversky_weight tversky + ce_weight ce"
+    parts: ClassVar[Mapping[str, type[Loss]]] = {"tversky": Tversky, "ce": CrossEntropy}
+
+
+@register_loss("lovasz_ce")
+class LovaszCE(Compound):
+    """Lovász-softmax plus cross-entropy, which carries it through the first steps."""
+
+    formula = "lovasz_softmax_weight lovasz_softmax + ce_weight ce"
+    parts: ClassVar[Mapping[str, type[Loss]]] = {"lovasz_softmax": LovaszSoftmax, "ce": CrossEntropy}
 
 
 @register_loss("combo")

@@ -5,7 +5,6 @@ Most cost what a function of the voxel's cross-entropy says, so that their sum c
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from typing import Annotated, Any, final
 
@@ -16,7 +15,7 @@ from torch import Tensor
 from segtrain.losses.arithmetic import ratio, weighted_mean
 from segtrain.losses.base import Loss, ModeChoice
 from segtrain.losses.entropy import PLAIN, EntropyCost, FocalEntropy
-from segtrain.losses.options import Percent, Positive, Share, Weight
+from segtrain.losses.options import OpenShare, Positive, Share, Weight
 from segtrain.losses.registry import register_loss
 from segtrain.losses.voxels import Voxels
 
@@ -41,6 +40,26 @@ def entropy_mean(
     return ratio(costs.sum(), counts.sum())
 
 
+def two_sided_mean(voxels: Voxels, class_weights: Tensor | None, foreground: float, background: float) -> Tensor:
+    """Mean cross-entropy of sigmoids, -g log p and -(1 - g) log(1 - p) at their prices."""
+    if foreground == background or not voxels.is_soft:
+        return entropy_mean(voxels, PLAIN, class_weights, (foreground, background))
+    # A half member costs both parts, so it cannot be priced as a whole.
+    price = voxels.logits.new_tensor(foreground / background)
+    truth = voxels.truth.to(voxels.dtype)
+    cost = F.binary_cross_entropy_with_logits(voxels.logits, truth, reduction="none", pos_weight=price)
+    return background * weighted_mean(cost, voxels.weights(class_weights))
+
+
+def sides(voxels: Voxels, foreground: float, background: float) -> tuple[Price, Price]:
+    """Prices of two sides: class 0 and the other classes, or those outside and inside of a sigmoid."""
+    if voxels.mode != "multiclass":
+        return foreground, background
+    by_class = torch.full((voxels.outputs,), foreground, dtype=voxels.dtype, device=voxels.raw.device)
+    by_class[0] = background
+    return by_class, 1.0
+
+
 class EntropyLoss(Loss):
     """Mean over the voxels of a cost of their cross-entropy."""
 
@@ -60,9 +79,9 @@ class EntropyLoss(Loss):
     def entropy_cost(self) -> EntropyCost:
         """Cost of a voxel by its cross-entropy."""
 
-    @abstractmethod
-    def prices(self, voxels: Voxels) -> tuple[Price, Price]:
+    def prices(self, voxels: Voxels) -> tuple[Price, Price]:  # noqa: ARG002
         """Of the voxels of a class and, under sigmoids, of the others."""
+        return 1.0, 1.0
 
 
 @register_loss("ce")
@@ -101,6 +120,19 @@ class CrossEntropy(Loss):
         return weighted_mean(cost, voxels.weights(weights))
 
 
+@register_loss("weighted_ce")
+class WeightedCrossEntropy(EntropyLoss):
+    """Cross-entropy with a weight for each class: `ce` with `class_weights`, whose scale does not matter."""
+
+    formula = "sum w_y (-log p_y) / sum w_y, w = class_weights"
+    paper = "Ronneberger 2015, MICCAI, arXiv 1505.04597"
+    modes = ("multiclass",)
+
+    def entropy_cost(self) -> EntropyCost:
+        """The cross-entropy itself."""
+        return PLAIN
+
+
 @register_loss("bce")
 class BinaryCrossEntropy(Loss):
     """Cross-entropy of each sigmoid, from logits: a certain error keeps its gradient."""
@@ -126,14 +158,37 @@ class BinaryCrossEntropy(Loss):
         return (PLAIN,)
 
     def measure(self, voxels: Voxels) -> Tensor:
-        """Binary cross-entropy; a half member costs both parts, so it cannot be priced as a whole."""
-        weights = self.weights_of(voxels)
-        if self.pos_weight == 1 or not voxels.is_soft:
-            return entropy_mean(voxels, PLAIN, weights, (self.pos_weight, 1.0))
-        price = voxels.logits.new_tensor(self.pos_weight)
-        truth = voxels.truth.to(voxels.dtype)
-        cost = F.binary_cross_entropy_with_logits(voxels.logits, truth, reduction="none", pos_weight=price)
-        return weighted_mean(cost, voxels.weights(weights))
+        """Binary cross-entropy, the foreground at its price."""
+        return two_sided_mean(voxels, self.weights_of(voxels), self.pos_weight, 1.0)
+
+
+@register_loss("balanced_bce")
+class BalancedBinaryCrossEntropy(Loss):
+    """Binary cross-entropy whose two sides share a weight of 1: `focal` without focus, with alpha = beta."""
+
+    family = "distribution"
+    formula = "mean -[beta g log p + (1 - beta)(1 - g) log(1 - p)]"
+    paper = ""
+    modes = ("binary", "multilabel")
+
+    def __init__(
+        self,
+        mode: ModeChoice = "auto",
+        /,
+        *,
+        beta: Annotated[OpenShare, "Weight of foreground voxels; the background has 1 - beta."] = 0.5,
+        **shared: Any,
+    ) -> None:
+        super().__init__(mode, **shared)
+        self.beta = beta
+
+    def entropy_costs(self) -> tuple[EntropyCost, ...]:
+        """The cross-entropy itself."""
+        return (PLAIN,)
+
+    def measure(self, voxels: Voxels) -> Tensor:
+        """Binary cross-entropy, both sides at their prices."""
+        return two_sided_mean(voxels, self.weights_of(voxels), self.beta, 1 - self.beta)
 
 
 @register_loss("focal")
@@ -176,44 +231,4 @@ class Focal(EntropyLoss):
                     f"{voxels.mode} logits have {voxels.outputs} channels"
                 )
             return torch.tensor(alpha, dtype=voxels.dtype, device=voxels.raw.device), 1.0
-        if voxels.mode != "multiclass":
-            return alpha, 1 - alpha
-        by_class = torch.full((voxels.outputs,), alpha, dtype=voxels.dtype, device=voxels.raw.device)
-        by_class[0] = 1 - alpha
-        return by_class, 1.0
-
-
-@register_loss("topk_ce")
-class TopKCrossEntropy(Loss):
-    """Mean of the k percent largest cross-entropies of the batch; k is of the voxels that count, and at least one."""
-
-    family = "distribution"
-    formula = "mean of the ceil(k N / 100) largest -log p_y"
-    paper = "Wu 2016, arXiv 1605.06885"
-
-    def __init__(
-        self,
-        mode: ModeChoice = "auto",
-        /,
-        *,
-        k: Annotated[Percent, "Percent of the voxels that are kept."] = 10.0,
-        **shared: Any,
-    ) -> None:
-        super().__init__(mode, **shared)
-        self.k = k
-
-    def measure(self, voxels: Voxels) -> Tensor:
-        """Wu 2016."""
-        cost, weights = voxels.cross_entropy, voxels.weights(self.weights_of(voxels))
-        costs = (cost if weights is None else cost * weights).flatten()
-        largest = costs.topk(self._kept(costs.numel()), sorted=True).values
-        if voxels.valid is None:
-            return largest.mean()
-        # Ignored voxels cost 0 and so come last; how many of the others to keep is known on the device only.
-        counted = voxels.valid.sum() * (costs.numel() // voxels.valid.numel())
-        kept = torch.ceil(counted * self.k / 100).clamp_max(len(largest))
-        keep = torch.arange(len(largest), device=largest.device) < kept
-        return ratio((largest * keep).sum(), kept.to(largest.dtype))
-
-    def _kept(self, voxels: int) -> int:
-        return min(voxels, math.ceil(voxels * self.k / 100))
+        return sides(voxels, alpha, 1 - alpha)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from abc import abstractmethod
+from typing import Annotated, Any, Literal, final
 
 import torch
 from torch import Tensor
@@ -17,19 +18,14 @@ from segtrain.losses.voxels import Voxels
 Weighting = Literal["square", "simple", "uniform"]
 
 
-@register_loss("generalized_dice")
-class GeneralizedDice(Loss):
-    """Dice of all classes at once, each weighted by the inverse of its size (squared).
+class GeneralizedLoss(Loss):
+    """A loss made from the generalised Dice of each sample.
 
     A class without a voxel in the truth has weight 0: the inverse of its size is no number, and a very large one in its
     place drowns every other class.
     """
 
     family = "region"
-    formula = (
-        "1 - (2 sum_c w_c TP_c + s) / (sum_c w_c (2 TP_c + FP_c + FN_c) + s), w_c = 1 / (sum g_c)^2, sum_c w_c = 1"
-    )
-    paper = "Sudre 2017, DLMIA, arXiv 1707.03237"
     modes = ("multiclass", "multilabel")
 
     def __init__(
@@ -54,8 +50,9 @@ class GeneralizedDice(Loss):
         """It is made of them."""
         return True
 
+    @final
     def measure(self, voxels: Voxels) -> Tensor:
-        """Sudre 2017, Eq. of GDL."""
+        """Mean cost of the samples."""
         first = 1 if voxels.mode == "multiclass" and not self.include_background else 0
         counts = overlap(voxels, first=first).pooled(self.reduce_over)
         own = self.weights_of(voxels)
@@ -68,7 +65,51 @@ class GeneralizedDice(Loss):
         errors = (weights * (counts.fp + counts.fn)).sum(1)
         hits = (weights * 2 * counts.tp).sum(1)
         counted = None if voxels.weight is None else counts.voxels[:, 0] > 0
-        return weighted_mean(ratio(errors, hits + errors + self.smooth), counted)
+        return weighted_mean(self.cost(ratio(errors, hits + errors + self.smooth)), counted)
+
+    @abstractmethod
+    def cost(self, dice: Tensor) -> Tensor:
+        """Cost of each sample by its generalised Dice loss [B], 0 to 1."""
+
+
+@register_loss("generalized_dice")
+class GeneralizedDice(GeneralizedLoss):
+    """Dice of all classes at once, each weighted by the inverse of its size (squared); absent classes weigh nothing."""
+
+    formula = (
+        "1 - (2 sum_c w_c TP_c + s) / (sum_c w_c (2 TP_c + FP_c + FN_c) + s), w_c = 1 / (sum g_c)^2, sum_c w_c = 1"
+    )
+    paper = "Sudre 2017, DLMIA, arXiv 1707.03237"
+
+    def cost(self, dice: Tensor) -> Tensor:
+        """Sudre 2017, Eq. of GDL."""
+        return dice
+
+
+@register_loss("penalty_gdice")
+class PenaltyGeneralizedDice(GeneralizedLoss):
+    """Generalised Dice whose cost falls fast while much is wrong and slowly near the end.
+
+    k = 0 is `generalized_dice`. The cost of a hopeless answer stays 1.
+    """
+
+    formula = "L / (1 + k (1 - L)), L = generalized_dice"
+    paper = "Su Yang 2019, MIDL, openreview H1lTh8unKN"
+
+    def __init__(
+        self,
+        mode: ModeChoice = "auto",
+        /,
+        *,
+        k: Annotated[Weight, "Strength of the penalty."] = 2.5,
+        **shared: Any,
+    ) -> None:
+        super().__init__(mode, **shared)
+        self.k = k
+
+    def cost(self, dice: Tensor) -> Tensor:
+        """Su Yang 2019."""
+        return dice / (1 + self.k * (1 - dice))
 
 
 def _size_weights(counts: Counts, weighting: Weighting) -> Tensor:

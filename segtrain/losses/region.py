@@ -58,17 +58,19 @@ class OverlapLoss(Loss):
 
     def counts(self, voxels: Voxels) -> Counts:
         """Overlap of the scored classes, pooled as asked for."""
+        return self.pooled(overlap(voxels, first=self.first(voxels), error_power=self.error_power), voxels)
+
+    def pooled(self, counts: Counts, voxels: Voxels) -> Counts:
+        """Counts of the scored classes, over samples and classes as asked for."""
         weights = self.weights_of(voxels)
-        first = self._first(voxels)
-        counts = overlap(voxels, first=first, error_power=self.error_power)
-        return counts.pooled(self.reduce_over, None if weights is None else weights[first:])
+        return counts.pooled(self.reduce_over, None if weights is None else weights[self.first(voxels) :])
 
     def class_mean(self, costs: Tensor, counts: Counts, voxels: Voxels) -> Tensor:
         """Mean of costs (of the shape of the counts) over samples and classes, with weights and the absent rule."""
         weights = self.weights_of(voxels)
         if weights is not None:
             # Flat counts carry the weights already.
-            weights = None if self.reduce_over == "flat" else weights[self._first(voxels) :]
+            weights = None if self.reduce_over == "flat" else weights[self.first(voxels) :]
         if self.absent == "fp_only":
             costs = torch.where(counts.size > 0, costs, ratio(counts.fp, counts.voxels))
         counted = self._counted(counts, voxels)
@@ -82,7 +84,8 @@ class OverlapLoss(Loss):
             return counts.size > 0
         return None if voxels.weight is None else counts.voxels > 0
 
-    def _first(self, voxels: Voxels) -> int:
+    def first(self, voxels: Voxels) -> int:
+        """The first class that is scored."""
         return 1 if voxels.mode == "multiclass" and not self.include_background else 0
 
 

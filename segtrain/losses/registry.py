@@ -49,11 +49,6 @@ def caution_about(name: str, folder: Path | None = None) -> str:
     return str(getattr(LOSSES.find(name, folder), "caution", ""))
 
 
-def check_options(name: str, options: Mapping[str, Any], folder: Path | None = None) -> None:
-    """Raise one ConfigError with every fault of `options`; build nothing."""
-    checked_options(LOSSES.find(name, folder), options, where=f"loss {name}")
-
-
 def _is_ours(factory: Factory) -> bool:
     return inspect.isclass(factory) and issubclass(factory, Loss)
 

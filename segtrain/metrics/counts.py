@@ -42,15 +42,10 @@ class Counts:
         return self.tp + self.fn
 
 
-def voxel_counts(prediction: Mask, reference: Mask, label: int, valid: NDArray[np.bool_] | None = None) -> Counts:
-    """Counts of one label id, over the voxels that are `valid` (all by default)."""
-    return counts_of(joint_histogram(prediction, reference, (label,), valid), 0)
-
-
 def joint_histogram(
     prediction: Mask, reference: Mask, ids: Sequence[int], valid: NDArray[np.bool_] | None = None
 ) -> Histogram:
-    """Voxels by (place in `ids` of the prediction's label, the same of the reference's).
+    """Voxels by (place in `ids` of the prediction's label, the same of the reference's); those that are `valid`.
 
     The last row and column hold every id that is not in `ids`.
     """

@@ -34,11 +34,6 @@ class MetricCard:
     best: Best
     when_empty: WhenEmpty
 
-    @property
-    def higher_is_better(self) -> bool:
-        """Whether a larger value is the better one."""
-        return self.best == "higher"
-
     def badness(self, value: float) -> float:
         """The larger, the worse."""
         return {"higher": -value, "lower": value, "zero": abs(value)}[self.best]

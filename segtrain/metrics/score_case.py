@@ -20,6 +20,7 @@ from segtrain.core.volume import LabelMap
 from segtrain.metrics.counts import Counts, Mask, counts_of, joint_histogram
 from segtrain.metrics.empties import empty_score, status_of
 from segtrain.metrics.registry import METRICS, Metric, Pair
+from segtrain.metrics.settings import DEFAULT_METRICS
 
 BACKGROUND = 0
 """The id that is not a structure."""
@@ -30,7 +31,7 @@ def score(
     reference: ArrayLike,
     spacing_mm: Sequence[float],
     *,
-    metrics: Sequence[str] = ("dice", "iou"),
+    metrics: Sequence[str] = DEFAULT_METRICS,
     labels: Mapping[str, int] | None = None,
     ignore: int | None = None,
 ) -> dict[str, dict[str, Score]]:

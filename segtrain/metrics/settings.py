@@ -6,8 +6,11 @@ from pydantic import Field
 
 from segtrain.core.settings import Settings
 
+DEFAULT_METRICS = ("dice", "iou")
+"""What is computed where nobody says otherwise."""
+
 
 class EvaluationSettings(Settings):
     """Metrics by name."""
 
-    metrics: tuple[str, ...] = Field(default=("dice", "iou"), min_length=1)
+    metrics: tuple[str, ...] = Field(default=DEFAULT_METRICS, min_length=1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import torch
 from torch import Tensor, nn
 
 LEAK = 0.01
@@ -17,6 +18,11 @@ Size = Sequence[int]
 CONVOLUTION: dict[int, Callable[..., nn.Module]] = {2: nn.Conv2d, 3: nn.Conv3d}
 TRANSPOSED: dict[int, Callable[..., nn.Module]] = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 POOLING: dict[int, Callable[..., nn.Module]] = {2: nn.AvgPool2d, 3: nn.AvgPool3d}
+
+
+def channels_last(dims: int) -> torch.memory_format:
+    """The memory layout in which convolutions over `dims` axes are fastest."""
+    return torch.channels_last_3d if dims == 3 else torch.channels_last
 
 
 def convolution(inputs: int, outputs: int, kernel: Size, stride: Size) -> nn.Module:

@@ -10,6 +10,7 @@ from typing import Any
 from segtrain.config.load import Loaded, from_python, load_config
 from segtrain.config.schema import FitConfig
 from segtrain.core.events import Event, Finished
+from segtrain.metrics.settings import DEFAULT_METRICS
 from segtrain.recipes.compare_losses import compare_losses as compare_recipe
 from segtrain.recipes.evaluate import evaluate_masks, evaluate_run
 from segtrain.recipes.fit import fit as fit_recipe
@@ -61,20 +62,25 @@ def evaluate(
     predictions: Path | str | None = None,
     labels: Path | str | None = None,
     label_names: dict[str, int] | None = None,
-    metrics: Sequence[str] = ("dice", "iou"),
+    metrics: Sequence[str] = DEFAULT_METRICS,
     device: str = "auto",
+    allow_code: bool = False,
+    overwrite: bool = False,
     watch: Watch | None = None,
 ) -> dict[str, Any]:
     """`segtrain eval`: `run` and `images` (and `labels`), or `predictions` and `labels`. Raises SegtrainError.
 
-    `label_names` and `metrics` are for masks; a run brings its own.
+    `label_names` and `metrics` are for masks; a run brings its own, and the code that it names is run with
+    `allow_code` only. `overwrite` deletes the results that lie in `out`.
     """
     if run is not None and images is not None and predictions is None:
-        where = Path(labels) if labels is not None else None
-        return _result(evaluate_run(Path(run), Path(images), where, Path(out), device=device), watch)
+        places = Path(run), Path(images), Path(labels) if labels is not None else None, Path(out)
+        events = evaluate_run(*places, device=device, allow_code=allow_code, overwrite=overwrite)
+        return _result(events, watch)
     if predictions is not None and labels is not None and run is None and images is None:
-        found = evaluate_masks(Path(predictions), Path(labels), Path(out), label_names=label_names, metrics=metrics)
-        return _result(found, watch)
+        masks = Path(predictions), Path(labels), Path(out)
+        events = evaluate_masks(*masks, label_names=label_names, metrics=metrics, overwrite=overwrite)
+        return _result(events, watch)
     raise TypeError("give run and images (and labels), or predictions and labels")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from segtrain.config.schema import FitConfig
-from segtrain.core.errors import ConfigError, Problem
+from segtrain.core.errors import ConfigError, Problem, SegtrainError, raise_all
 from segtrain.core.plan import Plan
 from segtrain.core.task import Activation, Task
 from segtrain.data.planning import CPU, GPU, DeviceClass, PlanWishes
@@ -19,6 +20,8 @@ from segtrain.losses.registry import build_loss, supported_modes
 from segtrain.losses.selftest import self_test
 from segtrain.losses.targets import as_target
 from segtrain.losses.voxels import Extras, Mode
+from segtrain.metrics.registry import METRICS, MetricCard
+from segtrain.models.blocks import channels_last
 from segtrain.models.settings import ModelSettings
 from segtrain.models.unet import UNet
 
@@ -67,11 +70,41 @@ def make_loss(config: FitConfig, answer: Answer, folder: Path) -> nn.Module:
     """Build and try the loss. ConfigError lists wrong options, or what its self-test found."""
     name = config.loss.name
     loss = build_loss(name, answer.mode, folder=folder, **config.loss.options)
-    faults = self_test(loss, answer.mode, answer.outputs, config.model.dims)
+    masked = config.task.ignore is not None
+    faults = self_test(loss, answer.mode, answer.outputs, config.model.dims, masked=masked)
     if faults:
-        hint = "a loss takes (logits, target) and returns one number with a finite gradient"
+        arguments = "logits, target, mask: true where a voxel counts" if masked else "logits, target"
+        hint = f"a loss takes ({arguments}) and returns one number with a finite gradient"
         raise ConfigError(*(Problem(f"loss {name}: {fault}", "loss", hint=hint) for fault in faults))
     return loss
+
+
+def metric_cards(names: Sequence[str], folder: Path) -> dict[str, MetricCard]:
+    """Build every metric, and give its card. One ConfigError names all that cannot be used."""
+    cards: dict[str, MetricCard] = {}
+    problems: list[Problem] = []
+    for name in names:
+        try:
+            cards[name] = _built_metric(name, folder)
+        except ConfigError as error:
+            problems.extend(error.problems)
+    raise_all(ConfigError, problems)
+    return cards
+
+
+def _built_metric(name: str, folder: Path) -> MetricCard:
+    try:
+        metric = METRICS.build(name, options={}, folder=folder)
+    except SegtrainError:
+        raise
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}"
+        raise ConfigError(Problem(f"metric {name!r} could not be built", why=why)) from error
+    card = getattr(METRICS.find(name, folder), "card", None)
+    if not isinstance(card, MetricCard) or not callable(getattr(metric, "measure", None)):
+        hint = "a metric is a class with a `card` (segtrain.metrics.registry.MetricCard) and a `measure(pair)`"
+        raise ConfigError(Problem(f"{name!r} is no metric", hint=hint))
+    return card
 
 
 def training_loss(loss: nn.Module, model: UNet, plan: Plan, task: Task, answer: Answer) -> TrainingLoss:
@@ -82,9 +115,8 @@ def training_loss(loss: nn.Module, model: UNet, plan: Plan, task: Task, answer: 
 
 def make_model(plan: Plan, settings: ModelSettings, answer: Answer, seed: int) -> UNet:
     """The network in the memory layout that is fastest."""
-    layout = torch.channels_last_3d if plan.dims == 3 else torch.channels_last
     model = UNet(plan, settings, outputs=answer.outputs, seed=seed)
-    moved: UNet = model.to(memory_format=layout)  # type: ignore[call-overload]
+    moved: UNet = model.to(memory_format=channels_last(plan.dims))  # type: ignore[call-overload]
     return moved
 
 

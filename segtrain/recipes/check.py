@@ -7,13 +7,11 @@ import torch
 from segtrain.config.load import Loaded
 from segtrain.config.schema import LossSettings
 from segtrain.core.errors import Problem, SegtrainError
-from segtrain.core.registry import checked_options
 from segtrain.data.cases import find_cases
-from segtrain.data.planning import make_plan
-from segtrain.data.splits import split_folds, split_share
-from segtrain.metrics.registry import METRICS
-from segtrain.recipes.assemble import answer_for, device_class, make_loss, wishes_of
+from segtrain.data.splits import split_folds
+from segtrain.recipes.assemble import answer_for, make_loss, metric_cards
 from segtrain.recipes.dataset import fingerprint_all, result_of
+from segtrain.recipes.decide import draw_split, plan_from
 
 
 def check(loaded: Loaded) -> list[Problem]:
@@ -36,22 +34,19 @@ def _of_losses(loaded: Loaded) -> list[Problem]:
 
 
 def _of_metrics(loaded: Loaded) -> list[Problem]:
-    problems: list[Problem] = []
-    for name in loaded.config.evaluation.metrics:
-        try:
-            checked_options(METRICS.find(name, loaded.folder), {}, where=f"metric {name}")
-        except SegtrainError as error:
-            problems.extend(error.problems)
-    return problems
+    try:
+        metric_cards(loaded.config.evaluation.metrics, loaded.folder)
+    except SegtrainError as error:
+        return list(error.problems)
+    return []
 
 
 def _of_data(loaded: Loaded) -> list[Problem]:
     config = loaded.config
     try:
         cases = find_cases(config.data)
-        data = result_of(fingerprint_all(cases, config.data.channel_names, config.task))
-        make_plan(data, config.data, wishes_of(config), device_class(torch.device("cpu")))
-        split_share(cases, config.training.validation_share, config.training.seed)
+        records = result_of(fingerprint_all(cases, config.data.channel_names, config.task))
+        plan_from(loaded, records, draw_split(loaded, cases, None).folds[0], torch.device("cpu"))
         if config.compare:
             split_folds(cases, config.compare.folds, config.compare.seeds[0])
     except SegtrainError as error:

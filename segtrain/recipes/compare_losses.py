@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from segtrain.config.load import Loaded
+from segtrain.core.case import Case
 from segtrain.core.errors import DivergedError, SegtrainError, raise_all
 from segtrain.core.events import Event, Finished, RunEnded
 from segtrain.data.cases import find_cases
-from segtrain.data.splits import split_folds
+from segtrain.data.splits import Splits, split_folds
 from segtrain.recipes.assemble import answer_for, make_loss
 from segtrain.recipes.comparison import conclude
+from segtrain.recipes.dataset import prepare_all
+from segtrain.recipes.decide import decide_plans, keep_splits, require_same_data
 from segtrain.recipes.fit import fit
-from segtrain.recipes.job import Shared, decide_plan
-from segtrain.recipes.run_folder import RunFolder, emptied_on_error, keep_config, locked, open_for_writing, write_record
-from segtrain.recipes.sweep import SweepRun, config_of, runs_of, settings_of
+from segtrain.recipes.job import Shared
+from segtrain.recipes.lock import locked
+from segtrain.recipes.run_folder import (
+    RunFolder,
+    emptied_on_error,
+    keep_code,
+    keep_config,
+    open_for_writing,
+    require_place,
+    write_record,
+)
+from segtrain.recipes.sweep import SweepRun, config_of, meaning_of, runs_of, settings_of
 from segtrain.training.devices import find_device
 
 
@@ -26,30 +41,54 @@ def compare_losses(
 ) -> Generator[Event, None, None]:
     """Fit whatever is not finished; a loss that diverges is kept as failed and the others go on.
 
-    The plan, the folds and the prepared cases are made once and are the same for every run. Raises SegtrainError
-    for anything the user can mend, before anything is trained where that can be known.
+    Folds, the plan of each, the prepared cases and the number of steps are decided once and are the same for every
+    loss and seed. Raises SegtrainError for anything the user can mend, before anything is trained, and before
+    anything is deleted where that can be known.
     """
     settings = settings_of(loaded)
-    runs = runs_of(settings, run)
+    folder, runs = RunFolder(run), runs_of(settings, run)
+    require_place(run, resume=resume, overwrite=overwrite)
     try_losses(loaded, runs)
+    meaning = meaning_of(loaded)
     target = find_device(device)
+    settled = resume and all(one.is_settled for one in runs)
+    cases = [] if settled else find_cases(loaded.config.data)
+    drawn = None if settled else split_folds(cases, settings.folds, settings.seeds[0])
     open_for_writing(run, resume=resume, overwrite=overwrite)
-    folder = RunFolder(run)
     with locked(run):
         with emptied_on_error(run):
             keep_config(folder, loaded)
-            write_record(folder, {"seeds": list(settings.seeds), "folds": settings.folds, "device": str(target)})
-            cases = find_cases(loaded.config.data)
-            plan = yield from decide_plan(loaded, folder, cases, target)
-            splits = split_folds(cases, settings.folds, settings.seeds[0])
-            splits.write(folder.splits)
-        shared = Shared(plan, splits, folder.store)
+            keep_code(folder, loaded, (*(entry.name for entry in settings.losses), *meaning.best))
+            about = {"seeds": list(settings.seeds), "folds": settings.folds, "device": str(target)}
+            write_record(folder, {**about, "meaning": meaning.model_dump(mode="json")})
+            shared = (yield from share(loaded, folder, cases, drawn, target)) if drawn else []
         for number, one in enumerate(runs, start=1):
-            message = yield from _run(loaded, one, shared, device)
+            message = yield from _run(loaded, one, shared, runs[0].steps_per_epoch, device)
             yield RunEnded(one.name, number, len(runs), message)
         summary = conclude(run)
     failed = tuple(one.name for one in runs if one.failure is not None)
     yield Finished(run, {**summary, "run": str(run), "report": str(folder.report)}, failed)
+
+
+def share(
+    loaded: Loaded, folder: RunFolder, cases: Sequence[Case], drawn: Splits, device: torch.device
+) -> Generator[Event, None, list[Shared]]:
+    """What the fits of each fold have in common. A case is prepared once for all folds whose plans prepare it alike.
+
+    DataError where the sweep was begun with other scans.
+    """
+    splits = keep_splits(folder.splits, cases, drawn)
+    paths = {folder.path / "plans" / f"{number}.json": fold for number, fold in enumerate(splits.folds)}
+    plans = yield from decide_plans(loaded, paths, cases, device)
+    prepared: dict[str, dict[str, Path]] = {}
+    for plan in plans:
+        if plan.preparation_hash not in prepared:
+            found = yield from prepare_all(cases, plan, loaded.config.task, folder.store)
+            prepared[plan.preparation_hash] = found
+    data = {case: path.name for case, path in prepared[plans[0].preparation_hash].items()}
+    require_same_data(folder.record, data)
+    write_record(folder, {"data": data})
+    return [Shared(plan, splits, tuple(cases), prepared[plan.preparation_hash]) for plan in plans]
 
 
 def try_losses(loaded: Loaded, runs: list[SweepRun]) -> None:
@@ -72,6 +111,7 @@ def dry_run(loaded: Loaded) -> dict[str, Any]:
     labels = [entry.label for entry in settings.losses]
     runs = runs_of(settings, Path())
     try_losses(loaded, runs)
+    meaning_of(loaded)
     found = {"losses": labels, "folds": settings.folds, "seeds": list(settings.seeds), "runs": len(runs)}
     training = loaded.config.training
     if training.budget_minutes is not None:
@@ -81,16 +121,19 @@ def dry_run(loaded: Loaded) -> dict[str, Any]:
     return {"schema_version": 1, **found}
 
 
-def _run(loaded: Loaded, one: SweepRun, shared: Shared, device: str) -> Generator[Event, None, str]:
-    """Do one run unless it is done; returns how it ended."""
+def _run(
+    loaded: Loaded, one: SweepRun, shared: Sequence[Shared], steps_per_epoch: int | None, device: str
+) -> Generator[Event, None, str]:
+    """Do one run unless it is done; returns how it ended. `steps_per_epoch`: those of the first run, once known."""
     if one.is_done:
         return "finished before"
     if one.failure is not None:
         return f"failed before: {one.failure}"
-    resume = one.folder.path.exists()
+    config, place = config_of(loaded, one), one.folder.path
+    common = replace(shared[one.fold], steps_per_epoch=steps_per_epoch)
+    events = fit(config, place, fold=one.fold, shared=common, resume=place.exists(), device=device)
     try:
-        config, place = config_of(loaded, one), one.folder.path
-        with closing(fit(config, place, fold=one.fold, shared=shared, resume=resume, device=device)) as events:
+        with closing(events):
             for event in events:
                 if not isinstance(event, Finished):
                     yield event

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import stdev
 from typing import Any
 
 from segtrain.config.dump import flat, read_back
+from segtrain.config.load import Loaded
 from segtrain.core.files import write_json
-from segtrain.core.scores import CaseScores
-from segtrain.metrics.registry import definition
+from segtrain.core.scores import CaseScores, mean_of_defined
+from segtrain.metrics.registry import Best
 from segtrain.recipes.run_folder import RunFolder
 from segtrain.recipes.run_report import epoch_rows
-from segtrain.recipes.sweep import SweepRun, declared, runs_of, settings_of
+from segtrain.recipes.sweep import SweepRun, meaning_in, runs_of, settings_of
 from segtrain.reports.contents import ComparisonReport
 from segtrain.reports.figures import Row
 from segtrain.reports.page import write_comparison_report
@@ -38,11 +39,13 @@ class SweepScores:
     by_run: Mapping[str, Mapping[int, Sequence[CaseScores]]]
     """Loss -> seed -> scores of the cases held out in any fold."""
     patients: Mapping[str, str]
+    best: Mapping[str, Best]
+    """Metric -> which values are good ones."""
 
     def values(self, metric: str) -> Values:
         """What is compared: a case counts for a loss once every seed has it."""
         found = {loss: self._of_loss(loss, metric) for loss in self.labels}
-        if definition(metric).best != "zero":
+        if self.best[metric] != "zero":
             return found
         # A signed metric is compared by its size: too small is no better than too large.
         return {loss: {c: v if v is None else abs(v) for c, v in of.items()} for loss, of in found.items()}
@@ -53,12 +56,12 @@ class SweepScores:
             for case in scores:
                 found.setdefault(case.case, []).append(case.mean(metric))
         whole = {case: values for case, values in found.items() if len(values) == len(self.seeds)}
-        return {case: _mean(values) for case, values in sorted(whole.items())}
+        return {case: mean_of_defined(values) for case, values in sorted(whole.items())}
 
     def seed_sd(self, metric: str) -> dict[str, float]:
         """Loss -> standard deviation of its mean over seeds; empty with one seed."""
         means = {
-            loss: [_mean([case.mean(metric) for case in scores]) for scores in by_seed.values()]
+            loss: [mean_of_defined(case.mean(metric) for case in scores) for scores in by_seed.values()]
             for loss, by_seed in self.by_run.items()
         }
         known = {loss: [m for m in found if m is not None] for loss, found in means.items()}
@@ -71,7 +74,8 @@ def conclude(sweep: Path) -> dict[str, Any]:
     loaded = read_back(folder.config)
     settings = settings_of(loaded)
     runs = runs_of(settings, sweep)
-    scores = read_scores(runs, loaded.config.evaluation.metrics)
+    meaning = meaning_in(folder.record)
+    scores = read_scores(runs, meaning.best)
     comparisons = {metric: _compare(scores, metric, settings.baseline) for metric in scores.metrics}
     headline = scores.metrics[0]
     _write_tables(sweep, comparisons, scores)
@@ -89,20 +93,30 @@ def conclude(sweep: Path) -> dict[str, Any]:
     notes = [f"{name} diverged: {message}" for name, message in summary["failed_runs"].items()]
     report = ComparisonReport(
         title=f"Losses compared: {sweep.resolve().name}",
-        facts={"losses": str(len(settings.losses)), "folds": str(settings.folds), "seeds": str(len(settings.seeds))},
+        facts=_facts(loaded, runs),
         config=[(key, str(value), origin) for key, value, origin in flat(loaded)],
         comparisons=comparisons,
         curves={label: mean_curve([r for r in runs if r.entry.label == label]) for label in scores.labels},
         notes=notes,
-        declared=list(declared(settings, loaded.config.task, loaded.folder)),
+        declared=meaning.declared,
         seed_sd={metric: scores.seed_sd(metric) for metric in scores.metrics},
     )
     write_comparison_report(folder.report, report)
     return summary
 
 
-def read_scores(runs: Sequence[SweepRun], metrics: tuple[str, ...]) -> SweepScores:
-    """cases.csv of every run that is done."""
+def _facts(loaded: Loaded, runs: Sequence[SweepRun]) -> dict[str, str]:
+    settings = settings_of(loaded)
+    counts = {"losses": settings.losses, "folds": range(settings.folds), "seeds": settings.seeds}
+    facts = {name: str(len(things)) for name, things in counts.items()}
+    if loaded.config.training.budget_minutes is not None:
+        first = runs[0]
+        facts["steps an epoch"] = f"{first.steps_per_epoch} in every run, as timed once, for {first.name}"
+    return facts
+
+
+def read_scores(runs: Sequence[SweepRun], best: Mapping[str, Best]) -> SweepScores:
+    """cases.csv of every run that is done; `best`: metric -> which values are good ones."""
     labels = tuple(dict.fromkeys(run.entry.label for run in runs))
     by_run: dict[str, dict[int, list[CaseScores]]] = {label: {} for label in labels}
     patients: dict[str, str] = {}
@@ -113,7 +127,7 @@ def read_scores(runs: Sequence[SweepRun], metrics: tuple[str, ...]) -> SweepScor
         by_run[run.entry.label].setdefault(run.seed, []).extend(found)
         patients.update({case.case: case.patient for case in found})
     seeds = tuple(dict.fromkeys(run.seed for run in runs))
-    return SweepScores(labels, metrics, seeds, by_run, patients)
+    return SweepScores(labels, tuple(best), seeds, by_run, patients, best)
 
 
 def mean_curve(runs: Sequence[SweepRun]) -> list[Row]:
@@ -122,11 +136,13 @@ def mean_curve(runs: Sequence[SweepRun]) -> list[Row]:
     for run in runs:
         for row in epoch_rows(run.folder):
             by_epoch.setdefault(row["epoch"] or 0, []).append(row)
-    return [{key: _mean([row.get(key) for row in rows]) for key in rows[0]} for _, rows in sorted(by_epoch.items())]
+    return [
+        {key: mean_of_defined(row.get(key) for row in rows) for key in rows[0]} for _, rows in sorted(by_epoch.items())
+    ]
 
 
 def _compare(scores: SweepScores, metric: str, baseline: str) -> Comparison:
-    rules = Rules(higher_is_better=definition(metric).best == "higher")
+    rules = Rules(higher_is_better=scores.best[metric] == "higher")
     return compare(scores.values(metric), scores.patients, baseline, 0, rules)
 
 
@@ -158,8 +174,3 @@ def _plain(comparison: Comparison) -> dict[str, Any]:
         "ranking": [asdict(row) for row in comparison.ranking],
         "pairs": [{name: getattr(row, name) for name in PAIR_COLUMNS} for row in comparison.pairs],
     }
-
-
-def _mean(values: Sequence[float | int | None]) -> float | None:
-    defined = [v for v in values if v is not None]
-    return fmean(defined) if defined else None

@@ -12,10 +12,10 @@ from segtrain.core.events import CasePrepared, Note
 from segtrain.core.plan import Plan
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap, Volume
-from segtrain.data.fingerprint import CaseFingerprint, DatasetFingerprint, fingerprint, fingerprint_case
+from segtrain.data.fingerprint import CaseFingerprint, fingerprint_case
 from segtrain.data.prepare import prepare
 from segtrain.data.read import read_labels, read_volume, require_same_grid
-from segtrain.data.store import StoredCase, folder_of, is_stored, load, save
+from segtrain.data.store import folder_of, is_stored, save
 
 Reading = CasePrepared | Note
 T = TypeVar("T")
@@ -40,9 +40,9 @@ def read_case(case: Case, channels: Sequence[str], task: Task) -> tuple[Volume, 
 
 def fingerprint_all(
     cases: Sequence[Case], channels: Sequence[str], task: Task
-) -> Generator[Reading, None, DatasetFingerprint]:
-    """Read every case once. Raises one DataError with the faults of all cases."""
-    records: list[CaseFingerprint] = []
+) -> Generator[Reading, None, dict[str, CaseFingerprint]]:
+    """Read every case once; case id -> its facts. Raises one DataError with the faults of all cases."""
+    records: dict[str, CaseFingerprint] = {}
     problems: list[Problem] = []
     for case in cases:
         try:
@@ -51,11 +51,11 @@ def fingerprint_all(
             problems.extend(error.problems)
             continue
         if labels is not None:
-            records.append(fingerprint_case(case.id, image, labels, task))
+            records[case.id] = fingerprint_case(case.id, image, labels, task)
         if note:
             yield Note(note)
     raise_all(DataError, problems)
-    return fingerprint(channels, records)
+    return records
 
 
 def result_of(work: Generator[Reading, None, T]) -> T:
@@ -70,20 +70,19 @@ def result_of(work: Generator[Reading, None, T]) -> T:
 
 def prepare_all(
     cases: Sequence[Case], plan: Plan, task: Task, store: Path
-) -> Generator[Reading, None, dict[str, StoredCase]]:
-    """Bring every case into the store, skipping what is there; case id -> stored case."""
-    stored: dict[str, StoredCase] = {}
+) -> Generator[Reading, None, dict[str, Path]]:
+    """Bring every case into the store, skipping what is there; case id -> its folder, for `data.store.load`."""
+    folders: dict[str, Path] = {}
     for number, case in enumerate(cases, start=1):
-        folder = folder_of(store, case, plan, task)
+        folder = folders[case.id] = folder_of(store, case, plan, task)
         if not is_stored(folder):
             image, labels, _ = read_case(case, plan.channels, task)
             prepared = prepare(case.id, image, labels, plan, task)
             if prepared.classes is None:
                 raise DataError(Problem("a case without a label cannot train", f"case {case.id}"))
             save(prepared, prepared.classes, folder)
-        stored[case.id] = load(folder)
         yield CasePrepared(case.id, number, len(cases))
-    return stored
+    return folders
 
 
 def _require_channels(case: Case, image: Volume, channels: Sequence[str]) -> None:

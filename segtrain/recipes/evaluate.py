@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
-from segtrain.config.load import load_config
 from segtrain.core.case import Case, ScanSource
 from segtrain.core.errors import ConfigError, DataError, Problem, raise_all
 from segtrain.core.events import CaseFailed, CaseScored, Event, Finished, Note
@@ -25,10 +24,11 @@ from segtrain.data.read import read_labels, require_same_grid
 from segtrain.data.write import write_prediction
 from segtrain.inference.predict import Predictor
 from segtrain.metrics.score_case import score_case
+from segtrain.recipes.assemble import metric_cards
 from segtrain.recipes.dataset import read_case
-from segtrain.recipes.run_folder import RunFolder
+from segtrain.recipes.results_folder import PREDICTIONS, open_results, sources_of
 from segtrain.recipes.run_report import ScoredFiles, keep_record, write_scores_report
-from segtrain.recipes.trained import load_predictor
+from segtrain.recipes.trained import load_predictor, trained_config
 from segtrain.reports.summary import summarise
 from segtrain.reports.tables import write_cases_csv, write_csv
 
@@ -45,16 +45,26 @@ class Outcome:
 
 
 def evaluate_run(
-    run: Path, images: Path, labels: Path | None, out: Path, *, device: str = "auto", allow_code: bool = False
+    run: Path,
+    images: Path,
+    labels: Path | None,
+    out: Path,
+    *,
+    device: str = "auto",
+    allow_code: bool = False,
+    overwrite: bool = False,
 ) -> Generator[Event, None, None]:
     """Predict a folder of scans with a run, and score it where labels are; the last event is Finished.
 
     A case that cannot be used is named and left out; the others are done.
     """
     predictor = load_predictor(run, device=device, allow_code=allow_code)
-    config = load_config(RunFolder(run).config).config
+    config = trained_config(run, allow_code=allow_code)
+    metrics = config.evaluation.metrics if labels else ()
+    metric_cards(metrics, run)
     cases = find_scans(relocated(config.data, images.resolve(), labels.resolve() if labels else None))
-    outcome = yield from predict_cases(predictor, cases, out, config.evaluation.metrics)
+    open_results(out, sources_of(cases), overwrite=overwrite)
+    outcome = yield from predict_cases(predictor, cases, out, metrics)
     places = {"run": str(run.resolve()), "images": str(images.resolve())}
     if labels:
         places["labels"] = str(labels.resolve())
@@ -62,7 +72,13 @@ def evaluate_run(
 
 
 def evaluate_masks(
-    predictions: Path, labels: Path, out: Path, *, label_names: Mapping[str, int] | None, metrics: Sequence[str]
+    predictions: Path,
+    labels: Path,
+    out: Path,
+    *,
+    label_names: Mapping[str, int] | None,
+    metrics: Sequence[str],
+    overwrite: bool = False,
 ) -> Generator[Event, None, None]:
     """Score a folder of masks against a folder of references; needs no model.
 
@@ -76,6 +92,8 @@ def evaluate_masks(
     problems += [Problem(f"{c} has no reference", str(labels), hint=hint) for c in found.keys() - references.keys()]
     raise_all(DataError, sorted(problems, key=lambda p: p.what))
     task = _task(label_names) if label_names else _task_in(references, found)
+    metric_cards(metrics, Path.cwd())
+    open_results(out, map(ScanSource, [*found.values(), *references.values()]), overwrite=overwrite, masks=False)
     outcome = yield from _score_masks(references, found, task, tuple(metrics))
     places = {"predictions": str(predictions.resolve()), "labels": str(labels.resolve())}
     yield report_evaluation(finish_evaluation(out, task, outcome, places))
@@ -91,10 +109,12 @@ def predict_cases(
     failed: list[tuple[str, str]] = []
     for number, case in enumerate(cases, start=1):
         try:
-            image, labels, _ = read_case(case, predictor.plan.channels, predictor.task)
+            image, labels, note = read_case(case, predictor.plan.channels, predictor.task)
+            if note:
+                yield Note(note)
             found = predictor.predict(prepare(case.id, image, None, predictor.plan, predictor.task))
-            target = out / "predictions" / f"{case.id}.nii.gz"
-            write_prediction(target, found, case.images[0])
+            target = out / PREDICTIONS / f"{case.id}.nii.gz"
+            write_prediction(target, found, case.images[0], others=sources_of([case]))
             if labels is None:
                 scored = CaseScores(case.id, case.patient, {}, {}, volumes_ml(found, predictor.task))
             else:

@@ -8,30 +8,30 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from segtrain.config.load import Loaded
 from segtrain.core.events import CheckpointSaved, EpochEnded, Event, Finished, Note, Validated
-from segtrain.data.cases import find_cases
-from segtrain.data.planning import make_plan
 from segtrain.metrics.registry import definition
 from segtrain.models.unet import count_parameters
-from segtrain.recipes.assemble import answer_for, device_class, make_loss, make_model, wishes_of
+from segtrain.recipes.assemble import make_model
 from segtrain.recipes.dataset import fingerprint_all, result_of
+from segtrain.recipes.decide import plan_from
 from segtrain.recipes.evaluate import finish_evaluation, predict_cases
-from segtrain.recipes.job import Job, Shared, set_up, write_history
+from segtrain.recipes.job import Job, Shared, set_up, try_config, write_history
+from segtrain.recipes.lock import locked
 from segtrain.recipes.run_folder import (
     RunFolder,
     append_log,
     emptied_on_error,
     keep_config,
     keep_fold,
-    locked,
     open_for_writing,
     read_record,
+    reading,
+    require_place,
     write_record,
 )
 from segtrain.recipes.run_report import write_run_report, write_scores_report
+from segtrain.recipes.trained import best_checkpoint
 from segtrain.recipes.validation import mean_scores, score_stored
 from segtrain.training import checkpoint
 from segtrain.training.devices import find_device
@@ -53,20 +53,21 @@ def fit(
     Raises SegtrainError for anything the user can mend. Closed while it waits at an event, it saves a checkpoint.
     """
     target = find_device(device)
-    open_for_writing(run, resume=resume, overwrite=overwrite)
     folder = RunFolder(run)
+    require_place(run, resume=resume, overwrite=overwrite)
+    sound = None if resume and folder.is_finished else try_config(loaded, fold, shared)
+    open_for_writing(run, resume=resume, overwrite=overwrite)
     with locked(run):
-        if folder.is_finished:
+        if sound is None:
             keep_config(folder, loaded)
             keep_fold(folder, fold)
             yield Note("the run was finished before; nothing is left to do")
             yield _finished_before(folder)
             return
-        started = time.perf_counter()
         with emptied_on_error(run):
-            job = yield from set_up(loaded, folder, fold, shared, target)
+            job = yield from set_up(sound, folder, fold, shared, target)
         yield from run_training(job)
-        yield from finish(job, started, alone=shared is None)
+        yield from finish(job, alone=shared is None)
 
 
 def run_training(job: Job) -> Iterator[Event]:
@@ -108,13 +109,14 @@ def end_epoch(job: Job, event: EpochEnded) -> list[Event]:
         }
     )
     told: list[Event] = [Validated(event.epoch, means, improved)] if due else []
-    if improved or not job.folder.best.exists():
+    if improved:
         checkpoint.save(job.folder.best, state, about(job))
         told.append(CheckpointSaved("best", job.folder.best))
     checkpoint.save(job.folder.last, state, about(job))
     told.append(CheckpointSaved("last", job.folder.last))
     write_history(job.folder, state)
     append_log(job.folder, "epoch", **state.history[-1])
+    write_record(job.folder, {"seconds": job.seconds})
     return told
 
 
@@ -125,20 +127,21 @@ def is_better(metric: str, value: float, best: float | None) -> bool:
 
 
 def keep_unfinished_epoch(job: Job) -> None:
-    """Save `last` in the middle of an epoch, unless a loss of it is not finite."""
-    losses = job.state.losses
-    if losses and bool(torch.stack([value.float().cpu() for value in losses]).isfinite().all()):
+    """Save `last` in the middle of an epoch, unless something in it is not finite."""
+    if job.state.losses and job.state.fault() is None:
         checkpoint.save(job.folder.last, job.state, about(job))
         append_log(job.folder, "interrupted", step=job.state.step)
+        write_record(job.folder, {"seconds": job.seconds})
 
 
-def finish(job: Job, started: float, *, alone: bool) -> Iterator[Event]:
+def finish(job: Job, *, alone: bool) -> Iterator[Event]:
     """Score the best checkpoint on the validation cases, on their own grids, and write the reports.
 
+    The last one is taken where no validation had a value of the first metric.
     A run of a sweep is not `alone`: the sweep's report shows it, and `segtrain report` makes its own when asked.
     """
     config = job.loaded.config
-    checkpoint.load_model(job.folder.best, job.state.model)
+    checkpoint.load_model(best_checkpoint(job.folder), job.state.model)
     chosen = set(job.fold.validation)
     cases = [case for case in job.cases if case.id in chosen]
     outcome = yield from predict_cases(job.predictor, cases, job.folder.validation, config.evaluation.metrics)
@@ -146,23 +149,20 @@ def finish(job: Job, started: float, *, alone: bool) -> Iterator[Event]:
     if alone:
         write_scores_report(job.folder.validation)
         write_run_report(job.folder)
-    write_record(
-        job.folder, {"finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "seconds": time.perf_counter() - started}
-    )
+    write_record(job.folder, {"finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "seconds": job.seconds})
     about_run = {"run": str(job.folder.path), "report": str(job.folder.report)}
     yield Finished(job.folder.path, {**done.result, **about_run}, done.failed)
 
 
-def dry_run(loaded: Loaded, *, device: str = "auto") -> dict[str, Any]:
+def dry_run(loaded: Loaded, *, fold: int | None = None, device: str = "auto") -> dict[str, Any]:
     """What a fit would do: cases, plan, parameters, steps. Reads the scans, trains nothing and writes nothing."""
     config = loaded.config
     target = find_device(device)
-    answer = answer_for(config.task, config.loss.name, loaded.folder)
-    make_loss(config, answer, loaded.folder)
-    cases = find_cases(config.data)
-    data = result_of(fingerprint_all(cases, config.data.channel_names, config.task))
-    plan = make_plan(data, config.data, wishes_of(config), device_class(target))
-    model = make_model(plan, config.model, answer, config.training.seed)
+    sound = try_config(loaded, fold)
+    cases = sound.cases
+    records = result_of(fingerprint_all(cases, config.data.channel_names, config.task))
+    plan = plan_from(loaded, records, sound.splits.folds[0], target)
+    model = make_model(plan, config.model, sound.answer, config.training.seed)
     return {
         "schema_version": 1,
         "cases": len(cases),
@@ -192,7 +192,10 @@ def about(job: Job) -> dict[str, Any]:
 
 
 def _finished_before(folder: RunFolder) -> Finished:
-    metrics = read_record(folder.validation / "metrics.json")
+    file = folder.validation / "metrics.json"
+    metrics = read_record(file)
+    with reading(file):
+        failed = tuple(map(str, metrics["failed"]))
     result = {"schema_version": 1, "out": str(folder.validation), "metrics": metrics}
     places = {"run": str(folder.path), "report": str(folder.report)}
-    return Finished(folder.path, {**result, **places}, tuple(metrics["failed"]))
+    return Finished(folder.path, {**result, **places}, failed)

@@ -10,20 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
+from torch import nn
 
 from segtrain.config.load import Loaded
 from segtrain.core.case import Case
-from segtrain.core.errors import ConfigError, DataError, Problem
 from segtrain.core.events import Event, Note
 from segtrain.core.files import write_json
+from segtrain.core.memory import memory_errors
 from segtrain.core.plan import Plan
 from segtrain.data.cases import find_cases
 from segtrain.data.loader import BatchLoader
 from segtrain.data.patches import PatchSampler
-from segtrain.data.planning import make_plan
-from segtrain.data.splits import Fold, Splits, check_covers, split_folds, split_share
-from segtrain.data.store import StoredCase
+from segtrain.data.splits import Fold, Splits
+from segtrain.data.store import StoredCase, load
 from segtrain.inference.predict import Predictor
 from segtrain.losses.registry import caution_about
 from segtrain.models.unet import count_parameters
@@ -31,16 +30,25 @@ from segtrain.recipes.assemble import (
     Answer,
     TrainingLoss,
     answer_for,
-    device_class,
     make_loss,
     make_model,
+    metric_cards,
     training_loss,
-    wishes_of,
 )
-from segtrain.recipes.dataset import fingerprint_all, prepare_all
-from segtrain.recipes.run_folder import RunFolder, keep_config, keep_fold, read_record, write_record
+from segtrain.recipes.dataset import prepare_all
+from segtrain.recipes.decide import decide_plans, draw_split, keep_splits, require_same_data
+from segtrain.recipes.run_folder import (
+    RunFolder,
+    keep_code,
+    keep_config,
+    keep_fold,
+    read_record,
+    reading,
+    write_record,
+)
 from segtrain.reports.tables import write_csv
 from segtrain.training import checkpoint
+from segtrain.training.devices import on_device
 from segtrain.training.loop import train
 from segtrain.training.optimisers import make_optimiser
 from segtrain.training.state import TrainingState
@@ -51,13 +59,28 @@ TIMED_STEPS = 6
 
 @dataclass(frozen=True, eq=False)
 class Shared:
-    """What a sweep decides once for all of its fits."""
+    """What a sweep decides once for all of its fits of one fold."""
 
     plan: Plan
     splits: Splits
     """All folds."""
-    store: Path
-    """Where prepared cases are kept."""
+    cases: tuple[Case, ...]
+    prepared: Mapping[str, Path]
+    """Case id -> its folder in the store."""
+    steps_per_epoch: int | None = None
+    """As the first run of the sweep has them; None leaves them to the config."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sound:
+    """A config that was tried, and its cases: everything that can be found out before a run folder is touched."""
+
+    loaded: Loaded
+    answer: Answer
+    loss: nn.Module
+    cases: tuple[Case, ...]
+    splits: Splits
+    """The one division of this fit, as it would be drawn now."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +99,13 @@ class Job:
     loader: BatchLoader
     state: TrainingState
     device: torch.device
+    began: float
+    """On the clock of time.perf_counter, as if the earlier sessions had gone before without a break."""
+
+    @property
+    def seconds(self) -> float:
+        """Time of this session and of the earlier ones."""
+        return time.perf_counter() - self.began
 
     @property
     def predictor(self) -> Predictor:
@@ -86,83 +116,67 @@ class Job:
         )
 
 
-def set_up(
-    loaded: Loaded, folder: RunFolder, fold: int | None, shared: Shared | None, device: torch.device
-) -> Generator[Event, None, Job]:
-    """Read the data, decide the plan and the split, build network and loss, and load what a resumed run left."""
+def try_config(loaded: Loaded, fold: int | None, shared: Shared | None = None) -> Sound:
+    """Build the loss and the metrics, find the cases and divide them; reads no voxel and writes nothing.
+
+    Raises ConfigError and DataError for what the user can mend.
+    """
     config = loaded.config
+    metric_cards(config.evaluation.metrics, loaded.folder)
+    answer = answer_for(config.task, config.loss.name, loaded.folder)
+    loss = make_loss(config, answer, loaded.folder)
+    cases = shared.cases if shared else tuple(find_cases(config.data))
+    splits = draw_split(loaded, cases, fold, shared.splits if shared else None)
+    return Sound(loaded, answer, loss, cases, splits)
+
+
+def set_up(
+    sound: Sound, folder: RunFolder, fold: int | None, shared: Shared | None, device: torch.device
+) -> Generator[Event, None, Job]:
+    """Decide split and plan, prepare the data, build the network, and load what a resumed run left."""
+    loaded, config = sound.loaded, sound.loaded.config
+    began = _clock(folder)
     started = checkpoint.find(folder.last)
     keep_config(folder, loaded)
     keep_fold(folder, fold)
-    answer = answer_for(config.task, config.loss.name, loaded.folder)
-    loss = make_loss(config, answer, loaded.folder)
+    keep_code(folder, loaded, (config.loss.name, *config.evaluation.metrics))
     if caution := caution_about(config.loss.name, loaded.folder):
         yield Note(f"loss {config.loss.name}: {caution}")
-    every = find_cases(config.data)
-    plan = yield from decide_plan(loaded, folder, every, device, shared.plan if shared else None)
-    chosen = decide_fold(loaded, folder, every, fold, shared.splits if shared else None)
-    wanted = {*chosen.train, *chosen.validation}
-    cases = tuple(c for c in every if c.id in wanted)
-    stored = yield from prepare_all(cases, plan, config.task, shared.store if shared else folder.store)
-    if started is not None:
-        _require_same_data(folder, stored)
+    (chosen,) = keep_splits(folder.splits, sound.cases, sound.splits).folds
+    if shared is not None:
+        write_json(folder.plan, shared.plan.model_dump(mode="json"))
+    (plan,) = yield from decide_plans(loaded, {folder.plan: chosen}, sound.cases, device)
+    cases = tuple(c for c in sound.cases if c.id in {*chosen.train, *chosen.validation})
+    prepared = shared.prepared if shared else (yield from prepare_all(cases, plan, config.task, folder.store))
+    stored = {case.id: load(prepared[case.id]) for case in cases}
     sampler = PatchSampler([stored[c] for c in chosen.train], plan, config.patches, config.training.seed)
     loader = BatchLoader(sampler, plan, config.augmentation, config.training.seed)
-    model = make_model(plan, config.model, answer, config.training.seed).to(device)
+    model = on_device(make_model(plan, config.model, sound.answer, config.training.seed), device)
     state = TrainingState(model, make_optimiser(model, config.training), total_steps=0, steps_per_epoch=0)
-    on_stages = training_loss(loss, model, plan, config.task, answer)
-    job = Job(loaded, folder, plan, chosen, cases, stored, answer, on_stages, loader, state, device)
+    loss = training_loss(sound.loss, model, plan, config.task, sound.answer)
+    job = Job(loaded, folder, plan, chosen, cases, stored, sound.answer, loss, loader, state, device, began)
     if started is not None:
-        checkpoint.load_state(started, state)
-        write_history(folder, state)
+        _go_on(job, started)
         yield Note(f"going on after epoch {state.epoch} of {state.epochs}")
     else:
-        state.steps_per_epoch = _steps_per_epoch(job)
+        state.steps_per_epoch = (shared.steps_per_epoch if shared else None) or _steps_per_epoch(job)
         state.total_steps = config.training.epochs * state.steps_per_epoch
         write_record(folder, _facts(job))
     return job
 
 
-def decide_plan(
-    loaded: Loaded, folder: RunFolder, cases: list[Case], device: torch.device, given: Plan | None = None
-) -> Generator[Event, None, Plan]:
-    """The plan of this run: read from its file where it was made before, or the one that a sweep made."""
-    if folder.plan.is_file():
-        return _read_plan(folder.plan)
-    plan = given
-    if plan is None:
-        config = loaded.config
-        data = yield from fingerprint_all(cases, config.data.channel_names, config.task)
-        plan = make_plan(data, config.data, wishes_of(config), device_class(device))
-    write_json(folder.plan, plan.model_dump(mode="json"))
-    return plan
+def _clock(folder: RunFolder) -> float:
+    """`Job.began`: now, less the seconds of earlier sessions."""
+    known = read_record(folder.record) if folder.record.is_file() else {}
+    with reading(folder.record):
+        return time.perf_counter() - float(known.get("seconds", 0))
 
 
-def _read_plan(path: Path) -> Plan:
-    try:
-        return Plan.model_validate(read_record(path))
-    except ValidationError as error:
-        hint = "restore it from a copy, or start another run with --run NAME"
-        raise DataError(Problem("the plan of the run is damaged", str(path), str(error), hint)) from error
-
-
-def decide_fold(loaded: Loaded, folder: RunFolder, cases: list[Case], fold: int | None, given: Splits | None) -> Fold:
-    """The one fold that this run trains, read from its file where it was made before."""
-    settings = loaded.config.training
-    if folder.splits.is_file():
-        splits = Splits.read(folder.splits)
-        check_covers(splits, cases)
-        return splits.folds[0]
-    if fold is None:
-        splits = split_share(cases, settings.validation_share, settings.seed)
-    else:
-        every = given or split_folds(cases, settings.folds, settings.seed)
-        if not 0 <= fold < len(every.folds):
-            hint = "folds count from 0; training.folds sets their number"
-            raise ConfigError(Problem(f"there is no fold {fold} of {len(every.folds)}", "--fold", hint=hint))
-        splits = Splits((every.folds[fold],), every.seed)
-    splits.write(folder.splits)
-    return splits.folds[0]
+def _go_on(job: Job, started: Path) -> None:
+    """Load where the run was broken off. DataError where its scans are others now."""
+    require_same_data(job.folder.record, {case: stored.key for case, stored in job.stored.items()})
+    checkpoint.load_state(started, job.state)
+    write_history(job.folder, job.state)
 
 
 def _steps_per_epoch(job: Job) -> int:
@@ -170,7 +184,8 @@ def _steps_per_epoch(job: Job) -> int:
     settings = job.loaded.config.training
     if settings.budget_minutes is None:
         return settings.steps_per_epoch
-    model = copy.deepcopy(job.state.model)
+    with memory_errors("copying the network to time a few steps", "set smaller model.widths", where=str(job.device)):
+        model = copy.deepcopy(job.state.model)
     trial = TrainingState(model, make_optimiser(model, settings), TIMED_STEPS, TIMED_STEPS)
     seconds = []
     last = time.perf_counter()
@@ -188,16 +203,6 @@ def write_history(folder: RunFolder, state: TrainingState) -> None:
     if state.history:
         header = list(state.history[0])
         write_csv(folder.metrics, header, [[row.get(key) for key in header] for row in state.history])
-
-
-def _require_same_data(folder: RunFolder, stored: Mapping[str, StoredCase]) -> None:
-    """DataError where a scan or a mask is another one than when the run began."""
-    known = read_record(folder.record).get("data", {})
-    changed = [case for case, found in stored.items() if known.get(case, found.key) != found.key]
-    if changed:
-        what = "scans or masks are not the ones this run began with"
-        hint = "bring them back as they were, or start another run with --run NAME"
-        raise DataError(Problem(what, str(folder.path), f"cases {', '.join(changed)}", hint))
 
 
 def _facts(job: Job) -> dict[str, Any]:

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from segtrain.config.load import load_config
 from segtrain.core.events import Event, Finished
 from segtrain.data.cases import find_scans, relocated
 from segtrain.recipes.evaluate import predict_cases
-from segtrain.recipes.run_folder import RunFolder
-from segtrain.recipes.trained import load_predictor
+from segtrain.recipes.results_folder import open_results, sources_of
+from segtrain.recipes.trained import load_predictor, trained_config
 
 
-def predict(run: Path, images: Path, out: Path, *, device: str = "auto", allow_code: bool = False) -> Iterator[Event]:
+def predict(
+    run: Path, images: Path, out: Path, *, device: str = "auto", allow_code: bool = False, overwrite: bool = False
+) -> Iterator[Event]:
     """Predict a folder of scans into `out`/predictions; the last event is Finished, with volumes in ml."""
     predictor = load_predictor(run, device=device, allow_code=allow_code)
-    config = load_config(RunFolder(run).config).config
-    cases = find_scans(relocated(config.data, images.resolve(), None))
-    outcome = yield from predict_cases(predictor, cases, out, config.evaluation.metrics)
+    data = trained_config(run, allow_code=allow_code).data
+    cases = find_scans(relocated(data, images.resolve(), None))
+    open_results(out, sources_of(cases), overwrite=overwrite)
+    outcome = yield from predict_cases(predictor, cases, out, ())
     volumes = {case.case: dict(case.prediction_ml) for case in outcome.scores}
     result = {"schema_version": 1, "out": str(out), "cases": len(cases), "volumes_ml": volumes}
     yield Finished(out, result, tuple(case for case, _ in outcome.failed))

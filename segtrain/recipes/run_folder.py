@@ -1,16 +1,16 @@
-"""Names of the files of a run, and who may write to it."""
+"""Names of the files of a run, what may be emptied, and what is written down of how a run came about."""
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import platform
 import shutil
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -21,9 +21,10 @@ from segtrain.config.dump import to_yaml
 from segtrain.config.load import Loaded, Origin
 from segtrain.core.errors import CheckpointError, ConfigError, DataError, Problem
 from segtrain.core.files import disk_errors, read_json, write_json, write_text
+from segtrain.core.registry import code_hash, is_code
+from segtrain.recipes.lock import LOCK, require_free
 
 RECORDED_PACKAGES = ("segtrain", "torch", "numpy", "scipy", "nibabel", "SimpleITK", "pydicom", "safetensors")
-LOCK = ".lock"
 
 
 @dataclass(frozen=True)
@@ -104,20 +105,31 @@ class RunFolder:
             raise CheckpointError(Problem("this is not a run", str(self.path), "it holds no run.json", hint))
 
 
-def open_for_writing(path: Path, *, resume: bool, overwrite: bool) -> None:
-    """Make the folder ready. ConfigError where it holds something and neither flag says what to do with it."""
+def require_place(path: Path, *, resume: bool, overwrite: bool) -> None:
+    """ConfigError where the folder holds something and no flag says what to do with it, or may not be emptied."""
     if resume and overwrite:
         raise ConfigError(Problem("--resume and --overwrite exclude each other"))
-    filled = path.is_dir() and any(p.name != LOCK for p in path.iterdir())
-    if filled and overwrite:
+    if not _is_filled(path):
+        return
+    if overwrite:
         _require_ours(path)
-        _require_free(path)
-        _empty(path)
-    elif filled and not resume:
+        require_free(path)
+    elif not resume:
         hint = "--resume goes on with it, --overwrite starts anew, --run NAME takes another folder"
         raise ConfigError(Problem("the run folder is not empty", str(path), hint=hint))
+
+
+def open_for_writing(path: Path, *, resume: bool, overwrite: bool) -> None:
+    """Make the folder ready, and empty where `overwrite` says so. Raises as `require_place`."""
+    require_place(path, resume=resume, overwrite=overwrite)
+    if overwrite and _is_filled(path):
+        _empty(path)
     with disk_errors(path):
         path.mkdir(parents=True, exist_ok=True)
+
+
+def _is_filled(path: Path) -> bool:
+    return path.is_dir() and any(p.name != LOCK for p in path.iterdir())
 
 
 @contextmanager
@@ -146,58 +158,6 @@ def _require_ours(path: Path) -> None:
         raise ConfigError(Problem("--overwrite would delete a folder that is not a run", str(path), why))
 
 
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Keep a second process out; a lock whose process is dead is taken over, and its half-written files deleted."""
-    lock = path / LOCK
-    owner = f"{os.getpid()} {socket.gethostname()}"
-    with disk_errors(lock):
-        while True:
-            try:
-                with lock.open("x", encoding="utf-8") as file:
-                    file.write(owner)
-                break
-            except FileExistsError:
-                _require_free(path)
-                lock.unlink(missing_ok=True)
-        for half_written in path.rglob(".*.tmp"):  # .NAME.PID.tmp
-            if not _process_is_alive(half_written.suffixes[-2][1:]):
-                half_written.unlink(missing_ok=True)
-    try:
-        yield
-    finally:
-        lock.unlink(missing_ok=True)
-
-
-def _require_free(path: Path) -> None:
-    """ConfigError where another process writes to the folder."""
-    lock = path / LOCK
-    if lock.is_file() and _is_alive(lock):
-        hint = f"wait for it, or delete {lock} if no segtrain runs there"
-        why = f"held by process {lock.read_text(encoding='utf-8')}"
-        raise ConfigError(Problem("another segtrain writes to this folder", str(path), why, hint))
-
-
-def _is_alive(lock: Path) -> bool:
-    pid, _, host = lock.read_text(encoding="utf-8").partition(" ")
-    if host != socket.gethostname():
-        return bool(host)
-    return pid != str(os.getpid()) and _process_is_alive(pid)
-
-
-def _process_is_alive(pid: str) -> bool:
-    """Whether a process of this machine has that number; where that cannot be asked, it is taken to be alive."""
-    if os.name == "nt":  # os.kill(pid, 0) would send Ctrl-C there
-        return True
-    try:
-        os.kill(int(pid), 0)
-    except (ProcessLookupError, ValueError):
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 def keep_config(folder: RunFolder, loaded: Loaded) -> None:
     """Write the resolved config down. ConfigError where a resumed run was begun with another one."""
     text = to_yaml(loaded)
@@ -217,6 +177,21 @@ def keep_fold(folder: RunFolder, fold: int | None) -> None:
     write_record(folder, {"fold": fold})
 
 
+def keep_code(folder: RunFolder, loaded: Loaded, names: Iterable[str]) -> None:
+    """Write down the hash of each file of the user's own among `names` of losses and metrics; null for a package.
+
+    ConfigError where a resumed run was begun with other code.
+    """
+    found = {name: code_hash(name, loaded.folder) for name in names if is_code(name)}
+    known = read_record(folder.record).get("code", found) if folder.record.is_file() else found
+    if known != found:
+        changed = [name for name, value in found.items() if not isinstance(known, dict) or known.get(name) != value]
+        what = f"the code is not the one this run began with: {', '.join(changed)}"
+        hint = "bring the file back as it was, --overwrite starts anew, --run NAME starts another run"
+        raise ConfigError(Problem(what, str(folder.path), hint=hint))
+    write_record(folder, {"code": found})
+
+
 def _values(text: str) -> list[str]:
     """A resolved config without its comments, which only say where a value came from."""
     parts = [(line, *line.rpartition("  # ")) for line in text.split("\n")]
@@ -225,8 +200,13 @@ def _values(text: str) -> list[str]:
 
 def write_record(folder: RunFolder, extra: Mapping[str, Any]) -> None:
     """run.json: what one needs to say how these numbers came about. Later calls add to earlier ones."""
-    known = read_record(folder.record) if folder.record.is_file() else {}
-    record = {
+    known = read_record(folder.record) if folder.record.is_file() else _circumstances()
+    write_json(folder.record, {**known, **extra})
+
+
+def _circumstances() -> dict[str, Any]:
+    """Where and by what a run was begun."""
+    return {
         "schema_version": 1,
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -234,16 +214,28 @@ def write_record(folder: RunFolder, extra: Mapping[str, Any]) -> None:
         "versions": {name: found for name in RECORDED_PACKAGES if (found := _version(name))},
         "git": _git_commit(),
     }
-    write_json(folder.record, {**record, **known, **extra})
 
 
-def read_record(path: Path) -> Any:
-    """JSON that a recipe wrote. DataError where it is damaged: what it said is not guessed."""
+def read_record(path: Path) -> dict[str, Any]:
+    """A JSON object that a recipe wrote. DataError where it is missing or damaged: what it said is not guessed."""
+    with reading(path):
+        found = read_json(path)
+        if not isinstance(found, dict):
+            raise TypeError(f"it holds a {type(found).__name__}, not an object")
+        return found
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """What goes wrong with the content of a file that a recipe wrote becomes a DataError that names the file."""
+    hint = "restore it from a copy, or do again what wrote it"
     try:
-        return read_json(path)
-    except ValueError as error:
-        hint = "restore it from a copy, or start another run with --run NAME"
-        raise DataError(Problem("a file of the run is damaged", str(path), str(error), hint)) from error
+        yield
+    except FileNotFoundError as error:
+        raise DataError(Problem("a file of the run is missing", str(path), hint=hint)) from error
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, csv.Error) as error:
+        why = f"{type(error).__name__}: {error}"
+        raise DataError(Problem("a file of the run is damaged, or of another kind", str(path), why, hint)) from error
 
 
 def append_log(folder: RunFolder, kind: str, **values: Any) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel
 
 from segtrain.config.dump import flat, read_back
 from segtrain.core.case import Case, ScanSource
@@ -18,8 +19,8 @@ from segtrain.core.scores import CaseScores
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap, Volume
 from segtrain.data.read import read_labels, read_volume, require_same_grid
-from segtrain.recipes.run_folder import RunFolder, read_record
-from segtrain.reports.cases_view import mean_of, metrics_in, worst_cases
+from segtrain.recipes.run_folder import RunFolder, read_record, reading
+from segtrain.reports.cases_view import metrics_in, worst_cases
 from segtrain.reports.contents import ConfigRow, EvaluationReport, TrainingReport
 from segtrain.reports.figures import Row
 from segtrain.reports.overlays import Overlay
@@ -66,6 +67,36 @@ class ScoredFiles:
         return cls(value["case"], images, label, ScanSource(Path(path), uid))
 
 
+class Statistics(BaseModel):
+    """What metrics.json says of one metric and label."""
+
+    mean: float | None
+    median: float | None
+    std: float | None
+    ci95: tuple[float, float] | None
+    n: int
+    n_undefined: int
+
+
+class Presence(BaseModel):
+    """What metrics.json says of how often a label was there."""
+
+    present: int
+    found: int
+    absent: int
+    false_alarms: int
+    false_positive_ml: float
+    false_negative_ml: float
+
+
+class Summary(BaseModel):
+    """The part of metrics.json that a page shows; used to tell another file apart."""
+
+    labels: dict[str, dict[str, Statistics]]
+    mean: dict[str, float | None]
+    presence: dict[str, Presence]
+
+
 def keep_record(
     folder: Path, task: Task, files: Sequence[ScoredFiles], failed: Sequence[tuple[str, str]], facts: Mapping[str, Any]
 ) -> None:
@@ -84,15 +115,16 @@ def write_run_report(run: RunFolder) -> None:
     """report.html of a run, with its validation where there is one."""
     validation = evaluation_report(run.validation) if (run.validation / "metrics.json").is_file() else None
     record = read_record(run.record)
-    cases = record.get("cases", {})
-    facts = {
-        "device": str(record.get("device", "")),
-        "parameters": f"{record.get('parameters', 0):,}",
-        "steps": str(record.get("total_steps", "")),
-        "cases": f"{cases.get('train', 0)} trained on, {cases.get('validation', 0)} held out",
-        "segtrain": str(record.get("versions", {}).get("segtrain", "")),
-        "began": str(record.get("started", "")),
-    }
+    with reading(run.record):
+        cases = record.get("cases", {})
+        facts = {
+            "device": str(record.get("device", "")),
+            "parameters": f"{record.get('parameters', 0):,}",
+            "steps": str(record.get("total_steps", "")),
+            "cases": f"{cases.get('train', 0)} trained on, {cases.get('validation', 0)} held out",
+            "segtrain": str(record.get("versions", {}).get("segtrain", "")),
+            "began": str(record.get("started", "")),
+        }
     name = run.path.resolve().name
     report = TrainingReport(f"Training of {name}", facts, config_rows(run), epoch_rows(run), validation)
     write_training_report(run.report, report)
@@ -107,19 +139,21 @@ def write_scores_report(folder: Path) -> Path:
 
 def evaluation_report(folder: Path) -> EvaluationReport:
     """The content of an evaluation's report, from its files."""
-    summary, record = read_record(folder / "metrics.json"), read_record(folder / RECORD)
+    summary = read_record(folder / "metrics.json")
+    with reading(folder / "metrics.json"):
+        Summary.model_validate(summary)
+    record = read_record(folder / RECORD)
+    with reading(folder / RECORD):
+        failed = [(str(case), str(message)) for case, message in record["failed"]]
+        task = Task.model_validate(record["task"])
+        files = {found.case: found for found in map(ScoredFiles.from_json, record["files"])}
     scores = read_cases_csv(folder / "cases.csv")
-    failed = [(str(case), str(message)) for case, message in record["failed"]]
     metrics = metrics_in(scores)
     facts = {key: str(record[key]) for key in ("run", "images", "predictions", "labels") if record.get(key)}
     notes: list[str] = []
-    task = Task.model_validate(record["task"])
-    files = {found.case: found for found in map(ScoredFiles.from_json, record["files"])}
     return EvaluationReport(
         title=f"Evaluation {folder.resolve().name}",
         facts=facts,
-        config=[],
-        epochs=[],
         scores=scores,
         summary=summary,
         overlays=list(_overlays(scores, metrics, files, task, notes)),
@@ -135,11 +169,15 @@ def config_rows(run: RunFolder) -> list[ConfigRow]:
 
 
 def epoch_rows(run: RunFolder) -> list[Row]:
-    """Rows of metrics.csv with numbers as numbers."""
+    """Rows of metrics.csv with numbers as numbers, each with its epoch. DataError for any other table."""
     if not run.metrics.is_file():
         return []
-    with run.metrics.open(encoding="utf-8", newline="") as file:
-        return [{key: float(text) if text else None for key, text in row.items()} for row in csv.DictReader(file)]
+    with reading(run.metrics), run.metrics.open(encoding="utf-8", newline="") as file:
+        table = csv.DictReader(file)
+        rows: list[Row] = [{key: float(text) if text else None for key, text in row.items()} for row in table]
+        if any(row["epoch"] is None for row in rows):
+            raise ValueError("a row has no epoch")
+        return rows
 
 
 def _overlays(
@@ -155,7 +193,7 @@ def _overlays(
     for name in chosen:
         caption = ""
         if metrics:
-            caption = ", ".join(f"{metric_name(m)} {number(mean_of(by_name[name], m))}" for m in metrics) + "."
+            caption = ", ".join(f"{metric_name(m)} {number(by_name[name].mean(m))}" for m in metrics) + "."
         try:
             yield _overlay(files[name], task, caption)
         except (SegtrainError, KeyError) as error:

@@ -10,9 +10,20 @@ from segtrain.config.load import Loaded, derived
 from segtrain.config.schema import CompareSettings, LossEntry, LossSettings
 from segtrain.core.errors import ConfigError, Problem
 from segtrain.core.files import write_json
+from segtrain.core.settings import Settings
 from segtrain.core.task import Task
-from segtrain.recipes.assemble import answer_for
-from segtrain.recipes.run_folder import RunFolder, read_record
+from segtrain.metrics.registry import Best
+from segtrain.recipes.assemble import answer_for, metric_cards
+from segtrain.recipes.run_folder import RunFolder, read_record, reading
+
+
+class Meaning(Settings):
+    """What a report must know of losses and metrics; kept in run.json, so that no report imports their code."""
+
+    declared: tuple[tuple[str, str], ...]
+    """Loss, and how its training differs from the baseline's by more than the loss itself."""
+    best: dict[str, Best]
+    """Metric -> which values are good ones."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +54,23 @@ class SweepRun:
     def failure(self) -> str | None:
         """Why it diverged, where it did. The same seed would diverge again, so a failed run is not repeated."""
         file = self.folder.failure
-        return str(read_record(file)["message"]) if file.is_file() else None
+        if not file.is_file():
+            return None
+        with reading(file):
+            return str(read_record(file)["message"])
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is left to do for it."""
+        return self.is_done or self.failure is not None
+
+    @property
+    def steps_per_epoch(self) -> int | None:
+        """As it trains, or trained; None where it was not begun."""
+        record = self.folder.record
+        with reading(record):
+            steps = read_record(record).get("steps_per_epoch") if record.is_file() else None
+            return None if steps is None else int(steps)
 
     def keep_failure(self, message: str) -> None:
         """Write down that it diverged."""
@@ -74,6 +101,19 @@ def config_of(loaded: Loaded, one: SweepRun) -> Loaded:
     loss = LossSettings.model_validate({"name": one.entry.name, **one.entry.options})
     config = loaded.config.model_copy(update={"loss": loss, "training": training, "compare": None})
     return derived(loaded, config, "sweep")
+
+
+def meaning_of(loaded: Loaded) -> Meaning:
+    """Ask the losses and metrics themselves. ConfigError where a metric cannot be used."""
+    cards = metric_cards(loaded.config.evaluation.metrics, loaded.folder)
+    differences = declared(settings_of(loaded), loaded.config.task, loaded.folder)
+    return Meaning(declared=tuple(differences), best={name: card.best for name, card in cards.items()})
+
+
+def meaning_in(record: Path) -> Meaning:
+    """What a sweep wrote down of its losses and metrics. DataError where it did not."""
+    with reading(record):
+        return Meaning.model_validate(read_record(record)["meaning"])
 
 
 def declared(settings: CompareSettings, task: Task, folder: Path) -> Iterator[tuple[str, str]]:

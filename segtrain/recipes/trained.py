@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from segtrain.config.load import load_config
+from segtrain.config.schema import FitConfig
 from segtrain.core.errors import CheckpointError, Problem
 from segtrain.core.plan import Plan
 from segtrain.core.registry import is_code
@@ -17,7 +20,7 @@ from segtrain.models.settings import ModelSettings
 from segtrain.recipes.assemble import Answer, make_model
 from segtrain.recipes.run_folder import RunFolder
 from segtrain.training import checkpoint
-from segtrain.training.devices import find_device
+from segtrain.training.devices import find_device, on_device
 
 ACTIVATION: TypeAdapter[Activation] = TypeAdapter(Activation)
 
@@ -29,10 +32,7 @@ def load_predictor(run: Path, *, device: str, allow_code: bool) -> Predictor:
     """
     folder = RunFolder(run)
     folder.require_run()
-    found = checkpoint.find(folder.best) or checkpoint.find(folder.last)
-    if found is None:
-        hint = "segtrain fit --resume goes on with the run"
-        raise CheckpointError(Problem("the run has no checkpoint yet", str(run), "no epoch was finished", hint))
+    found = best_checkpoint(folder)
     about = checkpoint.read_about(found)
     try:
         loss = str(about["loss"]["name"])
@@ -42,12 +42,35 @@ def load_predictor(run: Path, *, device: str, allow_code: bool) -> Predictor:
         activation, outputs = ACTIVATION.validate_python(about["activation"]), int(about["outputs"])
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(Problem("the checkpoint is not one of this segtrain", str(found), str(error))) from error
-    if is_code(loss) and not allow_code:
-        why = f"it was trained with the loss {loss}, which is somebody's own code"
-        hint = "--allow-code, if you trust where the run came from"
-        raise CheckpointError(Problem("the checkpoint names code", str(found), why, hint))
+    _refuse_code([loss], found, allow_code=allow_code)
     target = find_device(device)
     mode: Mode = "multiclass" if activation == "softmax" else "multilabel"
     model = make_model(plan, settings, Answer(mode, activation, outputs), seed=0)
     checkpoint.load_model(found, model)
-    return Predictor(model.to(target), plan, task, activation, inference, target)
+    return Predictor(on_device(model, target), plan, task, activation, inference, target)
+
+
+def trained_config(run: Path, *, allow_code: bool) -> FitConfig:
+    """The config of a run. CheckpointError where its loss or a metric is code and `allow_code` is off."""
+    path = RunFolder(run).config
+    config = load_config(path).config
+    _refuse_code([config.loss.name, *config.evaluation.metrics], path, allow_code=allow_code)
+    return config
+
+
+def best_checkpoint(folder: RunFolder) -> Path:
+    """The best checkpoint, or the last one where no validation found a best. CheckpointError where there is none."""
+    found = checkpoint.find(folder.best) or checkpoint.find(folder.last)
+    if found is None:
+        hint = "segtrain fit --resume goes on with the run"
+        raise CheckpointError(Problem("the run has no checkpoint yet", str(folder.path), "no epoch was finished", hint))
+    return found
+
+
+def _refuse_code(names: Sequence[str], path: Path, *, allow_code: bool) -> None:
+    """What somebody's run names is imported only by those who trust it."""
+    code = [name for name in names if is_code(name)]
+    if code and not allow_code:
+        why = f"it names {', '.join(code)}, which is somebody's own code"
+        hint = "--allow-code, if you trust where the run came from"
+        raise CheckpointError(Problem("the run names code", str(path), why, hint))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from segtrain.core.scores import CaseScores
+from segtrain.core.scores import CaseScores, mean_of_defined
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap
 from segtrain.data.store import StoredCase
@@ -32,13 +32,10 @@ def score_stored(predictor: Predictor, cases: Iterable[StoredCase], metrics: tup
 def mean_scores(scores: Iterable[CaseScores], task: Task, metrics: tuple[str, ...]) -> dict[str, float | None]:
     """Metric -> mean over labels of the mean over the cases where it is defined."""
     found = list(scores)
-    return {metric: _mean([_label_mean(found, label, metric) for label in task.foreground]) for metric in metrics}
+    return {
+        metric: mean_of_defined(_label_mean(found, label, metric) for label in task.foreground) for metric in metrics
+    }
 
 
 def _label_mean(scores: list[CaseScores], label: str, metric: str) -> float | None:
-    return _mean([case.scores[label][metric].value for case in scores])
-
-
-def _mean(values: list[float | None]) -> float | None:
-    defined = [v for v in values if v is not None]
-    return sum(defined) / len(defined) if defined else None
+    return mean_of_defined(case.scores[label][metric].value for case in scores)

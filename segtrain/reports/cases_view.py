@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any
 
 from segtrain.core.scores import CaseScores, Score
@@ -47,15 +46,8 @@ def worst_cases(scores: Sequence[CaseScores], metric: str, n: int = 5) -> list[s
 
     Worst is what the metric's card calls so. Cases in which it is nowhere defined are not among them.
     """
-    known = [case for case in _worst_first(scores, metric) if mean_of(case, metric) is not None]
+    known = [case for case in _worst_first(scores, metric) if case.mean(metric) is not None]
     return [case.case for case in known[:n]]
-
-
-def mean_of(case: CaseScores, metric: str) -> float | None:
-    """Mean over the labels that have `metric` and define it; None where there is none."""
-    found = [by_metric[metric].value for by_metric in case.scores.values() if metric in by_metric]
-    defined = [value for value in found if value is not None]
-    return fmean(defined) if defined else None
 
 
 def overall(scores: Sequence[CaseScores], metric: str) -> tuple[Interval, int]:
@@ -68,11 +60,11 @@ def overall(scores: Sequence[CaseScores], metric: str) -> tuple[Interval, int]:
 
 
 def label_rows(summary: Mapping[str, Any], metrics: Sequence[str]) -> list[dict[str, Any]]:
-    """One row a label: for each metric its mean, interval, median, deviation and both denominators."""
+    """One row a label, the worst first: for each metric its mean, interval, median, deviation and both denominators."""
     rows = []
     for label, found in summary["labels"].items():
         cells = [_statistics(found.get(metric)) for metric in metrics]
-        rows.append({"label": label, "cells": cells, "order": _least(found, metrics[:1])})
+        rows.append({"label": label, "cells": cells, "order": _goodness(found, metrics[0])})
     return sorted(rows, key=lambda row: float(row["order"]))
 
 
@@ -133,7 +125,7 @@ def _case_cells(case: CaseScores, labels: Sequence[str], metrics: Sequence[str])
 
 
 def _mean_cell(case: CaseScores, metric: str) -> Cell:
-    value = mean_of(case, metric)
+    value = case.mean(metric)
     return Cell(number(value), share=_share(value, metric))
 
 
@@ -160,7 +152,7 @@ def _worst_first(scores: Sequence[CaseScores], metric: str) -> list[CaseScores]:
     """The worst mean first, undefined ones last."""
 
     def key(case: CaseScores) -> tuple[bool, float, str]:
-        value = mean_of(case, metric)
+        value = case.mean(metric)
         return value is None, -_badness(value, metric), case.case
 
     return sorted(scores, key=key)
@@ -194,9 +186,7 @@ def _statistics(found: Mapping[str, Any] | None) -> dict[str, str]:
     }
 
 
-def _least(found: Mapping[str, Any], metrics: Sequence[str]) -> float:
-    """What labels are sorted by: how good the first metric's mean is; undefined ones come last."""
-    for metric in metrics:
-        value = found.get(metric, {}).get("mean")
-        return float("inf") if value is None else -_badness(value, metric)
-    return 0.0
+def _goodness(found: Mapping[str, Any], metric: str) -> float:
+    """What labels are sorted by: how good the mean is; undefined ones come last."""
+    value = found.get(metric, {}).get("mean")
+    return float("inf") if value is None else -_badness(value, metric)

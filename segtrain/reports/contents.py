@@ -20,14 +20,11 @@ ConfigRow = tuple[str, str, str]
 
 @dataclass(frozen=True, eq=False)
 class EvaluationReport:
-    """Scores of cases; also the validation of a run, then with its epochs."""
+    """Scores of cases; also the validation of a run."""
 
     title: str
     facts: Mapping[str, str]
     """What a reader needs to place the numbers: run, versions, number of cases."""
-    config: Sequence[ConfigRow]
-    epochs: Sequence[Row]
-    """Rows of `metrics.csv`; empty where nothing was trained."""
     scores: Sequence[CaseScores]
     summary: Mapping[str, Any]
     """What `summarise` made of `scores`."""
@@ -47,8 +44,9 @@ class TrainingReport:
     facts: Mapping[str, str]
     config: Sequence[ConfigRow]
     epochs: Sequence[Row]
+    """Rows of `metrics.csv`."""
     validation: EvaluationReport | None = None
-    """Scores, summary, overlays and failed cases are shown; its title, facts, config and epochs are not."""
+    """Scores, summary, overlays and failed cases are shown; its title and facts are not."""
     notes: Sequence[str] = ()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from typing import Any
 
@@ -18,8 +18,9 @@ from segtrain.statistics.comparison import Comparison
 Row = Mapping[str, float | int | None]
 """A row of `metrics.csv`."""
 
-NOT_CURVES = ("epoch", "epochs", "step", "steps", "total_steps", "seconds", "fold", "seed", "improved")
-RATES = ("learning_rate", "lr")
+LOSS, RATE = "train_loss", "learning_rate"
+NO_SCORES = ("epoch", "step", "seconds", LOSS, RATE)
+"""Columns of `metrics.csv` that are no metric."""
 
 PANEL = (4.3, 2.7)
 """Inches; a page shows one on a phone and two or three beside each other on a desk."""
@@ -33,36 +34,24 @@ BAR = 0.32
 
 def training_curves(rows: Sequence[Row]) -> tuple[Drawing, ...]:
     """Loss, learning rate and validation scores by epoch; a panel without numbers is left out."""
-    names = list(dict.fromkeys(name for row in rows for name in row if name not in NOT_CURVES))
-    losses = [name for name in names if "loss" in name]
-    rates = [name for name in names if name in RATES]
-    panels = {
-        "Loss": losses,
-        "Validation": [name for name in names if name not in (*losses, *rates)],
-        "Learning rate": rates,
-    }
-    drawn = {title: {spoken(n): c for n in chosen if (c := _curve(rows, n))} for title, chosen in panels.items()}
+    panels = {"Loss": [LOSS], "Validation": _metrics_in(rows), "Learning rate": [RATE]}
+    drawn = {title: {metric_name(n): c for n in chosen if (c := _curve(rows, n))} for title, chosen in panels.items()}
     return tuple(_curves(title, curves) for title, curves in drawn.items() if curves)
 
 
 def learning_curves(runs: Mapping[str, Sequence[Row]], column: str) -> Drawing | None:
     """One column of several runs in one pair of axes; None where no run has it."""
     curves = {name: curve for name, rows in runs.items() if (curve := _curve(rows, column))}
-    return _curves(spoken(column), curves) if curves else None
+    return _curves(metric_name(column), curves) if curves else None
 
 
 def shared_columns(runs: Mapping[str, Sequence[Row]]) -> tuple[str, ...]:
-    """The first validation column and the first loss column: the two curves of a comparison."""
-    names = dict.fromkeys(name for rows in runs.values() for row in rows for name in row)
-    losses = [name for name in names if "loss" in name]
-    others = [name for name in names if name not in (*losses, *NOT_CURVES, *RATES)]
-    return (*others[:1], *losses[:1])
+    """The first metric and the loss: the two curves of a comparison."""
+    return (*_metrics_in(row for rows in runs.values() for row in rows)[:1], LOSS)
 
 
-def spoken(column: str) -> str:
-    """A column name as a person writes it."""
-    words = column.replace("/", " ").replace("_", " ").strip()
-    return words.removeprefix("val ").removeprefix("validation ").removeprefix("mean ") or column
+def _metrics_in(rows: Iterable[Row]) -> list[str]:
+    return list(dict.fromkeys(name for row in rows for name in row if name not in NO_SCORES))
 
 
 def _curve(rows: Sequence[Row], name: str) -> list[tuple[float, float]]:
@@ -104,7 +93,7 @@ def label_strips(scores: Sequence[CaseScores], metric: str, labels: Sequence[str
 
 @styled
 def loss_means(comparison: Comparison, name: str) -> Drawing:
-    """The mean of each loss with its interval, best first; the baseline is marked."""
+    """The mean of each loss with its interval, in the order of the ranking; the baseline is marked."""
     rows = [row for row in comparison.ranking if row.mean is not None]
     marks = {comparison.baseline: f"{_short(comparison.baseline)} (baseline)"}
     figure, axes = _rows([row.loss for row in rows], title=f"Mean {name} with 95 % interval", names=marks)

@@ -18,7 +18,7 @@ from segtrain.core.scores import CaseScores
 from segtrain.reports import cases_view
 from segtrain.reports.comparison_view import metric_view
 from segtrain.reports.contents import ComparisonReport, ConfigRow, EvaluationReport, TrainingReport
-from segtrain.reports.figures import Row, label_strips, learning_curves, shared_columns, training_curves
+from segtrain.reports.figures import label_strips, learning_curves, shared_columns, training_curves
 from segtrain.reports.overlays import overlay_panel
 from segtrain.reports.wording import count, interval, metric_name, number
 from segtrain.statistics.intervals import DRAWS, NARROW_BELOW
@@ -29,16 +29,16 @@ TEMPLATES = Path(__file__).parent
 
 def write_evaluation_report(path: Path, report: EvaluationReport) -> None:
     """Write the page of an evaluation."""
-    view = {"curves": training_curves(report.epochs), **_frame(report), **_evaluation(report)}
-    write_text(path, _template("evaluation.html.jinja").render(kind="Evaluation", curves_first=False, **view))
+    view = {"curves": (), **_frame(report, ()), **_evaluation(report)}
+    write_text(path, _template("evaluation.html.jinja").render(kind="Evaluation", **view))
 
 
 def write_training_report(path: Path, report: TrainingReport) -> None:
     """Write the page of a run: curves first, then the validation of its best checkpoint."""
     inner = report.validation or _nothing_validated()
-    view = {"curves": training_curves(report.epochs), **_evaluation(inner), **_frame(report)}
+    view = {"curves": training_curves(report.epochs), **_evaluation(inner), **_frame(report, report.config)}
     view["notes"] = [*report.notes, *inner.notes]
-    write_text(path, _template("evaluation.html.jinja").render(kind="Training run", curves_first=True, **view))
+    write_text(path, _template("evaluation.html.jinja").render(kind="Training run", **view))
 
 
 def write_comparison_report(path: Path, report: ComparisonReport) -> None:
@@ -52,12 +52,12 @@ def write_comparison_report(path: Path, report: ComparisonReport) -> None:
     text = _template("comparison.html.jinja").render(
         kind="Loss comparison",
         metrics=metrics,
-        cautions=_cautions(patients),
+        cautions=_cautions(patients, "patient"),
         curves=[drawing for drawing in curves if drawing],
         declared=report.declared,
         cards=cases_view.cards_of(list(report.comparisons)),
         fewest=FEWEST_PATIENTS,
-        **_frame(report),
+        **_frame(report, report.config),
     )
     write_text(path, text)
 
@@ -76,15 +76,14 @@ def _template(name: str) -> Any:
     return environment.get_template(name)
 
 
-def _frame(report: EvaluationReport | TrainingReport | ComparisonReport) -> dict[str, Any]:
+def _frame(report: EvaluationReport | TrainingReport | ComparisonReport, config: Sequence[ConfigRow]) -> dict[str, Any]:
     """What every page has."""
-    chosen = [row for row in report.config if row[2] != "default"]
     return {
         "title": report.title,
         "facts": dict(report.facts),
         "notes": list(report.notes),
-        "config_chosen": chosen,
-        "config_default": [row for row in report.config if row[2] == "default"],
+        "config_chosen": [row for row in config if row[2] != "default"],
+        "config_default": [row for row in config if row[2] == "default"],
     }
 
 
@@ -92,12 +91,14 @@ def _evaluation(report: EvaluationReport) -> dict[str, Any]:
     """Scores as the page shows them."""
     scores, metrics = report.scores, cases_view.metrics_in(report.scores)
     scored = bool(metrics) and not report.volumes_only
+    unit = _unit(scores)
     patients = len({case.patient for case in scores})
     table = cases_view.case_table(scores, metrics) if scored else cases_view.volume_table(scores)
     rows = cases_view.label_rows(report.summary, metrics) if scored else []
     return {
         "tiles": _tiles(report.summary, scores, metrics if scored else [], len(report.failed)),
-        "cautions": _cautions(patients) if scored else [],
+        "cautions": _cautions(patients, unit) if scored else [],
+        "units": f"{unit}s",
         "volumes_only": report.volumes_only,
         "metrics": metrics if scored else [],
         "label_rows": rows,
@@ -125,25 +126,30 @@ def _tiles(
         note = f"mean over {labels}; {found.n_values} / {total} values defined"
         mean = number(summary["mean"].get(metric))
         tiles.append({"value": mean, "ends": ends, "name": metric_name(metric), "note": note})
-    patients = count(len({case.patient for case in scores}), "patient")
+    patients = f"of {count(len({case.patient for case in scores}), 'patient')}"
+    if _unit(scores) == "case":
+        patients = "patients are not known"
     lost = f"; {failed} failed" if failed else ""
     if scores or failed:
-        tiles.append({"value": str(len(scores)), "ends": "", "name": "cases", "note": f"of {patients}{lost}"})
+        tiles.append({"value": str(len(scores)), "ends": "", "name": "cases", "note": f"{patients}{lost}"})
     return tiles
 
 
-def _cautions(patients: int) -> list[str]:
-    """What the number of patients forbids to conclude."""
+def _unit(scores: Sequence[CaseScores]) -> str:
+    """What intervals are over: patients, or cases where each is its own patient because none was given."""
+    return "patient" if any(case.patient != case.case for case in scores) else "case"
+
+
+def _cautions(patients: int, unit: str) -> list[str]:
+    """What the number of patients (or of cases, where patients are not known) forbids to conclude."""
     found = []
     if patients < NARROW_BELOW:
         found.append(
-            f"{count(patients, 'patient')}: below {NARROW_BELOW}, the intervals are too narrow. They are meant to hold "
+            f"{count(patients, unit)}: below {NARROW_BELOW}, the intervals are too narrow. They are meant to hold "
             "the true mean in 95 of 100 studies and hold it in fewer."
         )
     if patients < FEWEST_PATIENTS:
-        found.append(
-            f"Below {FEWEST_PATIENTS} patients no test can reach p < 0.05: draw no verdict from these numbers."
-        )
+        found.append(f"Below {FEWEST_PATIENTS} {unit}s no test can reach p < 0.05: draw no verdict from these numbers.")
     return found
 
 
@@ -152,6 +158,4 @@ def _outlined(names: Mapping[int, str]) -> str:
 
 
 def _nothing_validated() -> EvaluationReport:
-    empty: Sequence[ConfigRow] = ()
-    rows: Sequence[Row] = ()
-    return EvaluationReport("", {}, empty, rows, (), {"labels": {}, "mean": {}, "presence": {}}, (), ())
+    return EvaluationReport("", {}, (), {"labels": {}, "mean": {}, "presence": {}}, (), ())

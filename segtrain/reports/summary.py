@@ -11,7 +11,7 @@ from math import isfinite
 from statistics import fmean, median, stdev
 from typing import Any
 
-from segtrain.core.scores import CaseScores
+from segtrain.core.scores import CaseScores, mean_of_defined
 from segtrain.reports.tables import labels_of
 from segtrain.statistics.intervals import mean_interval
 
@@ -62,9 +62,7 @@ def _statistics(scores: Sequence[CaseScores], label: str, metric: str, seed: int
 
 
 def _mean_of_means(labels: Iterable[dict[str, Any]], metric: str) -> float | None:
-    means = [label[metric]["mean"] for label in labels if metric in label]
-    defined = [mean for mean in means if mean is not None]
-    return fmean(defined) if defined else None
+    return mean_of_defined(label[metric]["mean"] for label in labels if metric in label)
 
 
 def _presence(scores: Sequence[CaseScores], label: str) -> dict[str, Any]:

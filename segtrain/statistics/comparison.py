@@ -183,16 +183,16 @@ def _with_ranks(
     return replace(row, n_total=n_cases, rank=first, mean_rank=mean, rank_low=low, rank_high=high, status=status)
 
 
-def _order(row: RankingRow, rules: Rules) -> tuple[bool, float, str]:
-    """Failed losses last, the best mean first."""
+def _order(row: RankingRow, rules: Rules) -> tuple[bool, float, float, str]:
+    """Failed losses last, the best rank first; by the mean of its own cases where ranks are equal or there are none."""
     mean = row.mean or 0.0
-    return row.mean is None, -mean if rules.higher_is_better else mean, row.loss
+    return row.mean is None, row.rank or 0.0, -mean if rules.higher_is_better else mean, row.loss
 
 
 def _pairs(
     losses: list[str], baseline: str, defined: Mapping[str, Mapping[str, float]], frame: _Frame
 ) -> tuple[PairRow, ...]:
-    """Every pair once: those with the baseline (as `b`) first, the others with the better mean as `a`."""
+    """Every pair once: those with the baseline (as `b`) first, the others with the better rank as `a`."""
     against = [(loss, baseline) for loss in losses if loss != baseline]
     others = [pair for pair in combinations(losses, 2) if baseline not in pair]
     found = [compare_pair(defined[a], defined[b], frame.patients, frame.seed, frame.rules.draws) for a, b in against]

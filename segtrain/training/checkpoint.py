@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from segtrain.core.errors import CheckpointError, Problem
 from segtrain.core.files import disk_errors, read_json, sync_folder, write_bytes, write_json
+from segtrain.core.memory import memory_errors
 from segtrain.training.state import TrainingState
 
 SCHEMA_VERSION = 1
@@ -53,12 +54,13 @@ def save(folder: Path, state: TrainingState, about: dict[str, Any]) -> None:
 def find(folder: Path) -> Path | None:
     """The whole checkpoint of that name, or None where none was ever finished.
 
-    Raises CheckpointError where there is one and no copy of it is whole.
+    Raises CheckpointError where there is one and no copy of it is whole: weights without their JSON are one that
+    lost it, save in `NAME.new`, which may have been broken off before it was written.
     """
-    candidates = [folder, folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")]
+    new, old = folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")
     problems = []
-    for candidate in candidates:
-        if (candidate / ABOUT).is_file():
+    for candidate in (folder, new, old):
+        if (candidate / ABOUT).is_file() or (candidate != new and (candidate / MODEL).is_file()):
             problem = fault_of(candidate)
             if problem is None:
                 return candidate
@@ -129,17 +131,16 @@ def load_state(folder: Path, state: TrainingState) -> None:
     for name, parameter in state.model.named_parameters():
         entries = {key.rpartition("/")[2]: value for key, value in tensors.items() if key.startswith(f"{name}/")}
         if entries:
-            state.optimiser.state[parameter] = {
-                key: value if key == "step" and value.device.type == "cpu" else _like(value, parameter)
-                for key, value in entries.items()
-            }
+            with memory_errors("loading the optimiser's state", "set smaller model.widths"):
+                state.optimiser.state[parameter] = {key: _like(value, parameter) for key, value in entries.items()}
     state.step, state.total_steps = about["step"], about["total_steps"]
     state.steps_per_epoch, state.best, state.history = about["steps_per_epoch"], about["best"], about["history"]
     state.losses = [torch.tensor(value) for value in about["losses"]]
+    state.norms = [torch.zeros(()) for _ in state.losses]  # they were finite, or it would not have been saved
 
 
 def _like(value: Tensor, parameter: Tensor) -> Tensor:
-    """On the parameter's device and in its memory layout: a fused optimiser needs both."""
+    """On the parameter's device and in its memory layout: a fused optimiser needs both, of its step count too."""
     if value.shape != parameter.shape:
         return value.to(parameter.device)
     return torch.empty_like(parameter).copy_(value)

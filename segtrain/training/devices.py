@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal
+from typing import TypeVar
 
 import torch
+from torch import nn
 
 from segtrain.core.errors import Problem, ResourceError
+from segtrain.core.memory import memory_errors
 
-DeviceName = Literal["auto", "cpu", "cuda", "mps"]
+Model = TypeVar("Model", bound=nn.Module)
 
 
 def find_device(name: str) -> torch.device:
@@ -30,6 +32,8 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
     return nullcontext()
 
 
-def channels_last(dims: int) -> torch.memory_format:
-    """The layout in which convolutions are fastest."""
-    return torch.channels_last_3d if dims == 3 else torch.channels_last
+def on_device(model: Model, device: torch.device) -> Model:
+    """The model on the device. ResourceError where it does not fit."""
+    hint = "set smaller model.widths, end what else uses the device, or take --device cpu"
+    with memory_errors("moving the network to the device", hint, where=str(device)):
+        return model.to(device)

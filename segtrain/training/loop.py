@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from math import inf
 
 import torch
 from torch import Tensor, nn
 
 from segtrain.core.batch import Batch
-from segtrain.core.errors import DivergedError, Problem, ResourceError
+from segtrain.core.errors import DivergedError, Problem
 from segtrain.core.events import EpochEnded, StepEnded
+from segtrain.core.memory import memory_errors
+from segtrain.models.blocks import channels_last
 from segtrain.training.devices import autocast
 from segtrain.training.optimisers import learning_rate
 from segtrain.training.settings import TrainingSettings
@@ -34,8 +37,8 @@ def train(
     """Run the steps for which there are batches; an epoch's loss is read from the device once.
 
     Whenever this waits at an event, `state` is whole: saved then and loaded later, training goes on as if it had
-    not stopped. Raises DivergedError where an epoch's loss is not finite, and ResourceError where memory is too
-    small.
+    not stopped. Raises DivergedError before the end of an epoch in which a loss, a gradient or a weight was not
+    finite, and ResourceError where memory is too small.
     """
     state.model.train()
     ids: list[tuple[str, ...]] = []
@@ -44,7 +47,7 @@ def train(
     while True:
         if state.is_at_epoch_end:
             mean = _finite_mean(state, ids)
-            state.losses = []
+            state.losses, state.norms = [], []
             rate = learning_rate(state.step - 1, state.total_steps, settings)
             yield EpochEnded(state.epoch, state.epochs, state.step, mean, rate, time.perf_counter() - started)
             ids, started = [], time.perf_counter()
@@ -53,7 +56,9 @@ def train(
         if batch is None:
             return
         rate = learning_rate(state.step, state.total_steps, settings)
-        state.losses.append(_step(state, batch, loss, settings, rate, device))
+        value, norm = _step(state, batch, loss, settings, rate, device)
+        state.losses.append(value)
+        state.norms.append(norm)
         ids.append(batch.case_ids)
         state.step += 1
         yield StepEnded(state.step, state.total_steps, state.epoch)
@@ -66,45 +71,41 @@ def _step(
     settings: TrainingSettings,
     rate: float,
     device: torch.device,
-) -> Tensor:
-    """One optimiser step; returns the detached loss without waiting for it."""
+) -> tuple[Tensor, Tensor]:
+    """One optimiser step; returns the detached loss and the norm of its gradient without waiting for them."""
     for group in state.optimiser.param_groups:
         group["lr"] = rate
-    layout = torch.channels_last_3d if batch.images.ndim == 5 else torch.channels_last
-    try:
+    size = "x".join(map(str, batch.images.shape[2:]))
+    doing = f"training on {len(batch.images)} patches of {size} voxels"
+    hint = "set a smaller model.patch_size, training.batch_size or model.widths"
+    with memory_errors(doing, hint, where=str(device)):
+        layout = channels_last(batch.images.ndim - 2)
         images = batch.images.to(device, memory_format=layout, non_blocking=True)
         with autocast(device, settings.precision):
             logits = state.model(images)
         value = loss(logits, batch.classes.to(device, non_blocking=True))
         state.optimiser.zero_grad(set_to_none=True)
         value.backward()
-    except torch.OutOfMemoryError as error:
-        size = "x".join(map(str, batch.images.shape[2:]))
-        hint = "set a smaller model.patch_size, training.batch_size or model.widths"
-        what = f"out of memory with {len(batch.images)} patches of {size} voxels"
-        raise ResourceError(Problem(what, where=str(device), hint=hint)) from error
-    if settings.clip_norm is not None:
-        nn.utils.clip_grad_norm_(state.model.parameters(), settings.clip_norm)
-    state.optimiser.step()
-    return value.detach()
+        norm = nn.utils.clip_grad_norm_(state.model.parameters(), settings.clip_norm or inf)
+        state.optimiser.step()
+    return value.detach(), norm
 
 
 def _finite_mean(state: TrainingState, ids: list[tuple[str, ...]]) -> float:
-    """Mean loss of an epoch; the first step that was not finite is named with its cases.
+    """Mean loss of an epoch; the first step that made something not finite is named with its cases.
 
     `ids` are the cases of the last steps: those before a resume were finite when they were saved.
     """
-    values = torch.stack([value.float().cpu() for value in state.losses])
-    bad = torch.nonzero(~values.isfinite()).flatten()
-    if len(bad):
-        first = int(bad[0])
-        step = state.step - len(values) + first + 1
+    found = state.fault()
+    if found is not None:
+        place, what = found
+        behind = len(state.losses) - place
         raise DivergedError(
             Problem(
-                f"the loss is {values[first].item()} at step {step} of {state.total_steps}",
-                where=f"cases {', '.join(ids[first - len(values) + len(ids)])}",
-                why="the loss overflowed, or an image holds values that are not finite",
+                f"{what} at step {state.step - behind + 1} of {state.total_steps}",
+                where=f"cases {', '.join(ids[-behind])}" if behind <= len(ids) else "",
+                why="the loss or its gradient overflowed, or an image holds values that are not finite",
                 hint="lower training.learning_rate, or set training.precision=float32",
             )
         )
-    return float(values.mean())
+    return float(torch.stack([value.float().cpu() for value in state.losses]).mean())

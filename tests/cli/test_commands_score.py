@@ -16,26 +16,29 @@ class TestEval:
         done = segtrain("eval", "--run", "r", "--images", "i", "--labels", "l", "--allow-code")
         assert done.exit_code == 0, done.output
         assert calls.positional == [(Path("r"), Path("i"), Path("l"), Path("r/eval"))]
-        assert calls.named == [{"device": "auto", "allow_code": True}]
+        assert calls.named == [{"device": "auto", "allow_code": True, "overwrite": False}]
         assert "case 1/2  P1  predicted" in done.stderr
         assert "0.812" in done.stdout
 
-    def test_masks_need_no_run(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_masks_need_no_run(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         calls, recipe = telling(finished(metrics=METRICS))
         put(monkeypatch, "evaluate", evaluate_run=None, evaluate_masks=recipe)
-        done = segtrain("eval", "--predictions", "p/masks", "--labels", "l")
-        assert done.exit_code == 0, done.output
-        assert calls.positional == [(Path("p/masks"), Path("l"), Path("p/masks-eval"))]
-        assert calls.named == [{"label_names": None, "metrics": ("dice", "iou")}]
+        (tmp_path / "masks").mkdir()
+        monkeypatch.chdir(tmp_path / "masks")
+        for place in ("../masks", "."):
+            done = segtrain("eval", "--predictions", place, "--labels", "l")
+            assert done.exit_code == 0, done.output
+            assert calls.positional.pop() == (Path(place), Path("l"), tmp_path / "masks-eval")
+            assert calls.named.pop() == {"label_names": None, "metrics": ("dice", "iou"), "overwrite": False}
 
     def test_masks_with_names_and_metrics(self, monkeypatch: pytest.MonkeyPatch) -> None:
         calls, recipe = telling(finished())
         put(monkeypatch, "evaluate", evaluate_run=None, evaluate_masks=recipe)
-        flags = ("--label", "liver=1", "--label", "kidney=4", "--metric", "dice", "--out", "o")
+        flags = ("--label", "liver=1", "--label", "kidney=4", "--metric", "dice", "--out", "o", "--overwrite")
         segtrain("eval", "--predictions", "p", "--labels", "l", *flags)
         assert calls.positional[0][2] == Path("o")
         names = {"background": 0, "liver": 1, "kidney": 4}
-        assert calls.named == [{"label_names": names, "metrics": ("dice",)}]
+        assert calls.named == [{"label_names": names, "metrics": ("dice",), "overwrite": True}]
 
     @pytest.mark.parametrize(
         "flags",
@@ -76,8 +79,8 @@ class TestPredict:
         done = segtrain("predict", "--run", "r", "--images", "i", "--out", "my masks", "--device", "cuda")
         assert done.exit_code == 0, done.output
         assert calls.positional == [(Path("r"), Path("i"), Path("my masks"))]
-        assert calls.named == [{"device": "cuda", "allow_code": False}]
-        assert "next: segtrain eval --predictions 'my masks' --labels DIR" in done.stderr
+        assert calls.named == [{"device": "cuda", "allow_code": False, "overwrite": False}]
+        assert "next: segtrain eval --predictions 'my masks/predictions' --labels DIR" in done.stderr
 
     def test_out_is_needed(self) -> None:
         done = segtrain("predict", "--run", "r", "--images", "i")

@@ -47,7 +47,7 @@ class TestFit:
         put(monkeypatch, "fit", fit=recipe, dry_run=None)
         segtrain("fit", "--config", config)
         segtrain("fit", "--config", config, "--fold", "2")
-        assert [run for _, run in calls.positional] == [Path("runs/study"), Path("runs/study/fold_2")]
+        assert [run for _, run in calls.positional] == [Path("runs/study"), Path("runs/study-fold_2")]
 
     def test_results_go_to_stdout_and_the_rest_to_stderr(self, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         last = finished(run="r", metrics=METRICS, report="r/report.html")
@@ -74,17 +74,20 @@ class TestFit:
         assert done.stderr == ""
         assert done.stdout == "written to r\n"
 
-    def test_all_folds_are_trained_one_after_the_other(self, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        calls, recipe = telling(finished("x", "case P1", run="r", metrics=METRICS))
-        put(monkeypatch, "fit", fit=recipe, dry_run=None)
-        done = segtrain("fit", "--config", config, "--run", "r", "--fold", "all", "--resume", "--json")
-        assert [run for (run,) in [p[1:] for p in calls.positional]] == [Path(f"r/fold_{k}") for k in range(3)]
-        assert [named["fold"] for named in calls.named] == [0, 1, 2]
-        assert all(named["resume"] for named in calls.named)
-        result = json.loads(done.stdout)
-        assert [fold["fold"] for fold in result["by_fold"]] == [0, 1, 2]
-        assert result["failed"] == [f"fold_{k}: case P1" for k in range(3)]
-        assert done.exit_code == 1
+    def test_all_folds_are_trained_in_a_folder_beside_the_plain_run(
+        self, config: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        by_fold = [{"fold": k, "run": f"r/fold_{k}", "metrics": METRICS} for k in range(3)]
+        calls, recipe = telling(finished("r", "fold_1: P1", run="r", by_fold=by_fold))
+        put(monkeypatch, "fit", fit=None, dry_run=None)
+        put(monkeypatch, "cross_validation", cross_validate=recipe, fold_folder=lambda folder, k: folder / f"fold_{k}")
+        done = segtrain("fit", "--config", config, "--fold", "all", "--resume")
+        assert done.exit_code == 1, done.output
+        assert calls.positional[0][1] == Path("runs/study-folds")
+        assert calls.named == [{"resume": True, "overwrite": False, "device": "auto"}]
+        assert "fold 2: r/fold_2" in done.stdout
+        assert "failed: fold_1: P1" in done.stdout
+        assert "next: segtrain eval --run runs/study-folds/fold_0 --images DIR --labels DIR" in done.stderr
 
     @pytest.mark.parametrize("fold", ["3", "-1", "one"])
     def test_a_fold_that_is_not_there(self, config: Path, monkeypatch: pytest.MonkeyPatch, fold: str) -> None:
@@ -103,13 +106,17 @@ class TestFit:
     def test_dry_run_trains_nothing(self, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         calls, recipe = telling(finished())
         facts = {"schema_version": 1, "parameters": 1234, "plan": {"patch_size": [32, 32, 16]}}
-        put(monkeypatch, "fit", fit=recipe, dry_run=lambda loaded, *, device: facts)
+        folds = []
+        put(monkeypatch, "fit", fit=recipe, dry_run=lambda loaded, *, fold, device: folds.append(fold) or facts)
         done = segtrain("fit", "--config", config, "training.seed=4", "--dry-run")
         assert done.exit_code == 0, done.output
         assert done.stdout == "parameters: 1234\nplan:\n  patch_size: 32, 32, 16\n"
         assert f"next: segtrain fit --config {config} training.seed=4 --run runs/study" in done.stderr
         assert not calls.positional
         assert json.loads(segtrain("fit", "--config", config, "--dry-run", "--json").stdout) == facts
+        for fold in ("2", "all"):
+            segtrain("fit", "--config", config, "--dry-run", "--fold", fold)
+        assert folds == [None, None, 2, 0]
 
     def test_a_wrong_override_is_answered_before_any_recipe(
         self, config: Path, monkeypatch: pytest.MonkeyPatch

@@ -113,3 +113,34 @@ def test_code_that_a_run_names_is_not_run_unless_it_is_allowed(trained: Trained,
         assert not (tmp_path / "out").exists()
     assert not (tmp_path / "canary").exists()
     done("predict", *arguments, "--allow-code")
+
+
+def test_a_metric_or_loss_that_a_run_or_sweep_names_is_not_imported(trained: Trained, tmp_path: Path) -> None:
+    config = study(tmp_path, config=CONFIG + "evaluation: {metrics: [dice, 'mine.py:Missed']}\n")
+    canary = "import pathlib\npathlib.Path(__file__).with_name('canary').touch()\n"
+    (tmp_path / "mine.py").write_text(
+        canary + "import torch\n"
+        "from segtrain.metrics.builtin import Dice as Missed\n"
+        "class Loss(torch.nn.CrossEntropyLoss): ...\n"
+    )
+    short = ("--config", config, "training.epochs=1", "training.steps_per_epoch=1")
+    done("fit", *short, "--run", tmp_path / "run")
+    done("compare-losses", *short, f"compare.losses.1={tmp_path}/mine.py:Loss", "--run", tmp_path / "sweep")
+    (tmp_path / "canary").unlink()
+    places = ("--images", tmp_path / "images", "--labels", tmp_path / "labels", "--out", tmp_path / "out")
+    problem = refused("eval", "--run", tmp_path / "run", *places, code=6)[0]
+    assert "mine.py:Missed" in problem["why"]
+    for folder in ("run", "sweep"):
+        done("report", tmp_path / folder)
+        done("info", tmp_path / folder)
+    assert not (tmp_path / "canary").exists()
+    done("eval", "--run", tmp_path / "run", *places, "--allow-code")
+
+
+@pytest.mark.parametrize("name", ["evaluation.json", "metrics.json", "cases.csv"])
+def test_a_validation_whose_files_are_gone_is_named(trained: Trained, run: Path, name: str) -> None:
+    (run / "validation" / name).unlink()
+    if name == "metrics.json":
+        refused("fit", "--config", trained.config, "--run", run, "--resume", code=3)
+    problem = refused("report", run / "validation", code=3)[0]
+    assert str(run / "validation") in " ".join(problem.values())

@@ -132,7 +132,9 @@ def test_all_losses_have_the_same_plan_and_folds(sweep: Sweep) -> None:
     for name in ("plan.json", "splits.json"):
         for fold in (0, 1):
             assert len({(sweep.run(label, fold) / name).read_bytes() for label in LABELS}) == 1
-    assert (sweep.run("dice", 0) / "plan.json").read_bytes() == (sweep.folder / "plan.json").read_bytes()
+    for fold in (0, 1):
+        plan = sweep.folder / "plans" / f"{fold}.json"
+        assert (sweep.run("dice", fold) / "plan.json").read_bytes() == plan.read_bytes()
     folds = read(sweep.folder / "splits.json")["folds"]
     assert sorted(folds[0]["validation"] + folds[1]["validation"]) == CASES
     assert [read(sweep.run("dice", fold) / "splits.json")["folds"] for fold in (0, 1)] == [[folds[0]], [folds[1]]]

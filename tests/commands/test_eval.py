@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,9 @@ def test_one_bad_case_among_several_is_named_and_the_others_are_done(
     told = done(command, "--run", trained.run, "--images", images, "--out", tmp_path / "out", code=1)
     assert "failed: P1" in told.stdout
     assert "P1.nii.gz" in told.stderr
-    result = answer(command, "--run", trained.run, "--images", images, "--out", tmp_path / "out", code=1)
+    places = ("--images", images, "--out", tmp_path / "out")
+    done(command, "--run", trained.run, *places, code=2)
+    result = answer(command, "--run", trained.run, *places, "--overwrite", code=1)
     assert result["failed"] == ["P1"]
     assert sorted(result["volumes_ml"]) == ["P0", "P2", "P3"]
     assert sorted(p.name for p in (tmp_path / "out" / "predictions").iterdir()) == [
@@ -190,11 +193,24 @@ class TestMasks:
         assert result["metrics"]["cases"] == 3
 
     def test_metrics_are_chosen_by_name(self, folders: tuple[Path, Path]) -> None:
-        arguments = ("eval", "--predictions", folders[0], "--labels", folders[1], "--metric")
+        arguments = ("eval", "--predictions", folders[0], "--labels", folders[1], "--overwrite", "--metric")
         assert list(answer(*arguments, "iou")["metrics"]["mean"]) == ["iou"]
         told = done(*arguments, "dise", code=2)
         assert "no metric is called 'dise'" in told.stderr
         assert "'dice'" in told.stderr
+
+    def test_the_folder_one_is_in_may_be_named_by_a_dot(
+        self, folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(folders[0])
+        result = answer("eval", "--predictions", ".", "--labels", folders[1])
+        assert Path(result["out"]) == folders[0].with_name("predictions-eval")
+
+    def test_predictions_are_scored_as_the_command_printed_last_says(self, trained: Trained, tmp_path: Path) -> None:
+        places = ("--images", trained.root / "images", "--out", tmp_path / "out")
+        told = done("predict", "--run", trained.run, *places)
+        command = shlex.split(told.stderr.rpartition("next: ")[2].replace("DIR", str(trained.root / "labels")))
+        assert answer(*command[1:])["metrics"]["cases"] == 4
 
 
 class TestReportAndInfo:

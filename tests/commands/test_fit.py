@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.commands.conftest import Trained
-from tests.commands.projects import CONFIG, answer, done, files_in, read, rows, study, unfinish, weights
+from tests.commands.projects import CONFIG, answer, done, files_in, json_of, read, rows, study, unfinish, weights
 
 CONTRACT = (
     "config.yaml",
@@ -113,7 +114,10 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(trained: T
 
 def test_a_fold_is_held_out_and_all_folds_hold_out_every_case_once(trained: Trained, tmp_path: Path) -> None:
     one = answer("fit", "--config", trained.config, "--run", tmp_path / "one", "--fold", "1")
-    every = answer("fit", "--config", trained.config, "--run", tmp_path / "all", "--fold", "all")
+    told = done("fit", "--config", trained.config, "--run", tmp_path / "all", "--fold", "all", "--json")
+    every = json_of(told)
+    following = shlex.split(told.stderr.rpartition("next: ")[2])
+    assert (Path(following[following.index("--run") + 1]) / "run.json").is_file()
     assert [fold["fold"] for fold in every["by_fold"]] == [0, 1]
     held_out = [read(tmp_path / "all" / f"fold_{k}" / "splits.json")["folds"][0]["validation"] for k in (0, 1)]
     assert sorted(held_out[0] + held_out[1]) == ["P0", "P1", "P2", "P3"]

@@ -24,7 +24,8 @@ LONGER += "evaluation: {metrics: [dice]}\n"
 EPOCH, LAST_STEP = 40, 120
 SOME_STEPS = 0.06
 """Seconds after which an epoch is neither at its start nor at its end."""
-DELAYS = [random.Random(seed).uniform(0.0, 0.2) for seed in range(4)]
+TRIALS = [0, *(pytest.param(trial, marks=pytest.mark.slow) for trial in range(1, 16))]
+"""Draws of the moments: one for every day, more of them by `make test-slow`."""
 
 
 @dataclass(frozen=True)
@@ -94,9 +95,11 @@ def test_killed_at_a_moment(whole: Whole, tmp_path: Path, moment: str) -> None:
     assert_resumes_to_the_same(whole, run)
 
 
-def test_killed_again_and_again_at_random_moments(whole: Whole, tmp_path: Path) -> None:
+@pytest.mark.parametrize("trial", TRIALS)
+def test_killed_again_and_again_at_random_moments(whole: Whole, tmp_path: Path, trial: int) -> None:
     run = tmp_path / "run"
-    for epochs, delay in zip((0, 1, 1, 2), DELAYS, strict=True):
+    delays = [random.Random(4 * trial + number).uniform(0.0, 0.2) for number in range(4)]
+    for epochs, delay in zip((0, 1, 1, 2), delays, strict=True):
         running = fit(whole.config, run, *(["--resume"] if run.exists() else []))
         running.wait_until((run / "plan.json").exists)
         assert running.kill_when(partial(has_logged, run, epochs), delay) == -signal.SIGKILL

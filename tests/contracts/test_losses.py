@@ -25,6 +25,22 @@ every_sound_case = pytest.mark.parametrize(
     ("name", "mode"), [c for c in CASES if card(c[0]).optimum is not None], ids=lambda value: str(value)
 )
 
+NO_FULL_GRADIENT = {"normalized_focal": "its divisor has no gradient, as in the authors' code"}
+LOOKS_AROUND = {
+    "nacl": "it compares a voxel with the labels around it",
+    "svls_ce": "it smooths the label of a voxel with those around it",
+    **dict.fromkeys(["cldice", "dice_cldice", "cl_ce", "cbdice"], "a centre line is made of neighbours"),
+    "skeleton_recall": "a skeleton is made of neighbours",
+    **dict.fromkeys(["blob", "cc_dice_ce", "inverse_size_weighting"], "an object is made of neighbours"),
+}
+HAS_TIES = {"cc_dice_ce": "a voxel that is as far from two objects goes to one of them"}
+EXCEPTIONS = NO_FULL_GRADIENT | LOOKS_AROUND | HAS_TIES
+
+
+def every_case_but(exceptions):
+    cases = [case for case in CASES if case[0] not in exceptions]
+    return pytest.mark.parametrize(("name", "mode"), cases, ids=[f"{n}-{m}" for n, m in cases])
+
 
 def cases_with(option):
     return [(name, mode) for name, mode in CASES if option in {o.name for o in card(name).options}]
@@ -46,6 +62,7 @@ def assert_finite(value, gradient):
 def test_the_room_is_not_empty():
     assert len(NAMES) >= 35
     assert len(CASES) > len(NAMES)
+    assert set(EXCEPTIONS) <= set(NAMES)
 
 
 @every_sound_case
@@ -56,7 +73,7 @@ def test_a_perfect_answer_costs_nothing_and_its_inverse_much(name, mode):
     value, gradient = value_and_gradient(loss, logits, target)
     assert 0 <= value < 1e-6
     assert_finite(value, gradient)
-    assert loss(-logits, target) > 0.3
+    assert loss(-logits, target) > 0.25
 
 
 @every_sound_case
@@ -65,7 +82,7 @@ def test_no_answer_costs_less_than_nothing(name, mode):
         assert build_loss(name, mode)(*random_sample(mode, seed=seed)) >= 0
 
 
-@every_case
+@every_case_but(NO_FULL_GRADIENT)
 def test_the_gradient_is_that_of_the_value(name, mode):
     logits, target = random_sample(mode, space=(2, 3))
     loss = build_loss(name, mode)
@@ -81,7 +98,7 @@ def test_moving_towards_the_truth_never_costs_more(name, mode):
     assert all(later <= earlier + 1e-12 for earlier, later in itertools.pairwise(values))
 
 
-@every_case
+@every_case_but(LOOKS_AROUND)
 def test_the_order_of_voxels_does_not_matter(name, mode):
     logits, target = random_sample(mode, space=(3, 4))
     order = torch.randperm(12, generator=torch.Generator().manual_seed(1))
@@ -91,6 +108,15 @@ def test_the_order_of_voxels_does_not_matter(name, mode):
 
     loss = build_loss(name, mode)
     assert loss(shuffled(logits), shuffled(target)).item() == pytest.approx(loss(logits, target).item(), abs=1e-12)
+
+
+@every_case_but(HAS_TIES)
+def test_mirrored_and_turned_scans_cost_the_same(name, mode):
+    logits, target = random_sample(mode, space=(3, 4))
+    loss = build_loss(name, mode)
+    expected = pytest.approx(loss(logits, target).item(), abs=1e-12)
+    assert loss(logits.flip(-1), target.flip(-1)).item() == expected
+    assert loss(logits.transpose(-1, -2), target.transpose(-1, -2)).item() == expected
 
 
 @every_case
@@ -111,7 +137,7 @@ def test_what_lies_under_the_mask_changes_nothing_and_gets_no_gradient(name, mod
     assert gradient.any()
 
 
-@every_case
+@every_case_but(LOOKS_AROUND)
 def test_a_mask_leaves_the_loss_of_the_other_voxels(name, mode):
     logits, target = random_sample(mode, samples=1, space=(4, 6))
     mask = torch.rand(1, 4, 6, generator=torch.Generator().manual_seed(3)) > 0.3

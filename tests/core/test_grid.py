@@ -25,12 +25,6 @@ def test_respacing_keeps_the_outer_edges():
     assert np.allclose(*edges)
 
 
-def test_a_crop_keeps_positions():
-    native = grid(degrees=30)
-    part = native.cropped((2, 3, 4), (5, 6, 7))
-    assert np.allclose(part.positions_mm(np.zeros((1, 3))), native.positions_mm(np.array([[2.0, 3.0, 4.0]])))
-
-
 def test_distance_between_grids_is_in_voxels():
     native = grid(spacing_mm=(2.0, 2.0, 4.0))
     moved = native.affine.copy()

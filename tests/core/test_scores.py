@@ -2,7 +2,7 @@
 
 import pytest
 
-from segtrain.core.scores import CaseScores, Score
+from segtrain.core.scores import CaseScores, Score, mean_of_defined
 
 
 def case(**values):
@@ -26,5 +26,10 @@ def test_the_mean_is_over_labels_with_a_value(values, mean):
 
 
 def test_a_metric_that_was_not_measured_has_no_mean():
-    with pytest.raises(KeyError):
-        case(one=0.5).mean("iou")
+    assert case(one=0.5).mean("iou") is None
+
+
+def test_a_mean_is_over_what_is_defined():
+    assert mean_of_defined([0.5, None, 1.0]) == 0.75
+    assert mean_of_defined(value for value in (None, None)) is None
+    assert mean_of_defined([]) is None

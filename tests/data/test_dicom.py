@@ -6,7 +6,7 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 
 from segtrain.core.errors import UnreadableScan
-from segtrain.data.dicom import list_series, read_dicom, read_dicom_grid
+from segtrain.data.dicom import list_series, read_dicom
 from segtrain.data.nifti import read_nifti
 from tests import phantoms
 from tests.data.dicom_phantoms import pixels_of, write_on_grid, write_series, write_slice
@@ -26,7 +26,7 @@ def test_slices_are_sorted_by_position_whatever_their_names(tmp_path):
 
 def test_columns_rows_and_slices_lie_in_ras(tmp_path):
     write_series(tmp_path)
-    grid = read_dicom_grid(tmp_path)
+    grid = read_dicom(tmp_path).grid
     np.testing.assert_allclose(grid.spacing_mm, (0.7, 0.8, 2.5))
     np.testing.assert_allclose(grid.positions_mm(np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])),
         [[10, 20, 0], [9.3, 20, 0], [10, 19.2, 0], [10, 20, 2.5]])  # fmt: skip
@@ -71,14 +71,14 @@ def test_monochrome1_has_the_values_of_monochrome2(tmp_path, slope, signed):
 
 def test_spacing_is_the_step_and_not_the_thickness(tmp_path):
     write_series(tmp_path, SliceThickness=5.0, SpacingBetweenSlices=7.0)
-    assert read_dicom_grid(tmp_path).spacing_mm[2] == pytest.approx(2.5)
+    assert read_dicom(tmp_path).grid.spacing_mm[2] == pytest.approx(2.5)
 
 
 def test_two_slices_are_a_scan_and_one_is_where_its_thickness_is_known(tmp_path):
     write_series(tmp_path / "two", (0, 2.5))
     assert read_dicom(tmp_path / "two").array.shape == (1, 5, 6, 2)
     write_series(tmp_path / "one", (0,))
-    assert read_dicom_grid(tmp_path / "one").spacing_mm[2] == 5
+    assert read_dicom(tmp_path / "one").grid.spacing_mm[2] == 5
     write_series(tmp_path / "none", (0,), SliceThickness=None)
     with pytest.raises(UnreadableScan, match="how thick"):
         read_dicom(tmp_path / "none")
@@ -143,12 +143,11 @@ def test_voxels_lie_where_dicom2nifti_puts_them(name):
 )
 def test_the_failing_series_are_refused_with_their_fault(name, words):
     folder = phantoms.real_data("awkward") / "dicom" / "failing" / name
-    for read in (read_dicom_grid, read_dicom):
-        with pytest.raises(UnreadableScan) as error:
-            read(folder)
-        assert error.value.exit_code == 3
-        for word in (*words, str(folder)):
-            assert word in str(error.value)
+    with pytest.raises(UnreadableScan) as error:
+        read_dicom(folder)
+    assert error.value.exit_code == 3
+    for word in (*words, str(folder)):
+        assert word in str(error.value)
 
 
 def test_two_real_slices_are_read():
@@ -173,7 +172,7 @@ def test_tumour_volumes_of_the_real_studies_are_the_known_ones():
 
 def test_the_series_of_a_real_study_lie_on_one_grid():
     for study in studies():
-        grids = [read_dicom_grid(study / name) for name in ("T1post", "FLAIRreg", "MaskTumor")]
+        grids = [read_dicom(study / name).grid for name in ("T1post", "FLAIRreg", "MaskTumor")]
         assert all(grids[0].same_space(grid) for grid in grids)
         (series,) = list_series(study / "T1post")
         assert series.n == grids[0].shape[2]

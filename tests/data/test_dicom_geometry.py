@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 
 from segtrain.core.errors import UnreadableScan
-from segtrain.data.dicom import read_dicom, read_dicom_grid
+from segtrain.data.dicom import read_dicom
 from tests.data.dicom_phantoms import pixels_of, write_series, write_slice
 
 
 def refusal(folder):
     with pytest.raises(UnreadableScan) as error:
-        read_dicom_grid(folder)
+        read_dicom(folder)
     with pytest.raises(UnreadableScan):
         read_dicom(folder)
     assert error.value.exit_code == 3
@@ -43,7 +43,7 @@ def test_slices_at_one_position_are_told_from_gaps(tmp_path):
 @pytest.mark.parametrize("shift", [0.001, 0.02])
 def test_jitter_within_one_percent_is_no_fault(tmp_path, shift):
     write_series(tmp_path, (0, 2.5 + shift, 5, 7.5 - shift, 10))
-    assert read_dicom_grid(tmp_path).spacing_mm[2] == pytest.approx(2.5)
+    assert read_dicom(tmp_path).grid.spacing_mm[2] == pytest.approx(2.5)
 
 
 def test_jitter_beyond_it_is_one(tmp_path):
@@ -53,13 +53,13 @@ def test_jitter_beyond_it_is_one(tmp_path):
 
 def test_thin_slices_may_be_rounded_to_two_decimals(tmp_path):
     write_series(tmp_path, [round(0.625 * n, 2) for n in range(9)])
-    assert read_dicom_grid(tmp_path).spacing_mm[2] == pytest.approx(0.625)
+    assert read_dicom(tmp_path).grid.spacing_mm[2] == pytest.approx(0.625)
 
 
 def test_small_steps_do_not_add_up_over_many_slices(tmp_path):
     heights = [1.0034 * n for n in range(40)]
     write_series(tmp_path, heights)
-    last = read_dicom_grid(tmp_path).positions_mm(np.array([[0.0, 0, 39]]))
+    last = read_dicom(tmp_path).grid.positions_mm(np.array([[0.0, 0, 39]]))
     assert last[0, 2] == pytest.approx(heights[-1], abs=1e-5)
 
 

@@ -2,6 +2,7 @@ import pytest
 
 from segtrain.core.errors import ConfigError, DataError
 from segtrain.data.cases import find_cases
+from segtrain.data.dicom_tree import tree_cases
 from segtrain.data.settings import DataSettings
 from tests import phantoms
 from tests.data.dicom_phantoms import write_series
@@ -87,9 +88,14 @@ def test_a_pattern_of_cases_that_matches_nothing_or_leaves_the_root(tmp_path):
     study(tmp_path / "A", T1="", flair="", Mask="")
     assert "data.case" in faults(tree(tmp_path, case="x/*"))
     assert "no such folder" in faults(tree(tmp_path / "none"))
-    for pattern in ("../*", "/*", " "):
+    for pattern in ("../*", "/*", " ", ".", "./", "**x", "*/a**"):
         with pytest.raises(ConfigError, match=r"data\.case"):
             find_cases(tree(tmp_path, case=pattern))
+
+
+def test_the_root_itself_is_no_case(tmp_path):
+    study(tmp_path / "A", T1="", flair="", Mask="")
+    assert list(tree_cases(tree(tmp_path, case="**"), tmp_path, [])) == ["A"]
 
 
 def test_two_folders_of_one_case_id_are_told(tmp_path):

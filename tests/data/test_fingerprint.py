@@ -20,11 +20,6 @@ def labelled(**voxels) -> tuple[Volume, LabelMap]:
     return Volume(np.stack([array, 10 * array]), on), LabelMap(array, on)
 
 
-def test_voxels_of_each_class_are_counted_and_ignored_ones_are_not():
-    found = fingerprint_case("a", *labelled(_1=20, _4=5, _9=30), TASK)
-    assert found.voxels == (145, 20, 5)
-
-
 def test_intensities_are_those_of_labelled_voxels_without_ignored_ones():
     samples = fingerprint_case("a", *labelled(_1=20, _4=5, _9=30), TASK).foreground_samples
     assert samples.dtype == np.float32
@@ -36,7 +31,6 @@ def test_intensities_are_those_of_labelled_voxels_without_ignored_ones():
 def test_a_case_without_foreground_stands_with_all_its_voxels(voxels):
     found = fingerprint_case("a", *labelled(**voxels), TASK)
     assert found.foreground_samples.shape == (2, 200)
-    assert found.voxels[1:] == (0, 0)
 
 
 def test_the_smallest_value_is_taken_for_each_channel():

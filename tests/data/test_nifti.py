@@ -9,7 +9,7 @@ import SimpleITK as sitk  # noqa: N813
 from segtrain.core.errors import ResourceError, UnreadableScan
 from segtrain.core.grid import Grid
 from segtrain.core.volume import LabelMap, Volume
-from segtrain.data.nifti import is_nifti, read_nifti, read_nifti_grid, write_nifti, write_nifti_image
+from segtrain.data.nifti import is_nifti, read_nifti, write_nifti, write_nifti_image
 from tests import phantoms
 
 SHAPE = (5, 4, 3)
@@ -108,11 +108,6 @@ def test_voxels_lie_where_simpleitk_says(tmp_path, degrees, flips):
     np.testing.assert_array_equal(volume.array[0], sitk.GetArrayFromImage(judge).T)
 
 
-def test_the_grid_is_read_from_the_header_alone(tmp_path):
-    path = save(tmp_path / "a.nii.gz", numbered())
-    assert read_nifti_grid(path).same_space(read_nifti(path).grid, 0)
-
-
 @pytest.mark.parametrize("keep", [0.5, -20, 400, 100, 30])
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
 def test_a_truncated_file_is_refused_and_never_filled(tmp_path, keep, suffix):
@@ -162,7 +157,7 @@ def test_a_wrong_suffix_is_told_with_the_right_one(tmp_path):
         read_nifti(tmp_path / "b.nii.gz")
     save(tmp_path / "c.nii.gz", numbered()).rename(tmp_path / "c.nii")
     with pytest.raises(UnreadableScan, match=r"rename it to c\.nii\.gz"):
-        read_nifti_grid(tmp_path / "c.nii")
+        read_nifti(tmp_path / "c.nii")
 
 
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
@@ -193,10 +188,9 @@ def test_a_wrong_suffix_is_told_with_the_right_one(tmp_path):
 )
 def test_an_absurd_header_is_refused_before_anything_is_allocated(tmp_path, suffix, fields):
     path = save(tmp_path / f"a{suffix}", numbered(), **fields)
-    for read in (read_nifti_grid, read_nifti):
-        with pytest.raises(UnreadableScan) as error:
-            read(path)
-        assert str(path) in tell(error)
+    with pytest.raises(UnreadableScan) as error:
+        read_nifti(path)
+    assert str(path) in tell(error)
 
 
 def test_colours_say_so(tmp_path):
@@ -251,7 +245,7 @@ def test_a_mask_has_the_forms_and_the_shape_of_its_scan_bit_for_bit(tmp_path, co
     nibabel.save(image, tmp_path / "scan.nii.gz")
     write_nifti(
         tmp_path / "mask.nii",
-        LabelMap(numbered() % 2, read_nifti_grid(tmp_path / "scan.nii.gz")),
+        LabelMap(numbered() % 2, read_nifti(tmp_path / "scan.nii.gz").grid),
         like=tmp_path / "scan.nii.gz",
     )
     scan, mask = nibabel.load(tmp_path / "scan.nii.gz"), nibabel.load(tmp_path / "mask.nii")
@@ -275,14 +269,14 @@ def test_a_mask_has_the_forms_and_the_shape_of_its_scan_bit_for_bit(tmp_path, co
 def test_a_mask_of_a_slice_is_a_slice_and_of_channels_a_volume(tmp_path):
     for shape, expected in (((5, 4), (5, 4)), ((5, 4, 1), (5, 4, 1)), ((5, 4, 3, 2), (5, 4, 3))):
         scan = save(tmp_path / "scan.nii.gz", numbered(shape))
-        grid = read_nifti_grid(scan)
+        grid = read_nifti(scan).grid
         write_nifti(tmp_path / "mask.nii.gz", LabelMap(np.zeros(grid.shape, np.int32), grid), like=scan)
         assert nibabel.load(tmp_path / "mask.nii.gz").shape == expected
 
 
 def test_scale_and_intensity_fields_of_the_scan_do_not_reach_its_mask(tmp_path):
     scan = save(tmp_path / "scan.nii.gz", numbered(), scl_slope=0.5, scl_inter=-1024, cal_max=9, intent_code=1001)
-    write_nifti(tmp_path / "mask.nii.gz", LabelMap(numbered() % 3, read_nifti_grid(scan)), like=scan)
+    write_nifti(tmp_path / "mask.nii.gz", LabelMap(numbered() % 3, read_nifti(scan).grid), like=scan)
     mask = nibabel.load(tmp_path / "mask.nii.gz")
     np.testing.assert_array_equal(np.asarray(mask.dataobj), numbered() % 3)
     assert mask.header["cal_max"] == 0

@@ -13,7 +13,7 @@ from segtrain.data.settings import DataSettings
 def data(shape=(36, 50, 35), spacing_mm=(1.0, 1.0, 1.0), minimum=0.0, cases=3) -> DatasetFingerprint:
     grid = Grid(shape, np.diag([*spacing_mm, 1.0]))
     samples = np.linspace(0, 100, 101, dtype=np.float32)[None]
-    records = [CaseFingerprint(f"c{i}", grid, (minimum,), samples, (1, 1)) for i in range(cases)]
+    records = [CaseFingerprint(f"c{i}", grid, (minimum,), samples) for i in range(cases)]
     return DatasetFingerprint(("image",), tuple(records))
 
 
@@ -66,6 +66,26 @@ def test_a_patch_that_the_strides_do_not_divide_is_refused_with_what_would_fit()
 def test_a_thick_patch_of_a_slice_is_refused_with_the_axis():
     with pytest.raises(ConfigError, match="are 1 on axis 0"):
         plan_for(data((30, 128, 128), (6.5, 0.7, 0.7)), PlanWishes(dims=2, patch_size=(16, 64, 64)))
+
+
+@pytest.mark.parametrize(
+    ("wishes", "words"),
+    [
+        (
+            PlanWishes(widths=(4,) * 9, patch_size=(32, 32, 16)),
+            r"model.widths has 9 numbers, 6 or fewer[\s\S]*32x32x16",
+        ),
+        (
+            PlanWishes(widths=(4, 8), convolutions=(1, 2, 2)),
+            r"model.convolutions has 3 numbers, 2 are[\s\S]*fix: give 2",
+        ),
+        (PlanWishes(convolutions=(1, 2)), r"model.convolutions has 2 numbers, 4 are[\s\S]*the plan chose"),
+    ],
+)
+def test_lists_that_do_not_fit_the_network_are_refused_by_their_key_with_both_numbers(wishes, words):
+    with pytest.raises(ConfigError, match=words) as error:
+        plan_for(data(), wishes)
+    assert len(error.value.problems) == 1
 
 
 def test_wishes_win():

@@ -7,7 +7,7 @@ from segtrain.core.grid import Grid
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap, Volume
 from segtrain.data.nifti import write_nifti, write_nifti_image
-from segtrain.data.read import kind_of, read_grid, read_labels, read_volume, require_same_grid
+from segtrain.data.read import kind_of, read_labels, read_volume, require_same_grid
 from tests import phantoms
 from tests.data.dicom_phantoms import write_series
 
@@ -23,7 +23,9 @@ def image(path, array=None, grid=GRID) -> ScanSource:
 
 def moved(grid, voxels):
     """The grid, pushed along its first axis."""
-    return grid.cropped((voxels, 0, 0), grid.shape)
+    affine = grid.affine.copy()
+    affine[:3, 3] += voxels * affine[:3, 0]
+    return Grid(grid.shape, affine)
 
 
 def test_a_file_and_a_folder_are_told_apart_by_looking(tmp_path):
@@ -31,13 +33,13 @@ def test_a_file_and_a_folder_are_told_apart_by_looking(tmp_path):
     assert kind_of(image(tmp_path / "a.nii.gz").path) == "nifti"
     assert kind_of(tmp_path / "series.nii") == "dicom"
     assert read_volume([ScanSource(tmp_path / "series.nii")]).grid.same_space(
-        read_grid(ScanSource(tmp_path / "series.nii"))
+        read_volume([ScanSource(tmp_path / "series.nii")]).grid
     )
 
 
 def test_what_is_not_there_or_of_another_kind_is_refused(tmp_path):
     with pytest.raises(UnreadableScan, match="no such scan"):
-        read_grid(ScanSource(tmp_path / "a.nii.gz"))
+        read_volume([ScanSource(tmp_path / "a.nii.gz")])
     (tmp_path / "a.nrrd").write_text("NRRD0004")
     with pytest.raises(UnreadableScan, match=r"\.nrrd"):
         read_volume([ScanSource(tmp_path / "a.nrrd")])
@@ -62,14 +64,14 @@ def test_channels_on_two_grids_name_both_files_and_their_distance(tmp_path):
         read_volume([a, b])
     for word in ("a.nii.gz", "b.nii.gz", "2 voxels", "2 mm"):
         assert word in str(error.value)
-    c = image(tmp_path / "c.nii.gz", np.zeros((5, 4, 2), np.int16), GRID.cropped((0, 0, 0), (5, 4, 2)))
+    c = image(tmp_path / "c.nii.gz", np.zeros((5, 4, 2), np.int16), Grid((5, 4, 2), GRID.affine))
     with pytest.raises(GridMismatch, match="shapes differ"):
         read_volume([a, c])
 
 
 def test_a_dicom_channel_and_a_nifti_mask_may_lie_on_one_grid(tmp_path):
     write_series(tmp_path / "s")
-    grid = read_grid(ScanSource(tmp_path / "s"))
+    grid = read_volume([ScanSource(tmp_path / "s")]).grid
     write_nifti(tmp_path / "mask.nii.gz", LabelMap(np.ones(grid.shape, np.uint8), grid))
     assert require_same_grid(grid, read_labels(ScanSource(tmp_path / "mask.nii.gz")).grid) is None
 
@@ -126,7 +128,7 @@ def test_a_flipped_axis_another_spacing_and_another_shape_are_refused():
     for other in (
         Grid(GRID.shape, GRID.affine @ flip),
         GRID.respaced((1.0, 1.2, 5.0)),
-        GRID.cropped((0, 0, 0), (5, 4, 2)),
+        Grid((5, 4, 2), GRID.affine),
     ):
         with pytest.raises(GridMismatch):
             require_same_grid(GRID, other)
@@ -139,7 +141,7 @@ def test_the_planted_label_on_another_grid_is_refused():
     scan = phantoms.real_data("hippocampus") / "images" / "hippocampus_001.nii.gz"
     label = phantoms.real_data("awkward") / "nifti" / "planted_defects" / "labels" / "hippocampus_281.nii.gz"
     with pytest.raises(GridMismatch, match="512x512x94"):
-        require_same_grid(read_grid(ScanSource(scan)), read_grid(ScanSource(label)), "281")
+        require_same_grid(read_volume([ScanSource(scan)]).grid, read_volume([ScanSource(label)]).grid, "281")
 
 
 def test_a_real_study_is_read_as_two_channels_with_its_mask():

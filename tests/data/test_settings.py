@@ -13,6 +13,8 @@ from segtrain.data.settings import AugmentSettings, DataSettings, PatchSettings
         ({"layout": "dicom", "root": "tree", "images": "a", "channels": {"T1": "*"}}, "images belongs to layout: fol"),
         ({"layout": "dicom", "root": "t", "channels": {"T1": "*"}, "labels": "m", "label": "*M*"}, "two places"),
         ({"layout": "dicom", "root": "tree", "channels": ["T1"]}, "need patterns"),
+        ({"images": "a", "label": "b"}, "the folder of the masks is given as labels"),
+        ({"images": "a", "labels": "b", "case": "*/*"}, "case belongs to layout: dicom"),
         ({"images": "a", "channels": {"T1": "*T1*"}}, "list of names"),
         ({"images": "a", "channels": []}, "at least one"),
         ({"layout": "dicom", "root": "t", "channels": {}}, "at least one"),

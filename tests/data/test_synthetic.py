@@ -3,7 +3,7 @@ import pytest
 
 from segtrain.core.case import ScanSource
 from segtrain.data.cases import find_cases
-from segtrain.data.read import read_grid, read_labels, read_volume, require_same_grid
+from segtrain.data.read import read_labels, read_volume, require_same_grid
 from segtrain.data.settings import DataSettings
 from segtrain.data.splits import split_folds
 from segtrain.data.synthetic import LABELS, demo_scan, write_demo
@@ -43,7 +43,7 @@ def test_masks_lie_on_their_scans_and_hold_the_declared_labels(demo):
 
 
 def test_grids_are_anisotropic_of_many_spacings_and_some_oblique(demo):
-    grids = [read_grid(ScanSource(p)) for p in sorted(demo.rglob("images/*.nii.gz"))]
+    grids = [read_volume([ScanSource(p)]).grid for p in sorted(demo.rglob("images/*.nii.gz"))]
     spacings = np.array([g.spacing_mm for g in grids])
     assert (spacings[:, :2] >= 0.89).all()
     assert (spacings[:, :2] <= 1.31).all()

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from segtrain.core.errors import ResourceError
 from segtrain.inference.settings import InferenceSettings
 from segtrain.inference.sliding_window import gaussian_window, sliding_logits, window_starts
 from tests.plans import small_plan
@@ -40,3 +41,14 @@ def test_the_window_weighs_most_at_its_centre_and_never_nothing():
     weight = gaussian_window((9, 9, 1))
     assert weight.max() == weight[4, 4, 0] == 1
     assert weight.min() > 0
+
+
+def test_memory_that_is_too_small_says_what_was_predicted():
+    class Huge(nn.Module):
+        def forward(self, images):
+            return (images.new_empty(1 << 55),)
+
+    image = np.zeros((1, 20, 12, 8), np.float32)
+    with pytest.raises(ResourceError, match="predicting a scan of 20x12x8 voxels in windows of 16x12x8") as error:
+        sliding_logits(Huge(), image, small_plan(), InferenceSettings(), torch.device("cpu"))
+    assert "inference.batch_size" in str(error.value)

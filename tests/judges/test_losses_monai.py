@@ -3,7 +3,16 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from monai.losses import DiceLoss, FocalLoss, GeneralizedDiceLoss, MCCLoss, TverskyLoss
+from monai.losses import (
+    DiceLoss,
+    FocalLoss,
+    GeneralizedDiceFocalLoss,
+    GeneralizedDiceLoss,
+    GeneralizedWassersteinDiceLoss,
+    MCCLoss,
+    TverskyLoss,
+)
+from monai.losses.unified_focal_loss import AsymmetricFocalTverskyLoss
 
 from segtrain.losses import build_loss
 from tests.losses.fixtures import gradient_of, random_sample
@@ -97,3 +106,44 @@ def test_focal_of_sigmoids(gamma, alpha, mode, space):
 def test_focal_of_a_softmax_which_monai_divides_by_the_number_of_classes(gamma, space):
     ours = build_loss("focal", "multiclass", gamma=gamma, alpha=None)
     assert_agree(ours, FocalLoss(gamma=gamma, use_softmax=True), "multiclass", space, scale=3)
+
+
+@every_space
+@pytest.mark.parametrize("matrix", [((0, 1, 1), (1, 0, 1), (1, 1, 0)), ((0, 2, 2), (2, 0, 1), (2, 0.5, 0))])
+def test_generalized_wasserstein_dice(matrix, space):
+    ours = build_loss("generalized_wasserstein_dice", distances=matrix, smooth=0)
+    theirs = GeneralizedWassersteinDiceLoss(torch.tensor(matrix).double(), smooth_nr=0, smooth_dr=0)
+    assert_agree(ours, lambda x, y: theirs(x, y.argmax(1)), "multiclass", space)
+
+
+@every_space
+@pytest.mark.parametrize("mode", ["binary", "multilabel"])
+@pytest.mark.parametrize(("name", "jaccard"), [("dml", False), ("jml", True)])
+def test_dice_and_iou_of_soft_labels(name, jaccard, mode, space):
+    logits, target = random_sample(mode, space=space)
+    members = torch.rand(target.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    theirs = DiceLoss(sigmoid=True, jaccard=jaccard, soft_label=True, smooth_nr=0, smooth_dr=0)
+    ours = build_loss(name, mode, smooth=0)
+    assert ours(logits, members).item() == pytest.approx(theirs(logits, members).item(), abs=1e-6)
+    expected = gradient_of(lambda x, y, _: theirs(x, y), logits, members)
+    assert torch.allclose(gradient_of(ours, logits, members), expected, rtol=1e-5, atol=1e-7)
+
+
+@every_space
+def test_gdice_focal_of_sigmoids(space):
+    ours = build_loss("gdice_focal", "multilabel", generalized_dice={"smooth": 0}, focal={"alpha": None})
+    theirs = GeneralizedDiceFocalLoss(sigmoid=True, smooth_nr=0, smooth_dr=0)
+    assert_agree(ours, theirs, "multilabel", space)
+
+
+@every_space
+@pytest.mark.parametrize(("delta", "gamma"), [(0.6, 0.5), (0.7, 0.75)])
+def test_the_tversky_part_of_unified_focal(delta, gamma, space):
+    ours = build_loss("unified_focal_asym", weight=1, delta=delta, gamma=gamma, smooth=0)
+    theirs = AsymmetricFocalTverskyLoss(delta=delta, gamma=gamma)
+
+    def of_both_sides(logits, target):
+        p = logits.sigmoid()
+        return theirs(torch.cat([1 - p, p], 1), torch.cat([1 - target, target], 1))
+
+    assert_agree(ours, of_both_sides, "binary", space)

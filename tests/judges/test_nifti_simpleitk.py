@@ -17,7 +17,7 @@ from segtrain.core.case import ScanSource
 from segtrain.core.grid import Grid
 from segtrain.core.volume import LabelMap
 from segtrain.data.nifti import write_nifti, write_nifti_image
-from segtrain.data.read import read_grid, read_labels, read_volume
+from segtrain.data.read import read_labels, read_volume
 from segtrain.data.write import write_prediction
 from tests.data.dicom_phantoms import write_on_grid
 from tests.phantoms import scan
@@ -97,7 +97,7 @@ def test_a_scan_lies_where_simpleitk_says(tmp_path, native, write):
     write(path, array, native)
     judge, volume = sitk.ReadImage(str(path)), read_volume([ScanSource(path)])
     points = itk_points(judge, voxels())
-    for seen in (volume.grid, read_grid(ScanSource(path))):
+    for seen in (volume.grid, read_volume([ScanSource(path)]).grid):
         assert np.abs(seen.positions_mm(voxels().astype(float)) - points).max() < TOLERANCE_MM
     assert volume.grid.spacing_mm == pytest.approx(judge.GetSpacing(), abs=TOLERANCE_MM)
     np.testing.assert_array_equal(volume.array[0], itk_array(judge))
@@ -127,7 +127,7 @@ def dicom_scan(folder: Path, native: Grid) -> ScanSource:
 @pytest.mark.parametrize("make", [nifti_scan, dicom_scan])
 def test_each_voxel_of_a_mask_is_found_by_simpleitk_where_it_was_drawn(tmp_path, native, make):
     source = make(tmp_path, native)
-    on = read_grid(source)
+    on = read_volume([source]).grid
     labels = LabelMap(np.random.default_rng(1).integers(0, 4, on.shape), on)
     write_prediction(tmp_path / "mask.nii.gz", labels, source)
     judge = sitk.ReadImage(str(tmp_path / "mask.nii.gz"))
@@ -141,7 +141,7 @@ def test_each_voxel_of_a_mask_is_found_by_simpleitk_where_it_was_drawn(tmp_path,
 @each_grid
 def test_simpleitk_lays_a_mask_over_its_scan(tmp_path, native):
     source = nifti_scan(tmp_path, native)
-    labels = LabelMap(np.arange(np.prod(SHAPE)).reshape(SHAPE) % 5, read_grid(source))
+    labels = LabelMap(np.arange(np.prod(SHAPE)).reshape(SHAPE) % 5, read_volume([source]).grid)
     write_prediction(tmp_path / "mask.nii.gz", labels, source)
     image, mask = sitk.ReadImage(str(source.path)), sitk.ReadImage(str(tmp_path / "mask.nii.gz"))
     assert (mask.GetOrigin(), mask.GetDirection(), mask.GetSpacing(), mask.GetSize()) == (

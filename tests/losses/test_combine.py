@@ -18,6 +18,9 @@ PARTS = [
     ("bce_dice", "bce", "dice"),
     ("dice_topk", "dice", "topk_ce"),
     ("dice_focal", "dice", "focal"),
+    ("iou_ce", "iou", "ce"),
+    ("tversky_ce", "tversky", "ce"),
+    ("lovasz_ce", "lovasz_softmax", "ce"),
 ]
 
 

@@ -74,9 +74,18 @@ def test_combo_rises_with_the_weight_only_where_something_is_missed():
     assert all(later < earlier for earlier, later in itertools.pairwise(down))
 
 
+@pytest.mark.parametrize("mode", ["multiclass", "multilabel"])
+def test_gdice_focal_is_the_weighted_sum_of_its_parts(mode):
+    sample = random_sample(mode)
+    expected = 0.3 * value("generalized_dice", sample, weighting="simple") + 2 * value("focal", sample, gamma=1)
+    options = {"generalized_dice": {"weighting": "simple"}, "focal": {"gamma": 1}}
+    found = value("gdice_focal", sample, generalized_dice_weight=0.3, focal_weight=2, **options)
+    assert found == same(expected)
+
+
 @every_mode
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("name", ["combo", "dice_ce", "dice_focal", "dice_topk"])
+@pytest.mark.parametrize("name", ["combo", "dice_ce", "dice_focal", "dice_topk", "iou_ce", "tversky_ce", "lovasz_ce"])
 def test_with_and_without_class_weights_a_mask_leaves_the_loss_of_the_other_voxels(name, mode, weighted):
     options = {"class_weights": CLASS_WEIGHTS[mode]} if weighted else {}
     logits, target = random_sample(mode, samples=1, space=(4, 6))
@@ -96,7 +105,7 @@ def test_class_weights_weigh_both_halves_of_combo(mode):
     assert value("combo", (logits, target), class_weights=weights) == same(expected)
 
 
-@pytest.mark.parametrize("name", ["combo", "dice_ce", "dice_focal", "dice_topk", "bce_dice"])
+@pytest.mark.parametrize("name", ["combo", "dice_ce", "dice_focal", "dice_topk", "bce_dice", "tversky_ce", "lovasz_ce"])
 def test_a_certain_error_keeps_its_gradient_in_float32(name):
     logits, target = hard_answer(fp=1, tp=1, margin=40)
     gradient = gradient_of(build_loss(name), logits.float(), target)

@@ -1,10 +1,10 @@
 import itertools
-import math
 
 import pytest
 import torch
 import torch.nn.functional as F
 
+from segtrain.core.errors import ConfigError
 from segtrain.losses import build_loss
 from segtrain.losses.entropy import FocalEntropy
 from tests.losses.fixtures import double, fixture_b, fixture_m, gradient_of, random_sample
@@ -78,6 +78,39 @@ def test_a_class_of_weight_zero_pulls_at_no_logit_of_its_voxels():
     assert not gradient.movedim(1, -1)[target == 1].any()
 
 
+class TestWeighted:
+    def test_it_is_cross_entropy_with_class_weights(self):
+        logits, target = random_sample("multiclass")
+        expected = F.cross_entropy(logits, target, double([1, 2, 3]))
+        assert value("weighted_ce", (logits, target), class_weights=(1, 2, 3)) == same(expected.item())
+
+    def test_without_weights_it_is_cross_entropy(self):
+        sample = random_sample("multiclass")
+        assert value("weighted_ce", sample) == value("ce", sample)
+
+
+class TestBalanced:
+    @pytest.mark.parametrize("mode", ["binary", "multilabel"])
+    def test_it_is_focal_without_focus(self, mode):
+        sample = random_sample(mode)
+        assert value("balanced_bce", sample, beta=0.7) == same(value("focal", sample, gamma=0, alpha=0.7))
+        assert value("balanced_bce", sample) == same(value("bce", sample) / 2)
+
+    @pytest.mark.parametrize("name", ["bce", "balanced_bce"])
+    def test_a_half_member_costs_both_parts_at_their_prices(self, name):
+        logits, _ = random_sample("binary")
+        members = torch.rand(logits.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+        inside, outside = {"bce": (3, 1), "balanced_bce": (0.7, 0.3)}[name]
+        options = {"bce": {"pos_weight": 3}, "balanced_bce": {"beta": 0.7}}[name]
+        costs = inside * members * F.logsigmoid(logits) + outside * (1 - members) * F.logsigmoid(-logits)
+        assert value(name, (logits, members), **options) == same(-costs.mean().item())
+
+    @pytest.mark.parametrize("beta", [0, 1])
+    def test_a_side_without_weight_is_refused(self, beta):
+        with pytest.raises(ConfigError, match="beta"):
+            build_loss("balanced_bce", beta=beta)
+
+
 class TestFocal:
     @every_mode
     def test_without_focus_and_weight_it_is_cross_entropy(self, mode):
@@ -122,52 +155,13 @@ class TestFocal:
         assert FocalEntropy(2).value(cross_entropy).item() == pytest.approx(1e-36, rel=1e-9)
 
 
-class TestTopK:
-    @every_mode
-    def test_all_of_them_are_cross_entropy(self, mode):
-        sample = random_sample(mode)
-        assert value("topk_ce", sample, k=100) == same(value("ce", sample))
-
-    @every_mode
-    def test_it_falls_as_more_voxels_are_kept(self, mode):
-        sample = random_sample(mode)
-        values = [value("topk_ce", sample, k=k) for k in (1, 10, 30, 60, 100)]
-        assert all(later < earlier for earlier, later in itertools.pairwise(values))
-
-    def test_at_least_the_worst_voxel_is_kept(self):
-        logits, target = random_sample("binary")
-        worst = F.binary_cross_entropy_with_logits(logits, target.double(), reduction="none").max()
-        assert value("topk_ce", (logits, target), k=1e-6) == same(worst.item())
-        mask = torch.ones(2, 3, 4, 2)
-        assert value("topk_ce", (logits, target), mask=mask, k=1e-6) == same(worst.item())
-
-    @pytest.mark.parametrize("valid", [1, 7, 10, 11, 50])
-    @pytest.mark.parametrize("k", [10, 15, 30, 33, 99.5])
-    def test_the_percentage_is_of_the_voxels_that_count(self, valid, k):
-        logits, target = random_sample("binary", samples=1, space=(1, 100))
-        mask = torch.zeros(1, 1, 100)
-        mask[..., :valid] = 1
-        costs = F.binary_cross_entropy_with_logits(logits, target.double(), reduction="none").flatten()[:valid]
-        expected = costs.topk(math.ceil(valid * k / 100)).values.mean()
-        assert value("topk_ce", (logits, target), mask=mask, k=k) == same(expected.item())
-
-    @every_mode
-    @pytest.mark.parametrize("k", [0.1, 9, 15, 30])
-    @pytest.mark.parametrize("voxels", [50, 100, 180, 1000])
-    def test_a_mask_of_ones_is_no_mask(self, mode, k, voxels):
-        sample = random_sample(mode, samples=1, space=(1, voxels))
-        assert value("topk_ce", sample, mask=torch.ones(1, 1, voxels), k=k) == same(value("topk_ce", sample, k=k))
-
-
 @every_mode
 @pytest.mark.parametrize(
     ("name", "options"),
     [
         ("ce", {"label_smoothing": 0.1}),
         ("focal", {"gamma": 0.5, "alpha": 0.8}),
-        ("topk_ce", {"k": 37}),
         ("ce", {"class_weights": True}),
-        ("topk_ce", {"class_weights": True}),
     ],
 )
 def test_with_any_option_a_mask_leaves_the_loss_of_the_other_voxels(name, options, mode):

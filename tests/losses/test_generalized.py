@@ -96,6 +96,21 @@ def test_the_more_a_size_weighs_the_more_a_lost_voxel_of_a_rare_class_costs():
     assert ratios[0] < ratios[1] < ratios[2]
 
 
+class TestPenalty:
+    @pytest.mark.parametrize("mode", ["multiclass", "multilabel"])
+    @pytest.mark.parametrize("k", [0, 1, 2.5, 10])
+    def test_it_bends_the_generalised_dice_of_each_sample(self, k, mode):
+        logits, target = random_sample(mode)
+        alone = [value((logits[i : i + 1], target[i : i + 1])) for i in range(2)]
+        expected = sum(dice / (1 + k * (1 - dice)) for dice in alone) / 2
+        assert build_loss("penalty_gdice", k=k)(logits, target).item() == same(expected)
+
+    def test_it_takes_the_options_of_generalised_dice(self):
+        sample = random_sample("multiclass")
+        options = {"weighting": "simple", "include_background": False, "reduce_over": "batch", "smooth": 1}
+        assert build_loss("penalty_gdice", k=0, **options)(*sample).item() == same(value(sample, **options))
+
+
 def test_the_background_can_be_left_out():
     logits, target = fixture_m()
     p = logits.softmax(1)[:, 1:]

@@ -9,6 +9,14 @@ from segtrain.losses.registry import supported_modes
 TARGET = torch.zeros(1, 1, 32, 32, dtype=torch.bool)
 TARGET[..., 8:20, 6:20] = True
 OF_PAPERS = [name for name in list_losses() if not name.startswith("post")]
+NOT_ALONE = {
+    "exclusion": "it only forbids overlaps",
+    "cldice": "it leaves the width of a tube open",
+    "dice_cldice": "slow, as the rectangle is too thick for a centre line: see test_topology.py",
+    "cl_ce": "it only reads centre lines",
+    "cbdice": "it only reads centre lines",
+    "skeleton_recall": "it is a recall, best where everything is foreground",
+}
 VARIANTS = [
     ("post/focal", {}),
     ("focal_tversky", {"exponent": 2}),
@@ -33,7 +41,7 @@ def hard_dice_on_the_way(loss, outputs, steps, every):
     return found
 
 
-@pytest.mark.parametrize(("name", "options"), [*((name, {}) for name in OF_PAPERS), *VARIANTS])
+@pytest.mark.parametrize(("name", "options"), [*((name, {}) for name in OF_PAPERS if name not in NOT_ALONE), *VARIANTS])
 def test_minimising_it_finds_the_object_at_once_and_keeps_it(name, options):
     outputs = 1 if "binary" in supported_modes(name) else 2
     assert min(hard_dice_on_the_way(build_loss(name, **options), outputs, steps=300, every=10)) >= 0.99

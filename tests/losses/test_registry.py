@@ -4,7 +4,7 @@ from torch import nn
 
 from segtrain.core.errors import ConfigError, DataError
 from segtrain.losses import build_loss, list_losses
-from segtrain.losses.registry import check_options, supported_modes
+from segtrain.losses.registry import supported_modes
 from segtrain.losses.selftest import self_test
 from tests.losses.fixtures import fixture_b, fixture_m
 
@@ -146,12 +146,8 @@ def test_a_value_out_of_range_is_refused_by_name(name, options):
 
 def test_every_wrong_option_is_named_at_once():
     with pytest.raises(ConfigError) as caught:
-        check_options("tversky", {"fn_weight": -1, "fp_weight": "much", "smoth": 0})
+        build_loss("tversky", fn_weight=-1, fp_weight="much", smoth=0)
     assert len(caught.value.problems) == 3
-
-
-def test_checking_sound_options_says_nothing():
-    check_options("dice_ce", {"ce_weight": 2, "dice": {"smooth": 0}})
 
 
 def test_options_written_as_text_or_lists_are_converted():
@@ -193,7 +189,7 @@ class TestOfTheUsersOwn:
         assert "scael: there is no such key" in unknown
         assert "'scale'" in unknown
         assert "greater than 0" in message_of(build_loss, "mine.py:Scaled", folder=folder, scale=0)
-        assert "label" in message_of(check_options, "mine.py:Scaled", {"label": 3}, folder)
+        assert "label" in message_of(build_loss, "mine.py:Scaled", folder=folder, label=3)
 
     @pytest.mark.parametrize(
         ("name", "said"),

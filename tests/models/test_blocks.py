@@ -8,6 +8,7 @@ from segtrain.models.blocks import (
     LEAK,
     PlainUnit,
     ResidualUnit,
+    channels_last,
     convolution,
     head,
     normalisation,
@@ -108,3 +109,9 @@ def test_a_head_answers_for_each_voxel_alone(dims):
     moved = (answer(changed) - answer(x)).abs().sum(dim=1) > 1e-6
     assert moved[0, 0, 0].all()
     assert int(moved.sum()) == moved[0, 0, 0].numel()
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_channels_lie_last_in_memory(dims):
+    x = torch.zeros(2, 3, *(4,) * dims).to(memory_format=channels_last(dims))
+    assert x.stride(1) == 1

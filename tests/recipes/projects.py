@@ -47,6 +47,19 @@ class Vector(nn.Module):
         return logits.square().flatten(1).mean(1)
 """
 
+OWN_METRIC = """\
+from dataclasses import replace
+from segtrain.metrics.builtin import Dice
+
+class Missed(Dice):
+    card = replace(Dice.card, name="missed", best="lower")
+
+    def measure(self, pair):
+        return 1 - super().measure(pair)
+"""
+
+CANARY = "raise SystemExit('foreign code was imported')\n"
+
 
 def write_case(root: Path, name: str, seed: int = 0, label: int = 1) -> None:
     """`images/NAME.nii.gz` and `labels/NAME.nii.gz` of one ellipsoid, whose id is `label`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -12,12 +13,12 @@ from typer.testing import CliRunner
 import segtrain
 from segtrain.cli.app import app
 from segtrain.config.load import load_config
-from segtrain.core.errors import ConfigError, SegtrainError
+from segtrain.core.errors import CheckpointError, ConfigError, SegtrainError
 from segtrain.core.events import CaseScored, EpochEnded, Finished, StepEnded
 from segtrain.recipes import api
-from segtrain.recipes.run_folder import LOCK
+from segtrain.recipes.lock import LOCK
 from segtrain.training import checkpoint
-from tests.recipes.projects import write_study
+from tests.recipes.projects import OWN_METRIC, write_study
 
 
 def printed(*arguments):
@@ -48,13 +49,14 @@ def test_compare_losses_returns_what_the_command_prints(swept):
 def test_evaluate_of_a_run_returns_what_the_command_prints(trained, one_scan, tmp_path):
     images, labels = one_scan / "images", one_scan / "labels"
     found = api.evaluate(run=trained, images=images, labels=labels, out=tmp_path / "out")
-    assert found == printed("eval", "--run", trained, "--images", images, "--labels", labels, "--out", tmp_path / "out")
+    places = ("--images", images, "--labels", labels, "--out", tmp_path / "out")
+    assert found == printed("eval", "--run", trained, *places, "--overwrite")
 
 
 def test_evaluate_of_masks_returns_what_the_command_prints(one_scan, tmp_path):
     labels, out = one_scan / "labels", tmp_path / "out"
     found = api.evaluate(predictions=labels, labels=labels, out=out, label_names={"organ": 1}, metrics=["dice"])
-    flags = ("--label", "organ=1", "--metric", "dice")
+    flags = ("--label", "organ=1", "--metric", "dice", "--overwrite")
     assert found == printed("eval", "--predictions", labels, "--labels", labels, "--out", out, *flags)
     assert found["metrics"]["mean"] == {"dice": 1.0}
 
@@ -133,3 +135,17 @@ def test_importing_the_package_leaves_torch_out():
 
 def test_a_name_that_the_package_does_not_have_is_no_attribute():
     assert not hasattr(segtrain, "fitt")
+
+
+def test_evaluate_may_trust_the_code_of_a_run_and_overwrite_results(trained, one_scan, tmp_path):
+    run = shutil.copytree(trained, tmp_path / "run", ignore=shutil.ignore_patterns("prepared", "validation"))
+    text = (run / "config.yaml").read_text().replace("metrics: [dice, iou]", "metrics: ['metric.py:Missed']")
+    (run / "config.yaml").write_text(text)
+    (run / "metric.py").write_text(OWN_METRIC)
+    places = {"run": run, "images": one_scan / "images", "labels": one_scan / "labels", "out": tmp_path / "out"}
+    with pytest.raises(CheckpointError, match="names code"):
+        api.evaluate(**places)
+    api.evaluate(**places, allow_code=True)
+    with pytest.raises(ConfigError, match="holds results already"):
+        api.evaluate(**places, allow_code=True)
+    api.evaluate(**places, allow_code=True, overwrite=True)

@@ -18,11 +18,12 @@ from segtrain.recipes.assemble import (
     device_class,
     make_loss,
     make_model,
+    metric_cards,
     training_loss,
     wishes_of,
 )
 from tests.plans import small_plan
-from tests.recipes.projects import BROKEN_LOSS, load
+from tests.recipes.projects import BROKEN_LOSS, OWN_METRIC, load
 
 ONE = Task(labels={"background": 0, "organ": 1})
 TWO = Task(labels={"background": 0, "organ": 1, "lesion": 2}, ignore=9)
@@ -99,6 +100,13 @@ def test_a_loss_that_returns_no_single_number_is_refused_before_training(tmp_pat
         make_loss(loaded.config, SOFTMAX, tmp_path)
 
 
+def test_a_loss_that_takes_no_mask_is_refused_only_where_the_task_ignores_voxels(tmp_path):
+    text = CONFIG.replace("dice", "'torch.nn:CrossEntropyLoss'")
+    make_loss(load(tmp_path, text=text).config, SOFTMAX, tmp_path)
+    with pytest.raises(ConfigError, match=r"because task.ignore is set[\s\S]*fix: a loss takes \(logits, target, mask"):
+        make_loss(load(tmp_path, "task.ignore=9", text=text).config, SOFTMAX, tmp_path)
+
+
 @pytest.mark.parametrize("answer", [SOFTMAX, SIGMOID])
 def test_the_network_answers_with_as_many_outputs_as_asked(answer):
     model = make_model(small_plan(), ModelSettings(deep_supervision=False), answer, seed=0)
@@ -120,3 +128,20 @@ def test_what_the_config_fixes_goes_into_the_plan(tmp_path):
 @pytest.mark.parametrize(("device", "kind"), [("cpu", CPU), ("cuda", GPU), ("mps", GPU)])
 def test_a_network_for_the_cpu_is_smaller(device, kind):
     assert device_class(torch.device(device)) is kind
+
+
+def test_metrics_are_built_before_they_are_needed_and_all_faults_are_told(tmp_path):
+    (tmp_path / "metric.py").write_text(
+        OWN_METRIC
+        + "class Needs(Dice):\n    def __init__(self, *, tolerance_mm: float): ...\n"
+        + "class Breaks(Dice):\n    def __init__(self): raise RuntimeError('no table')\n"
+        + "class Cardless:\n    def measure(self, pair): return 1.0\n"
+    )
+    cards = metric_cards(("dice", "metric.py:Missed"), tmp_path)
+    assert [card.best for card in cards.values()] == ["higher", "lower"]
+    wrong = [f"metric.py:{name}" for name in ("Needs", "Breaks", "Cardless", "Absent")]
+    with pytest.raises(ConfigError) as error:
+        metric_cards(("iuo", *wrong), tmp_path)
+    told = [str(problem) for problem in error.value.problems]
+    words = ("no metric is called 'iuo'", "tolerance_mm", "no table", "is no metric", "has no 'Absent'")
+    assert [word in text for word, text in zip(words, told, strict=True)] == [True] * 5

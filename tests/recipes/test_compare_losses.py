@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
-from segtrain.core.errors import ConfigError, DataError
+from segtrain.core.errors import ConfigError, DataError, SegtrainError
 from segtrain.core.events import EpochEnded, Finished, RunEnded, StepEnded
+from segtrain.data import store
+from segtrain.data.cases import find_cases
 from segtrain.recipes.compare_losses import compare_losses, dry_run
-from segtrain.recipes.run_folder import LOCK
+from segtrain.recipes.lock import LOCK
 from segtrain.training import checkpoint
-from tests.recipes.projects import BROKEN_LOSS, CASES, CONFIG, close_at, load, step, write_study
+from tests.recipes.projects import BROKEN_LOSS, CASES, CONFIG, close_at, load, step, write_case, write_study
 
 TWO = "compare: {losses: [dice_ce, dice], folds: 2, seeds: [4, 0], baseline: dice_ce}\n"
 
@@ -43,9 +46,9 @@ def test_every_case_is_scored_once_by_a_network_that_did_not_see_it(swept):
     assert [line.partition(",")[0] for line in claims] == ["case_id", *CASES]
 
 
-def test_plan_and_prepared_cases_are_made_once_for_all(swept):
-    plans = {(run / "plan.json").read_bytes() for run in runs_in(swept.folder)}
-    assert plans == {(swept.folder / "plan.json").read_bytes()}
+def test_plans_and_prepared_cases_are_made_once_for_all(swept):
+    for run in runs_in(swept.folder):
+        assert (run / "plan.json").read_bytes() == (swept.folder / f"plans/{run.parent.name}.json").read_bytes()
     assert len(list((swept.folder / "prepared").iterdir())) == len(CASES)
     assert list(swept.folder.glob("runs/**/prepared")) == []
 
@@ -100,7 +103,7 @@ def test_a_sweep_over_too_few_patients_leaves_nothing_behind(tmp_path):
     write_study(tmp_path, CONFIG + TWO.replace("folds: 2", "folds: 5"))
     with pytest.raises(DataError, match="too few patients"):
         list(compare_losses(load(tmp_path), tmp_path / "sweep", device="cpu"))
-    assert list((tmp_path / "sweep").iterdir()) == []
+    assert not (tmp_path / "sweep").exists()
 
 
 def test_a_sweep_that_is_there_is_not_begun_again_without_a_word(swept):
@@ -112,3 +115,105 @@ def test_a_dry_run_counts_runs_and_steps(study):
     found = dry_run(load(study))
     assert (found["losses"], found["runs"], found["steps"]) == (["dice_ce", "broken"], 4, 4 * 2 * 3)
     assert dry_run(load(study, "training.budget_minutes=2"))["minutes_of_training"] == 8
+
+
+@pytest.fixture
+def cut(tmp_path):
+    """A sweep that was broken off in its first run."""
+    write_study(tmp_path, CONFIG + TWO)
+    close_at(compare_losses(load(tmp_path), tmp_path / "sweep", device="cpu"), step(2))
+    return tmp_path / "sweep"
+
+
+def go_on(cut, *overrides):
+    return compare_losses(load(cut.parent, *overrides), cut, resume=True, device="cpu")
+
+
+def test_scans_are_read_and_hashed_once_a_sweep_and_listed_once(tmp_path, monkeypatch):
+    write_study(tmp_path, CONFIG.replace("epochs: 2, steps_per_epoch: 3", "epochs: 1, steps_per_epoch: 1") + TWO)
+    monkeypatch.setattr("segtrain.recipes.compare_losses.conclude", lambda run: {"schema_version": 1})
+    counts = {"segtrain.data.store.source_hash": 0, "segtrain.recipes.compare_losses.find_cases": 0}
+    counts["segtrain.recipes.job.find_cases"] = 0
+
+    def counted(name, function):
+        def call(*args):
+            counts[name] += 1
+            return function(*args)
+
+        return call
+
+    for name, function in zip(counts, (store.source_hash, find_cases, find_cases), strict=True):
+        monkeypatch.setattr(name, counted(name, function))
+    list(compare_losses(load(tmp_path), tmp_path / "sweep", device="cpu"))
+    assert list(counts.values()) == [len(CASES), 1, 0]
+
+
+def test_folds_are_read_back_when_a_sweep_goes_on(cut):
+    first, second = read(cut / "splits.json")["folds"]
+    (cut / "splits.json").write_text(json.dumps({"schema_version": 1, "seed": 9, "folds": [second, first]}))
+    shutil.rmtree(cut / "runs")
+    close_at(go_on(cut), step(1))
+    assert read(cut / "runs/dice_ce/0/4/splits.json")["folds"] == [second]
+
+
+def test_a_sweep_does_not_go_on_with_other_scans_or_other_cases(cut):
+    before = (cut.parent / "images" / "P1_a.nii.gz").read_bytes()
+    shutil.rmtree(cut / "runs")
+    write_case(cut.parent, "P1_a", seed=99)
+    with pytest.raises(DataError, match=r"not the ones this run began with[\s\S]*P1_a"):
+        list(go_on(cut))
+    (cut.parent / "images" / "P1_a.nii.gz").write_bytes(before)
+    write_case(cut.parent, "P9_a")
+    with pytest.raises(DataError, match=r"not in the split[\s\S]*P9_a"):
+        list(go_on(cut))
+
+
+def test_a_budget_is_timed_once_and_all_losses_get_the_same_steps(tmp_path, monkeypatch):
+    paces = iter(range(2, 100))
+    monkeypatch.setattr("segtrain.recipes.job._steps_per_epoch", lambda job: next(paces))
+    monkeypatch.setattr("segtrain.recipes.compare_losses.conclude", lambda run: {"schema_version": 1})
+    write_study(tmp_path, CONFIG.replace("steps_per_epoch: 3", "budget_minutes: 1") + TWO.replace("[4, 0]", "[4]"))
+    close_at(compare_losses(load(tmp_path), tmp_path / "sweep", device="cpu"), step(1))
+    list(compare_losses(load(tmp_path), tmp_path / "sweep", resume=True, device="cpu"))
+    assert [read(run / "run.json")["steps_per_epoch"] for run in runs_in(tmp_path / "sweep")] == [2] * 4
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("compare.losses.1=dise", "dise"),
+        ("evaluation.metrics=[iuo]", "iuo"),
+        ("data.images=nowhere", "no such folder"),
+        ("compare.folds=9", "too few patients"),
+    ],
+)
+def test_a_sweep_is_not_emptied_for_one_that_cannot_begin(cut, override, says):
+    before = sorted(cut.rglob("*"))
+    with pytest.raises(SegtrainError, match=says):
+        list(compare_losses(load(cut.parent, override), cut, overwrite=True, device="cpu"))
+    assert sorted(cut.rglob("*")) == before
+
+
+def test_a_loss_whose_file_changed_does_not_go_on(tmp_path):
+    (tmp_path / "mine.py").write_text(BROKEN_LOSS)
+    write_study(tmp_path, CONFIG + TWO.replace("dice]", "{name: 'mine.py:Breaks', label: mine}]"))
+    close_at(compare_losses(load(tmp_path), tmp_path / "sweep", device="cpu"), step(1))
+    (tmp_path / "mine.py").write_text(BROKEN_LOSS + "# mended\n")
+    with pytest.raises(ConfigError, match=r"the code is not the one[\s\S]*mine\.py:Breaks"):
+        list(go_on(tmp_path / "sweep"))
+
+
+def test_a_sweep_that_is_done_needs_no_scans(swept, tmp_path):
+    moved = shutil.copytree(swept.folder, tmp_path / "sweep", ignore=shutil.ignore_patterns("prepared"))
+    hidden = swept.config.parent / "images"
+    hidden.rename(hidden.with_name("hidden"))
+    try:
+        events = list(compare_losses(load(swept.config.parent), moved, resume=True, device="cpu"))
+    finally:
+        hidden.with_name("hidden").rename(hidden)
+    assert isinstance(events[-1], Finished)
+
+
+def test_a_dry_run_names_a_wrong_metric(study):
+    with pytest.raises(ConfigError, match="no metric is called 'iuo'"):
+        dry_run(load(study, "evaluation.metrics=[iuo]"))

@@ -7,12 +7,13 @@ import json
 
 import pytest
 
+from segtrain.core.errors import DataError
 from segtrain.core.scores import CaseScores, Score
 from segtrain.recipes.comparison import conclude, mean_curve, read_scores
 from segtrain.recipes.run_folder import RunFolder, keep_config, write_record
-from segtrain.recipes.sweep import runs_of, settings_of
+from segtrain.recipes.sweep import meaning_in, meaning_of, runs_of, settings_of
 from segtrain.reports.tables import write_cases_csv, write_csv
-from tests.recipes.projects import CONFIG, load
+from tests.recipes.projects import CANARY, CONFIG, OWN_METRIC, load
 
 COMPARE = "compare: {losses: [dice_ce, dice, focal], folds: 2, seeds: [0, 1], baseline: dice_ce}\n"
 FOLDS = (("P0_a", "P0_b", "P1_a"), ("P2_a", "P3_a"))
@@ -39,11 +40,13 @@ def write_run(run, value=dice_of):
     write_record(run.folder, {"finished": "now"})
 
 
-def begun(root):
+def begun(root, *overrides):
     """A sweep whose runs are still to be written."""
     folder = RunFolder(root / "sweep")
     folder.path.mkdir()
-    keep_config(folder, load(root, "training.epochs=2", text=CONFIG + COMPARE))
+    loaded = load(root, "training.epochs=2", *overrides, text=CONFIG + COMPARE)
+    keep_config(folder, loaded)
+    write_record(folder, {"meaning": meaning_of(loaded).model_dump(mode="json")})
     return folder
 
 
@@ -57,7 +60,7 @@ def runs(sweep):
 
 
 def scores_of(sweep):
-    return read_scores(runs(sweep), ("dice", "iou"))
+    return read_scores(runs(sweep), meaning_in(sweep.record).best)
 
 
 def table(path):
@@ -191,3 +194,39 @@ def test_concluding_twice_gives_equal_files(concluded):
     assert conclude(sweep.path) == first
     assert {name: (sweep.path / name).read_bytes() for name in names} == before
     assert json.loads(before["summary.json"]) == first
+
+
+def test_a_sweep_is_reported_without_the_code_of_its_losses_and_metrics(tmp_path):
+    """As somebody else's sweep is: what it names may do anything when it is imported."""
+    loss, metric = f"{tmp_path}/loss.py:Mine", f"{tmp_path}/metric.py:Missed"
+    (tmp_path / "loss.py").write_text("import torch\nclass Mine(torch.nn.BCEWithLogitsLoss): modes = ('binary',)\n")
+    (tmp_path / "metric.py").write_text(OWN_METRIC)
+    sweep = begun(tmp_path, f"evaluation.metrics=[dice, {metric}]", f"compare.losses.2={loss}")
+    for name in ("loss.py", "metric.py"):
+        (tmp_path / name).write_text(CANARY)
+    for run in runs(sweep):
+        cases = [case(n, {"dice_ce": 0.7, "dice": 0.8, "Mine": 0.5}[run.entry.label]) for n in FOLDS[run.fold]]
+        for one in cases:
+            one.scores["organ"][metric] = Score(1 - one.scores["organ"]["dice"].value, "ok")
+        write_cases_csv(run.folder.validation / "cases.csv", cases)
+        write_record(run.folder, {"finished": "now"})
+    ranking = conclude(sweep.path)["metrics"][metric]["ranking"]
+    assert [row["loss"] for row in ranking] == ["dice", "dice_ce", "Mine"]
+    assert "its network answers with 1 sigmoid outputs" in sweep.report.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("meaning", [None, [], {"declared": [], "best": {"dice": "tallest"}}])
+def test_a_sweep_whose_record_says_nothing_of_its_metrics_is_refused(sweep, meaning):
+    record = json.loads(sweep.record.read_text())
+    sweep.record.write_text(json.dumps({**record, "meaning": meaning}))
+    with pytest.raises(DataError, match=r"run\.json"):
+        conclude(sweep.path)
+
+
+def test_steps_that_were_timed_are_told_with_the_run_that_timed_them(tmp_path):
+    sweep = begun(tmp_path, "training.budget_minutes=3")
+    for run in runs(sweep):
+        write_run(run)
+        write_record(run.folder, {"steps_per_epoch": 41})
+    conclude(sweep.path)
+    assert "41 in every run, as timed once, for dice_ce, fold 0, seed 0" in sweep.report.read_text(encoding="utf-8")

@@ -29,7 +29,7 @@ def test_its_config_fits_its_scans(project):
     loaded = load(project[0])
     cases = find_cases(loaded.config.data)
     assert (len(cases), len({case.patient for case in cases})) == (18, 12)
-    assert len(settings_of(loaded).losses) == 4
+    assert len(settings_of(loaded).losses) == 3
 
 
 def test_a_demo_is_not_written_over_without_a_word(project):

@@ -5,19 +5,24 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
-from segtrain.core.errors import ConfigError, DataError
+from segtrain.core.case import Case, ScanSource
+from segtrain.core.errors import CheckpointError, ConfigError, DataError
 from segtrain.core.events import CaseFailed, CaseScored, Note
 from segtrain.core.grid import Grid
 from segtrain.core.volume import LabelMap
 from segtrain.data.nifti import read_nifti, write_nifti, write_nifti_image
-from segtrain.recipes.evaluate import evaluate_masks, evaluate_run
+from segtrain.data.read import read_labels
+from segtrain.recipes.evaluate import evaluate_masks, evaluate_run, predict_cases
 from segtrain.recipes.report import rebuild
+from segtrain.recipes.trained import load_predictor
 from tests.phantoms import grid, scan
-from tests.recipes.projects import SHAPE, finished, write_study
+from tests.recipes.projects import CANARY, OWN_METRIC, SHAPE, finished, result_of, write_study
 
 ML = Grid((4, 3, 2), np.diag([10.0, 10.0, 10.0, 1.0]))
 """Voxels of 1 ml."""
@@ -194,3 +199,107 @@ def test_the_held_out_cases_are_scored_as_in_the_validation_of_the_run(trained, 
             shutil.copy(study / part / f"{case}.nii.gz", tmp_path / part)
     finished(evaluate_run(trained, tmp_path / "images", tmp_path / "labels", tmp_path / "out", device="cpu"))
     assert table(tmp_path / "out" / "cases.csv") == held_out
+
+
+def test_a_scan_that_lies_a_little_beside_its_mask_is_noted(trained, scans, tmp_path):
+    mask = read_labels(ScanSource(scans[1] / "P8_a.nii.gz"))
+    shifted = mask.grid.affine.copy()
+    shifted[:3, 3] += 0.2 * shifted[:3, 0]
+    write_nifti(scans[1] / "P8_a.nii.gz", LabelMap(mask.array, Grid(mask.grid.shape, shifted)))
+    events = list(evaluate_run(trained, *scans, tmp_path / "out", device="cpu"))
+    assert [e.text.partition(" lies")[0] for e in events if isinstance(e, Note)] == ["P8_a: the label"]
+
+
+def test_new_scans_may_be_named_in_another_way(trained, tmp_path):
+    write_study(tmp_path, cases=("visit-1", "P8_a"))
+    finished(evaluate_run(trained, tmp_path / "images", tmp_path / "labels", tmp_path / "out", device="cpu"))
+    rows = table(tmp_path / "out" / "cases.csv")
+    assert {(row["case"], row["patient"]) for row in rows} == {("visit-1", "visit-1"), ("P8_a", "P8")}
+
+
+@pytest.fixture
+def with_own_metric(trained, tmp_path):
+    """A run whose config names a metric that must not be imported unasked."""
+    run = shutil.copytree(trained, tmp_path / "run", ignore=shutil.ignore_patterns("prepared", "validation"))
+    text = (run / "config.yaml").read_text()
+    assert "metrics: [dice, iou]" in text
+    (run / "config.yaml").write_text(text.replace("metrics: [dice, iou]", "metrics: ['metric.py:Missed']"))
+    (run / "metric.py").write_text(CANARY)
+    return run
+
+
+def test_a_metric_that_a_run_names_is_not_imported_unless_it_is_trusted(with_own_metric, scans, tmp_path):
+    with pytest.raises(CheckpointError, match=r"names code[\s\S]*metric\.py:Missed[\s\S]*--allow-code"):
+        list(evaluate_run(with_own_metric, *scans, tmp_path / "out", device="cpu"))
+    assert not (tmp_path / "out").exists()
+    (with_own_metric / "metric.py").write_text(OWN_METRIC)
+    end = finished(evaluate_run(with_own_metric, *scans, tmp_path / "out", device="cpu", allow_code=True))
+    (name,) = end.result["metrics"]["mean"]
+    assert name.endswith("/run/metric.py:Missed")
+
+
+def test_a_metric_that_is_gone_is_told_before_anything_is_predicted(with_own_metric, scans, tmp_path):
+    (with_own_metric / "metric.py").unlink()
+    with pytest.raises(ConfigError, match="there is no file"):
+        list(evaluate_run(with_own_metric, *scans, tmp_path / "out", device="cpu", allow_code=True))
+    assert not (tmp_path / "out").exists()
+
+
+def test_results_are_not_mixed_with_those_of_other_scans(trained, scans, tmp_path):
+    out = tmp_path / "out"
+    finished(evaluate_run(trained, *scans, out, device="cpu"))
+    for folder in scans:
+        (folder / "P9_a.nii.gz").unlink()
+    with pytest.raises(ConfigError, match=r"holds results already[\s\S]*--overwrite"):
+        list(evaluate_run(trained, *scans, out, device="cpu"))
+    finished(evaluate_run(trained, *scans, out, device="cpu", overwrite=True))
+    assert [path.name for path in (out / "predictions").iterdir()] == ["P8_a.nii.gz"]
+
+
+def test_results_are_not_written_into_a_run(trained, scans, tmp_path):
+    before = (trained / "report.html").read_bytes()
+    with pytest.raises(ConfigError, match="not written into a run"):
+        list(evaluate_run(trained, *scans, trained, device="cpu", overwrite=True))
+    assert (trained / "report.html").read_bytes() == before
+
+
+def test_masks_may_be_scored_beside_the_predictions(masks, tmp_path):
+    (tmp_path / "predictions").mkdir()
+    shutil.copy(masks[0] / "a.nii.gz", tmp_path / "predictions")
+    finished(score(masks, tmp_path))
+    with pytest.raises(ConfigError, match="holds results already"):
+        list(score(masks, tmp_path))
+    finished(evaluate_masks(*masks, tmp_path, label_names=None, metrics=("dice",), overwrite=True))
+    assert (tmp_path / "predictions" / "a.nii.gz").is_file()
+
+
+@pytest.mark.parametrize("part", ["channel", "label"])
+def test_neither_a_channel_nor_a_label_is_written_over(trained, scans, tmp_path, part):
+    predictor = load_predictor(trained, device="cpu", allow_code=False)
+    image, label = (ScanSource(folder / "P8_a.nii.gz") for folder in scans)
+    target = tmp_path / "predictions" / "P8_a.nii.gz"
+    target.parent.mkdir()
+    shutil.copy(label.path, target)
+    images = (image,) if part == "label" else (image, ScanSource(target))
+    case = Case("P8_a", "P8", images, ScanSource(target) if part == "label" else None)
+    if part == "channel":
+        target.write_bytes(image.path.read_bytes())
+        predictor = replace(predictor, plan=two_channels(predictor.plan), model=FirstChannel(predictor.model))
+    before = target.read_bytes()
+    outcome = result_of(predict_cases(predictor, [case], tmp_path, ()))
+    assert "written over" in outcome.failed[0][1]
+    assert target.read_bytes() == before
+
+
+def two_channels(plan):
+    (rule,) = plan.intensity
+    return plan.model_copy(update={"intensity": (rule, rule.model_copy(update={"channel": "T2"}))})
+
+
+class FirstChannel(torch.nn.Module):
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, images):
+        return self.model(images[:, :1])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
-from segtrain.core.errors import DivergedError
+from segtrain.core.errors import ConfigError, DataError, DivergedError, SegtrainError
 from segtrain.core.events import (
     CasePrepared,
     CaseScored,
@@ -20,9 +22,20 @@ from segtrain.core.events import (
     Validated,
 )
 from segtrain.recipes.fit import dry_run, fit, is_better
-from segtrain.recipes.run_folder import LOCK, RunFolder
+from segtrain.recipes.lock import LOCK
+from segtrain.recipes.run_folder import RunFolder
 from segtrain.training import checkpoint
-from tests.recipes.projects import BROKEN_LOSS, CASES, CONFIG, close_at, finished, load, step, write_study
+from tests.recipes.projects import (
+    BROKEN_LOSS,
+    CASES,
+    CONFIG,
+    OWN_METRIC,
+    close_at,
+    finished,
+    load,
+    step,
+    write_study,
+)
 
 FILES = ("checkpoint.json", "model.safetensors", "state.safetensors")
 
@@ -109,6 +122,17 @@ def test_an_epoch_that_is_no_number_is_not_saved_over_the_last_good_one(tmp_path
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
+def test_an_epoch_whose_gradient_is_no_number_is_not_saved_though_its_losses_are(tmp_path):
+    spoils = "value + (logits - logits.detach()).abs().sqrt().sum()"
+    (tmp_path / "mine.py").write_text(BROKEN_LOSS.replace('value * float("nan")', spoils))
+    write_study(tmp_path, CONFIG.replace("dice_ce", "'mine.py:Breaks'"))
+    close_at(fit(load(tmp_path), tmp_path / "run"), step(2))
+    assert not (tmp_path / "run" / "checkpoints").exists()
+    with pytest.raises(DivergedError, match=r"gradient is nan at step 1 of 6[\s\S]*cases P"):
+        list(fit(load(tmp_path), tmp_path / "run", resume=True))
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
 def test_a_loss_that_diverges_ends_the_fit_with_its_cases(tmp_path):
     (tmp_path / "mine.py").write_text(BROKEN_LOSS)
     write_study(tmp_path, CONFIG.replace("dice_ce", "'mine.py:Breaks'"))
@@ -189,3 +213,87 @@ def test_the_last_event_is_the_result(fitted):
     result = finished(fitted.events).result
     assert result["schema_version"] == 1
     assert (result["run"], result["report"]) == (str(fitted.folder), str(fitted.folder / "report.html"))
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("loss.name=dise", "dise"),
+        ("loss.smoth=1", "smoth"),
+        ("evaluation.metrics=[dice, iuo]", "iuo"),
+        ("data.images=nowhere", "no such folder"),
+        ("data.patient_from='(P)'", "too few patients"),
+    ],
+)
+def test_a_run_is_not_emptied_for_one_that_cannot_begin(study, begin, tmp_path, override, says):
+    close_at(begin(tmp_path / "run"), step(5))
+    before = sorted((tmp_path / "run").rglob("*"))
+    with pytest.raises(SegtrainError, match=says):
+        list(fit(load(study, "compare=null", override), tmp_path / "run", overwrite=True, device="cpu"))
+    assert sorted((tmp_path / "run").rglob("*")) == before
+
+
+def test_a_metric_of_ones_own_lies_beside_the_config_wherever_one_works(tmp_path, monkeypatch):
+    write_study(tmp_path / "study", CONFIG + "evaluation: {metrics: ['metric.py:Missed', dice]}\n")
+    (tmp_path / "study" / "metric.py").write_text(OWN_METRIC)
+    monkeypatch.chdir(tmp_path)
+    events = fit(load(tmp_path / "study"), tmp_path / "run", device="cpu")
+    missed, dice = next(e for e in events if isinstance(e, Validated)).mean.values()
+    events.close()
+    assert missed == pytest.approx(1 - dice)
+
+
+def test_best_is_written_by_a_validation_and_by_nothing_else(study, tmp_path):
+    short = "training={epochs: 3, steps_per_epoch: 1, batch_size: 1, validate_every: 2}"
+    events = fit(load(study, "compare=null", short), tmp_path / "run", device="cpu")
+    close_at(events, epoch(1))
+    assert [p.name for p in (tmp_path / "run" / "checkpoints").iterdir()] == ["last"]
+
+
+def test_where_no_validation_has_a_value_the_last_checkpoint_is_scored(study, tmp_path, monkeypatch):
+    monkeypatch.setattr("segtrain.recipes.fit.mean_scores", lambda scores, task, metrics: dict.fromkeys(metrics))
+    end = finished(fit(load(study, "compare=null"), tmp_path / "run", device="cpu"))
+    assert not (tmp_path / "run" / "checkpoints" / "best").exists()
+    assert end.result["metrics"]["cases"] > 0
+
+
+def test_seconds_are_those_of_all_sessions(begin, tmp_path, monkeypatch):
+    now = iter(range(0, 10**6, 100))  # every look at the clock is 100 s later
+    monkeypatch.setattr("segtrain.recipes.job.time.perf_counter", lambda: next(now))
+    seconds = [0.0]
+    for number in (1, 2, 4):
+        close_at(begin(tmp_path / "run", resume=number > 1), step(number))
+        seconds.append(json.loads((tmp_path / "run" / "run.json").read_text())["seconds"])
+        assert seconds[-1] >= seconds[-2] + 100
+
+
+def test_a_loss_whose_file_changed_does_not_go_on(tmp_path):
+    (tmp_path / "mine.py").write_text(BROKEN_LOSS)
+    write_study(tmp_path, CONFIG.replace("dice_ce", "'mine.py:Breaks'"))
+    close_at(fit(load(tmp_path), tmp_path / "run"), step(1))
+    digest = hashlib.sha256((tmp_path / "mine.py").read_bytes()).hexdigest()
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["code"] == {f"{tmp_path}/mine.py:Breaks": digest}
+    (tmp_path / "mine.py").write_text(BROKEN_LOSS + "# mended\n")
+    with pytest.raises(ConfigError, match=r"the code is not the one[\s\S]*mine\.py:Breaks[\s\S]*--overwrite"):
+        list(fit(load(tmp_path), tmp_path / "run", resume=True))
+    (tmp_path / "mine.py").write_text(BROKEN_LOSS)
+    assert close_at(fit(load(tmp_path), tmp_path / "run", resume=True), step(1)).step == 1
+
+
+def test_a_dry_run_is_about_the_fold_that_is_asked_for_and_names_a_wrong_metric(study):
+    ct = load(study, "data.modality=ct")
+    plans = [dry_run(ct, fold=fold, device="cpu")["plan"] for fold in (None, 0, 1)]
+    assert plans[1] != plans[2]
+    with pytest.raises(ConfigError, match="no metric is called 'iuo'"):
+        dry_run(load(study, "evaluation.metrics=[iuo]"), device="cpu")
+
+
+@pytest.mark.parametrize("text", [None, "[]", "{}", "{", '{"failed": 3}'])
+def test_the_scores_of_a_finished_run_that_are_damaged_are_named(study, trained, tmp_path, text):
+    run = shutil.copytree(trained, tmp_path / "run", ignore=shutil.ignore_patterns("prepared"))
+    (run / "validation" / "metrics.json").unlink()
+    if text:
+        (run / "validation" / "metrics.json").write_text(text)
+    with pytest.raises(DataError, match=r"validation/metrics\.json"):
+        list(fit(load(study, "compare=null"), run, resume=True, device="cpu"))

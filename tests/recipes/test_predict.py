@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from segtrain.core.errors import DataError
+from segtrain.core.errors import ConfigError, DataError
 from segtrain.core.events import CaseFailed
 from segtrain.data.nifti import read_nifti
 from segtrain.recipes.evaluate import evaluate_run
@@ -45,14 +45,30 @@ def test_a_damaged_scan_is_named_and_left_out(trained, scans, tmp_path):
     assert events[-1].failed == ("P8_a",)
 
 
-def test_a_scan_is_never_written_over(trained, scans, tmp_path):
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_scan_is_never_written_over(trained, scans, tmp_path, overwrite):
     images = tmp_path / "out" / "predictions"
     images.parent.mkdir()
     scans.rename(images)
     before = {path: path.read_bytes() for path in images.iterdir()}
-    end = finished(predict(trained, images, tmp_path / "out", device="cpu"))
-    assert len(end.failed) == 2
+    with pytest.raises(ConfigError, match="would delete what is to be read" if overwrite else "holds results already"):
+        list(predict(trained, images, tmp_path / "out", device="cpu", overwrite=overwrite))
     assert {path: path.read_bytes() for path in images.iterdir()} == before
+
+
+def test_masks_of_other_scans_do_not_stay_between_the_new_ones(trained, scans, tmp_path):
+    finished(predict(trained, scans, tmp_path / "out", device="cpu"))
+    (scans / "P8_a.nii.gz").unlink()
+    with pytest.raises(ConfigError, match="holds results already"):
+        list(predict(trained, scans, tmp_path / "out", device="cpu"))
+    finished(predict(trained, scans, tmp_path / "out", device="cpu", overwrite=True))
+    assert [p.name for p in (tmp_path / "out" / "predictions").iterdir()] == ["P9_a.nii.gz"]
+
+
+def test_scans_may_be_named_in_another_way_than_those_of_the_run(trained, scans, tmp_path):
+    (scans / "P8_a.nii.gz").rename(scans / "visit-1.nii.gz")
+    end = finished(predict(trained, scans, tmp_path / "out", device="cpu"))
+    assert end.result["volumes_ml"].keys() == {"visit-1", "P9_a"}
 
 
 def test_a_folder_without_scans_is_refused(trained, tmp_path):

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import socket
-import subprocess
-import sys
 
 import pytest
 
 from segtrain.core.errors import CheckpointError, ConfigError, DataError
+from segtrain.recipes.lock import LOCK
 from segtrain.recipes.run_folder import (
-    LOCK,
     RunFolder,
     append_log,
     emptied_on_error,
+    keep_code,
     keep_config,
     keep_fold,
-    locked,
     open_for_writing,
+    read_record,
     write_record,
 )
 from tests.recipes.projects import CONFIG, load, write_study
@@ -39,14 +39,6 @@ def run(tmp_path):
     (folder / "config.yaml").write_text("data: {}\n")
     write_record(RunFolder(folder), {})
     return folder
-
-
-@pytest.fixture
-def dead():
-    """The number of a process that is over."""
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return process.pid
 
 
 def test_a_new_folder_is_made_with_those_above_it(tmp_path):
@@ -97,34 +89,6 @@ def test_overwrite_deletes_nothing_that_another_process_works_on(run):
     with pytest.raises(ConfigError, match="another segtrain writes to this folder"):
         open_for_writing(run, resume=False, overwrite=True)
     assert names_in(run) == before
-
-
-def test_a_lock_names_its_process_and_goes_with_it(tmp_path):
-    with locked(tmp_path):
-        assert (tmp_path / LOCK).read_text() == f"{os.getpid()} {HERE}"
-    assert names_in(tmp_path) == []
-
-
-def test_a_lock_goes_when_the_work_fails(tmp_path):
-    with pytest.raises(RuntimeError, match="mine"), locked(tmp_path):
-        raise RuntimeError("mine")
-    assert names_in(tmp_path) == []
-
-
-@pytest.mark.parametrize("text", ["{dead} {here}", "", "nobody {here}"])
-def test_the_lock_of_a_dead_process_is_taken_over(tmp_path, dead, text):
-    (tmp_path / LOCK).write_text(text.format(dead=dead, here=HERE))
-    with locked(tmp_path):
-        assert (tmp_path / LOCK).read_text().startswith(str(os.getpid()))
-
-
-@pytest.mark.parametrize("host", [HERE, "another-machine"])
-def test_a_lock_that_may_be_held_is_left_and_named(tmp_path, host):
-    owner = f"{os.getppid()} {host}"
-    (tmp_path / LOCK).write_text(owner)
-    with pytest.raises(ConfigError, match=f"held by process {owner}"), locked(tmp_path):
-        pass
-    assert (tmp_path / LOCK).read_text() == owner
 
 
 def test_a_config_is_kept_with_the_origin_of_each_value(tmp_path, run):
@@ -215,3 +179,25 @@ def test_the_log_has_a_line_an_event(tmp_path):
 def test_a_folder_without_a_record_is_no_run(tmp_path):
     with pytest.raises(CheckpointError, match="not a run"):
         RunFolder(tmp_path).require_run()
+
+
+def test_code_is_kept_with_its_hash_and_a_package_without(tmp_path, run):
+    (tmp_path / "mine.py").write_text("class Loss: ...\n")
+    loaded, folder = load(tmp_path, text=CONFIG), RunFolder(run)
+    names = ("dice", f"{tmp_path}/mine.py:Loss", "package:Loss")
+    keep_code(folder, loaded, names)
+    digest = hashlib.sha256((tmp_path / "mine.py").read_bytes()).hexdigest()
+    assert json.loads(folder.record.read_text())["code"] == {names[1]: digest, names[2]: None}
+    keep_code(folder, loaded, names)
+    (tmp_path / "mine.py").write_text("class Loss: pass\n")
+    with pytest.raises(ConfigError, match=r"the code is not the one this run began with: \S*mine\.py:Loss\n"):
+        keep_code(folder, loaded, names)
+
+
+@pytest.mark.parametrize("text", [None, "", "[]", "3", "\xff"])
+def test_a_record_that_is_missing_or_no_object_is_named(tmp_path, text):
+    path = tmp_path / "evaluation.json"
+    if text is not None:
+        path.write_text(text, encoding="latin-1")
+    with pytest.raises(DataError, match=r"(missing|damaged)[\s\S]*evaluation\.json"):
+        read_record(path)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from segtrain.core.case import Case, ScanSource
+from segtrain.core.errors import DataError
 from segtrain.core.volume import LabelMap
 from segtrain.data.nifti import write_nifti, write_nifti_image
 from segtrain.recipes.evaluate import evaluate_masks
@@ -21,6 +22,7 @@ from segtrain.recipes.run_report import (
     config_rows,
     epoch_rows,
     evaluation_report,
+    write_run_report,
     write_scores_report,
 )
 from tests.phantoms import grid, scan
@@ -134,3 +136,37 @@ def test_the_files_of_a_case_come_back_as_they_were(tmp_path):
     case = Case("a", "p", (series, ScanSource(tmp_path / "b.nii.gz")), None)
     files = ScoredFiles.of(case, tmp_path / "mask.nii.gz")
     assert ScoredFiles.from_json(json.loads(json.dumps(files.to_json()))) == files
+
+
+@pytest.mark.parametrize("name", ["metrics.json", RECORD, "cases.csv"])
+@pytest.mark.parametrize("text", [None, "", "{", "[]", "{}", '{"task": {}, "files": 3, "failed": [], "labels": 3}'])
+def test_a_file_of_an_evaluation_that_is_missing_or_foreign_is_named(scored, tmp_path, name, text):
+    folder = shutil.copytree(scored, tmp_path / "out")
+    (folder / name).unlink()
+    if text is not None:
+        (folder / name).write_text(text)
+    with pytest.raises(DataError, match=name):
+        write_scores_report(folder)
+
+
+@pytest.mark.parametrize("change", [("label", ["x"]), ("prediction", 3), ("images", [[]])])
+def test_a_record_with_other_files_in_it_is_named(scored, tmp_path, change):
+    with pytest.raises(DataError, match=RECORD):
+        with_files(scored, tmp_path / "out", **dict([change]))
+
+
+@pytest.mark.parametrize(
+    "text", ["dice\n0.5\n", "epoch,dice\n1,good\n", "epoch,dice\n,0.5\n", "epoch\n1,2\n", "epoch\n\xff\n"]
+)
+def test_a_table_of_epochs_that_is_damaged_is_named(tmp_path, text):
+    (tmp_path / "metrics.csv").write_text(text, encoding="latin-1")
+    with pytest.raises(DataError, match=r"metrics\.csv"):
+        epoch_rows(RunFolder(tmp_path))
+
+
+@pytest.mark.parametrize("record", [{"cases": []}, {"parameters": "many"}, {"versions": None}])
+def test_a_record_of_a_run_that_is_damaged_is_named(trained, tmp_path, record):
+    run = RunFolder(shutil.copytree(trained, tmp_path / "run", ignore=shutil.ignore_patterns("prepared", "validation")))
+    run.record.write_text(json.dumps(record))
+    with pytest.raises(DataError, match=r"run\.json"):
+        write_run_report(run)

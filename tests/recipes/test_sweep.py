@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from segtrain.core.errors import ConfigError
+from segtrain.core.errors import ConfigError, DataError
 from segtrain.core.task import Task
 from segtrain.data.cases import find_cases
-from segtrain.recipes.job import decide_fold
+from segtrain.recipes.decide import draw_split
 from segtrain.recipes.run_folder import RunFolder, keep_config, write_record
-from segtrain.recipes.sweep import config_of, declared, runs_of, settings_of
+from segtrain.recipes.sweep import config_of, declared, meaning_in, meaning_of, runs_of, settings_of
 from tests.recipes.projects import CONFIG, load, write_study
 
 COMPARE = """\
@@ -82,13 +82,10 @@ def test_the_config_of_a_run_can_be_loaded_again(loaded, tmp_path):
     assert load(tmp_path / "one").config == one.config
 
 
-def test_without_shared_splits_a_case_is_held_out_in_one_fold_of_every_loss(loaded, tmp_path):
+def test_without_shared_splits_a_case_is_held_out_in_one_fold_of_every_loss(loaded):
     cases = find_cases(loaded.config.data)
-    held = [
-        decide_fold(config_of(loaded, run_of(loaded, label)), RunFolder(tmp_path / label), cases, 0, None)
-        for label in ("dice_ce", "recall")
-    ]
-    assert held[0] == held[1]
+    one, two = (draw_split(config_of(loaded, run_of(loaded, label)), cases, 0) for label in ("dice_ce", "recall"))
+    assert one == two
 
 
 def test_a_run_is_done_once_it_ran_to_its_end(loaded):
@@ -117,3 +114,28 @@ def test_what_a_loss_trains_with_of_its_own_is_declared(loaded):
 def test_another_kind_of_answer_is_declared(loaded):
     found = dict(declared(settings_of(loaded), Task(labels={"background": 0, "a": 1, "b": 2}), loaded.folder))
     assert found["lovasz_hinge"] == "its network answers with 2 sigmoid outputs, not 3"
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", "{"])
+def test_a_note_of_failure_that_is_damaged_is_named(loaded, text):
+    run = run_of(loaded, "dice")
+    run.keep_failure("")
+    run.folder.failure.write_text(text)
+    with pytest.raises(DataError, match=r"failed\.json"):
+        run.is_settled  # noqa: B018
+
+
+def test_a_run_is_settled_once_it_is_done_or_failed(loaded):
+    done, failed, open_ = (run_of(loaded, label) for label in ("dice", "dice_ce", "recall"))
+    write_record(done.folder, {"finished": "now", "steps_per_epoch": 3})
+    failed.keep_failure("the loss is nan")
+    assert [run.is_settled for run in (done, failed, open_)] == [True, True, False]
+    assert [run.steps_per_epoch for run in (done, failed, open_)] == [3, None, None]
+
+
+def test_what_a_report_must_know_is_kept_and_read_back(loaded, tmp_path):
+    meaning = meaning_of(load(tmp_path, "evaluation.metrics=[dice, relative_volume_error]"))
+    assert meaning.best == {"dice": "higher", "relative_volume_error": "zero"}
+    assert ("recall", "learning_rate 0.001") in meaning.declared
+    write_record(RunFolder(tmp_path / "sweep"), {"meaning": meaning.model_dump(mode="json")})
+    assert meaning_in(tmp_path / "sweep" / "run.json") == meaning

@@ -12,9 +12,9 @@ from segtrain.core.errors import CheckpointError
 from segtrain.data.cases import find_cases
 from segtrain.data.prepare import prepare
 from segtrain.recipes.dataset import read_case
-from segtrain.recipes.job import set_up
+from segtrain.recipes.job import set_up, try_config
 from segtrain.recipes.run_folder import RunFolder
-from segtrain.recipes.trained import load_predictor
+from segtrain.recipes.trained import load_predictor, trained_config
 from segtrain.training import checkpoint
 from tests.recipes.projects import load, result_of
 
@@ -39,7 +39,8 @@ def predictor_of(run, *, allow_code=False):
 def test_it_predicts_as_the_network_did_in_training(study, trained, tmp_path):
     loaded = load(study)
     shutil.copytree(trained, tmp_path / "again")
-    job = result_of(set_up(load(study, "compare=null"), RunFolder(tmp_path / "again"), None, None, torch.device("cpu")))
+    sound = try_config(load(study, "compare=null"), None)
+    job = result_of(set_up(sound, RunFolder(tmp_path / "again"), None, None, torch.device("cpu")))
     checkpoint.load_model(trained / "checkpoints" / "best", job.state.model)
     found = predictor_of(trained)
     for case in find_cases(loaded.config.data)[:2]:
@@ -99,3 +100,12 @@ def test_a_checkpoint_that_names_code_needs_a_word_of_trust(run):
     with pytest.raises(CheckpointError, match=r"names code[\s\S]*--allow-code"):
         predictor_of(run)
     assert predictor_of(run, allow_code=True).plan.widths == (4, 8)
+
+
+def test_the_config_of_a_run_that_names_code_needs_a_word_of_trust(run):
+    assert trained_config(run, allow_code=False).evaluation.metrics == ("dice", "iou")
+    text = (run / "config.yaml").read_text().replace("metrics: [dice, iou]", "metrics: [dice, 'theirs:Metric']")
+    (run / "config.yaml").write_text(text)
+    with pytest.raises(CheckpointError, match=r"names code[\s\S]*theirs:Metric[\s\S]*--allow-code"):
+        trained_config(run, allow_code=False)
+    assert trained_config(run, allow_code=True).evaluation.metrics == ("dice", "theirs:Metric")

@@ -35,6 +35,17 @@ def test_bold_is_for_a_clear_winner_only():
     assert clear_winner(comparison(dice=0.0, boom=None)) is None
 
 
+def test_the_winner_is_the_first_by_rank_though_another_lacks_its_hardest_case():
+    scores = {loss: {f"c{i}": 0.6 + 0.02 * i + shift for i in range(9)} for loss, shift in (("dice", 0.05), ("ce", 0))}
+    scores = {**scores, "ce": {**scores["ce"], "c8": None}, "dice": {**scores["dice"], "c8": 0.0}}
+    found = compare(scores, {f"c{i}": f"c{i}" for i in range(9)}, "dice", 0, Rules(draws=200))
+    view = metric_view("dice", found, {})
+    assert [(r["loss"], r["rank"], r["is_winner"]) for r in view["ranking"]] == [
+        ("dice", "1", True),
+        ("ce", "2", False),
+    ]
+
+
 def test_every_loss_and_every_pair_has_a_row():
     view = metric_view("dice", comparison(dice=0.0, focal=0.1, boom=None), {"focal": 0.01})
     assert [r["loss"] for r in view["ranking"]] == ["focal", "dice", "boom"]

@@ -4,7 +4,6 @@ from segtrain.reports.figures import (
     loss_differences,
     loss_means,
     shared_columns,
-    spoken,
     training_curves,
 )
 from segtrain.statistics.comparison import Rules, compare
@@ -20,8 +19,8 @@ def test_curves_of_a_run():
     loss, validation, rate = training_curves(epochs())
     assert "Loss" in loss.markup
     assert rate.alt.startswith("Learning rate by epoch: learning rate 0.01")
-    assert validation.key == (("var(--c0)", "dice"),)
-    assert "dice 0.7 at the end" in validation.alt
+    assert validation.key == (("var(--c0)", "Dice"),)
+    assert "Dice 0.7 at the end" in validation.alt
 
 
 def test_no_epochs_or_no_numbers_have_no_curves():
@@ -39,11 +38,8 @@ def test_curves_of_several_runs():
     drawing = learning_curves(runs, "dice")
     assert [name for _, name in drawing.key] == [HOSTILE, "focal"]
     assert learning_curves({}, "dice") is None
-    assert shared_columns({}) == ()
-
-
-def test_columns_are_spoken():
-    assert [spoken(c) for c in ("val_dice", "train_loss", "validation/iou")] == ["dice", "train loss", "iou"]
+    assert shared_columns({}) == ("train_loss",)
+    assert learning_curves({}, "train_loss") is None
 
 
 def test_strips_hold_a_dot_a_case_and_need_none():

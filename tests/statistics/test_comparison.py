@@ -84,6 +84,16 @@ def test_a_loss_that_lacks_cases_is_marked():
     assert {r.loss: r.status for r in run(scores).ranking} == {"focal": "incomplete", "dice": "ok"}
 
 
+def test_a_loss_that_lacks_a_hard_case_does_not_come_first_for_it():
+    scores = table(dice=0, focal=-0.02)
+    hard = dict.fromkeys(scores, 0.0)
+    scores = {loss: {**values, "hard": hard[loss]} for loss, values in scores.items()}
+    scores["focal"]["hard"] = None
+    first, second = run(scores).ranking
+    assert first.mean < second.mean
+    assert [(r.loss, r.rank) for r in (first, second)] == [("dice", 1), ("focal", 2)]
+
+
 @pytest.mark.parametrize("n", [1, 2, 5])
 def test_few_patients_have_no_verdict(n):
     found = run(table(n=n, dice=0, focal=0.3, ce=-0.3))

@@ -73,6 +73,19 @@ def test_the_optimiser_comes_back_whatever_the_layout(tmp_path, layout):
     assert again.step == 2
 
 
+@pytest.mark.filterwarnings("ignore:.*meta parameter.*no-op")
+def test_all_of_the_optimiser_comes_back_on_the_device_of_its_parameter(tmp_path, trained):
+    """A fused optimiser on CUDA needs its step count there too; `meta` stands for a device that is not the CPU."""
+    save(tmp_path / "last", trained, {})
+    elsewhere = new_state()
+    elsewhere.model.to("meta")
+    elsewhere.optimiser = torch.optim.AdamW(elsewhere.model.parameters())
+    load_state(tmp_path / "last", elsewhere)
+    found = [value for entries in elsewhere.optimiser.state.values() for value in entries.values()]
+    assert len(found) == 3 * len(list(trained.model.parameters()))
+    assert {value.device.type for value in found} == {"meta"}
+
+
 def test_progress_is_kept(tmp_path, trained):
     trained.best = 0.75
     trained.history = [{"epoch": 1, "dice": None}]
@@ -112,6 +125,20 @@ def test_a_half_written_successor_does_not_hide_the_previous_one(tmp_path, train
     (tmp_path / "last.new").mkdir()
     (tmp_path / "last.new" / "model.safetensors").write_bytes(b"half")
     assert find(tmp_path / "last") == tmp_path / "last"
+
+
+@pytest.mark.parametrize("name", ["last", "last.old"])
+def test_a_checkpoint_that_lost_its_json_is_not_taken_for_none(tmp_path, trained, name):
+    save(tmp_path / name, trained, {})
+    (tmp_path / name / "checkpoint.json").unlink()
+    with pytest.raises(CheckpointError, match="damaged"):
+        find(tmp_path / "last")
+
+
+def test_a_first_checkpoint_that_was_broken_off_is_none(tmp_path, trained):
+    save(tmp_path / "last.new", trained, {})
+    (tmp_path / "last.new" / "checkpoint.json").unlink()
+    assert find(tmp_path / "last") is None
 
 
 def test_nothing_is_found_where_nothing_was_saved(tmp_path):

@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from torch import nn
 
 from segtrain.core.errors import ResourceError
-from segtrain.training.devices import autocast, channels_last, find_device
+from segtrain.training.devices import autocast, find_device, on_device
 
 CPU = torch.device("cpu")
 
@@ -52,7 +53,12 @@ def test_a_cpu_computes_in_half_precision_only_where_it_was_asked_for(precision,
     assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
 
 
-@pytest.mark.parametrize(("dims", "axes"), [(2, 4), (3, 5)])
-def test_channels_lie_last_in_memory(dims, axes):
-    x = torch.zeros(2, 3, *(4,) * (axes - 2)).to(memory_format=channels_last(dims))
-    assert x.stride(1) == 1
+def test_a_network_that_does_not_fit_the_device_is_a_resource_error(monkeypatch):
+    def full(*_):
+        raise RuntimeError("MPS backend out of memory (MPS allocated: 9.05 GB)")
+
+    model = nn.Linear(1, 1)
+    assert on_device(model, CPU) is model
+    monkeypatch.setattr(model, "to", full)
+    with pytest.raises(ResourceError, match="out of memory moving the network to the device"):
+        on_device(model, CPU)

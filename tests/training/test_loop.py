@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as functional
 
 from segtrain.core.batch import Batch
-from segtrain.core.errors import DivergedError
+from segtrain.core.errors import DivergedError, ResourceError
 from segtrain.core.events import EpochEnded, StepEnded
 from segtrain.models.settings import ModelSettings
 from segtrain.models.unet import UNet
@@ -61,6 +61,44 @@ def test_a_loss_that_is_not_finite_stops_with_the_cases_of_the_step():
         list(train(new_state(), batches(), bad, SETTINGS, CPU))
     assert "case5a, case5b" in str(error.value)
     assert error.value.exit_code == 5
+
+
+def spoiling(step):
+    """A loss that is finite and has a gradient of NaN at one step."""
+
+    def loss(logits, classes):
+        loss.calls += 1
+        hidden = (logits[0] - logits[0].detach()).abs().sqrt().sum()  # 0, with the slope 0 * infinity
+        return cross_entropy(logits, classes) + (hidden if loss.calls == step else 0)
+
+    loss.calls = 0
+    return loss
+
+
+@pytest.mark.parametrize("clip_norm", [1.0, None])
+@pytest.mark.parametrize("step", [6, 8])
+def test_a_gradient_that_is_not_finite_under_a_finite_loss_stops_with_its_step(clip_norm, step):
+    settings = SETTINGS.model_copy(update={"clip_norm": clip_norm})
+    state = new_state()
+    events = train(state, batches(), spoiling(step), settings, CPU)
+    assert next(event for event in events if isinstance(event, EpochEnded)).epoch == 1
+    assert all(bool(p.isfinite().all()) for p in state.model.parameters())
+    with pytest.raises(DivergedError, match=f"norm of the gradient is nan at step {step} of 12") as error:
+        list(events)
+    assert f"case{step - 1}a, case{step - 1}b" in str(error.value)
+
+
+@pytest.mark.parametrize("place", ["the loss", "the optimiser's first step"])
+def test_memory_that_is_too_small_says_what_was_tried_on(monkeypatch, place):
+    def full(*_):
+        raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes.")
+
+    state = new_state()
+    if place != "the loss":
+        monkeypatch.setattr(state.optimiser, "step", full)
+    loss = full if place == "the loss" else cross_entropy
+    with pytest.raises(ResourceError, match="out of memory training on 2 patches of 16x12x8 voxels"):
+        list(train(state, batches(), loss, SETTINGS, CPU))
 
 
 def stopped(steps, state=None):

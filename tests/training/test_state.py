@@ -1,5 +1,7 @@
 """How far training has come."""
 
+from math import inf, nan
+
 import pytest
 import torch
 from torch import nn
@@ -25,6 +27,27 @@ def test_an_epoch_counts_when_all_its_steps_are_done(step, epoch):
 def test_an_epoch_waits_to_be_told_while_its_losses_are_there(step, losses, expected):
     there = state(total_steps=12, steps_per_epoch=4, step=step, losses=[torch.tensor(1.0)] * losses)
     assert there.is_at_epoch_end is expected
+
+
+@pytest.mark.parametrize(
+    ("losses", "norms", "expected"),
+    [
+        ((1, 2), (3, 4), None),
+        ((1, nan), (nan, 4), (0, "the norm of the gradient is nan")),
+        ((1, inf), (3, nan), (1, "the loss is inf")),
+        ((1, 2), (3, inf), (1, "the norm of the gradient is inf")),
+    ],
+)
+def test_the_first_fault_of_an_epoch_is_named(losses, norms, expected):
+    numbers = {"losses": [torch.tensor(float(n)) for n in losses], "norms": [torch.tensor(float(n)) for n in norms]}
+    assert state(total_steps=4, steps_per_epoch=4, step=2, **numbers).fault() == expected
+
+
+def test_a_weight_that_is_not_finite_is_a_fault():
+    there = state(total_steps=4, steps_per_epoch=4, step=1, losses=[torch.tensor(1.0)], norms=[torch.tensor(1.0)])
+    with torch.no_grad():
+        next(there.model.parameters()).fill_(nan)
+    assert there.fault() == (0, "a weight is not finite")
 
 
 def test_a_new_state_has_done_nothing_and_shares_nothing():

@@ -1,0 +1,53 @@
+"""`segtrain fit --fold all`: one fit for each fold, each in a folder of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from segtrain.config.load import Loaded
+from segtrain.core.errors import ConfigError, Problem
+from segtrain.core.events import Event, Finished, Note, RunEnded
+from segtrain.recipes.fit import fit
+from segtrain.recipes.run_folder import RunFolder, require_place
+
+
+def cross_validate(
+    loaded: Loaded, folder: Path, *, resume: bool = False, overwrite: bool = False, device: str = "auto"
+) -> Generator[Event, None, None]:
+    """Fit every fold of training.folds; the result of the last event lists theirs.
+
+    Raises as a fit; a folder of a fold that may not be written to is told before any is trained.
+    """
+    folds = range(loaded.config.training.folds)
+    _require_places([fold_folder(folder, fold) for fold in folds], folder, resume=resume, overwrite=overwrite)
+    results: list[dict[str, Any]] = []
+    failed: list[str] = []
+    for fold in folds:
+        run = fold_folder(folder, fold)
+        yield Note(f"{run.name} of {len(folds)}")
+        with closing(fit(loaded, run, fold=fold, resume=resume, overwrite=overwrite, device=device)) as events:
+            for event in events:
+                if isinstance(event, Finished):
+                    results.append({"fold": fold, **event.result})
+                    failed += [f"{run.name}: {case}" for case in event.failed]
+                else:
+                    yield event
+        yield RunEnded(run.name, len(results), len(folds), "done")
+    yield Finished(folder, {"schema_version": 1, "run": str(folder), "by_fold": results}, tuple(failed))
+
+
+def fold_folder(folder: Path, fold: int) -> Path:
+    """Where the run of a fold lies."""
+    return folder / f"fold_{fold}"
+
+
+def _require_places(runs: Sequence[Path], folder: Path, *, resume: bool, overwrite: bool) -> None:
+    """Folds are not put into a run: emptying that one would delete them."""
+    if RunFolder(folder).record.is_file():
+        hint = "take another folder with --run NAME"
+        raise ConfigError(Problem("the folds would lie in the folder of a run", str(folder), hint=hint))
+    for run in runs:
+        require_place(run, resume=resume, overwrite=overwrite)

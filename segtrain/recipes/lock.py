@@ -1,0 +1,71 @@
+"""One process a folder: a lock file that names its process, and what a dead process leaves behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from segtrain.core.errors import ConfigError, Problem
+from segtrain.core.files import disk_errors
+
+LOCK = ".lock"
+
+HALF_WRITTEN = re.compile(r"\..+\.(\d+)\.tmp")
+"""How `core.files` calls a file until it is whole: .NAME.PID.tmp."""
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep a second process out; a lock whose process is dead is taken over, and its half-written files deleted."""
+    lock = path / LOCK
+    owner = f"{os.getpid()} {socket.gethostname()}"
+    with disk_errors(lock):
+        while True:
+            try:
+                with lock.open("x", encoding="utf-8") as file:
+                    file.write(owner)
+                break
+            except FileExistsError:
+                require_free(path)
+                lock.unlink(missing_ok=True)
+        for file_or_folder in path.rglob(".*.tmp"):
+            match = HALF_WRITTEN.fullmatch(file_or_folder.name)
+            if match and file_or_folder.is_file() and not _process_is_alive(match[1]):
+                file_or_folder.unlink(missing_ok=True)
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+
+
+def require_free(path: Path) -> None:
+    """ConfigError where another process writes to the folder."""
+    lock = path / LOCK
+    if lock.is_file() and _is_alive(lock):
+        hint = f"wait for it, or delete {lock} if no segtrain runs there"
+        why = f"held by process {lock.read_text(encoding='utf-8')}"
+        raise ConfigError(Problem("another segtrain writes to this folder", str(path), why, hint))
+
+
+def _is_alive(lock: Path) -> bool:
+    pid, _, host = lock.read_text(encoding="utf-8").partition(" ")
+    if host != socket.gethostname():
+        return bool(host)
+    return pid != str(os.getpid()) and _process_is_alive(pid)
+
+
+def _process_is_alive(pid: str) -> bool:
+    """Whether a process of this machine has that number; where that cannot be asked, it is taken to be alive."""
+    if os.name == "nt":  # os.kill(pid, 0) would send Ctrl-C there
+        return True
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, ValueError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,58 @@
+"""One fit for each fold, each in a folder of its own."""
+
+from __future__ import annotations
+
+import pytest
+
+from segtrain.core.errors import ConfigError
+from segtrain.core.events import Finished, RunEnded
+from segtrain.recipes.cross_validation import cross_validate, fold_folder
+from segtrain.recipes.run_folder import RunFolder, write_record
+from tests.recipes.projects import close_at, load, step
+
+
+@pytest.fixture
+def fits(monkeypatch):
+    """What each fit was asked for; none is done."""
+    asked = []
+
+    def fit(loaded, run, **flags):
+        asked.append((run, flags))
+        yield Finished(run, {"run": str(run)}, ("P1",))
+
+    monkeypatch.setattr("segtrain.recipes.cross_validation.fit", fit)
+    return asked
+
+
+def test_every_fold_is_fitted_in_its_own_folder_and_the_result_lists_them(study, fits, tmp_path):
+    *events, end = cross_validate(load(study, "training.folds=3"), tmp_path / "x-folds", resume=True, device="cpu")
+    assert [run for run, _ in fits] == [tmp_path / "x-folds" / f"fold_{k}" for k in range(3)]
+    assert [flags for _, flags in fits] == [
+        {"fold": k, "resume": True, "overwrite": False, "device": "cpu"} for k in range(3)
+    ]
+    assert [(e.name, e.done, e.total) for e in events if isinstance(e, RunEnded)] == [
+        (f"fold_{k}", k + 1, 3) for k in range(3)
+    ]
+    runs = [{"fold": k, "run": str(fold_folder(tmp_path / "x-folds", k))} for k in range(3)]
+    assert end.result == {"schema_version": 1, "run": str(tmp_path / "x-folds"), "by_fold": runs}
+    assert end.failed == tuple(f"fold_{k}: P1" for k in range(3))
+
+
+def test_a_fold_that_is_there_is_told_before_any_is_trained(study, fits, tmp_path):
+    write_record(RunFolder(fold_folder(tmp_path, 1)), {})
+    with pytest.raises(ConfigError, match=r"not empty[\s\S]*fold_1"):
+        list(cross_validate(load(study), tmp_path))
+    assert fits == []
+
+
+def test_folds_are_not_put_into_a_run(study, fits, tmp_path):
+    write_record(RunFolder(tmp_path), {})
+    with pytest.raises(ConfigError, match="in the folder of a run"):
+        list(cross_validate(load(study), tmp_path))
+    assert fits == []
+
+
+def test_broken_off_it_closes_the_fit_that_runs(study, tmp_path):
+    close_at(cross_validate(load(study, "compare=null"), tmp_path / "x", device="cpu"), step(2))
+    assert (fold_folder(tmp_path / "x", 0) / "checkpoints" / "last").is_dir()
+    assert not list((tmp_path / "x").rglob(".lock"))
