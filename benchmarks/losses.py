@@ -100,10 +100,8 @@ def compare(name: str, peer: Loss, shape: tuple[int, ...]) -> list[object]:
     logits = torch.randn(shape, generator=generator)
     target = torch.randint(0, shape[1], (shape[0], 1, *shape[2:]), generator=generator)
     ours = build_loss(name, **({"alpha": None} if name in ("focal",) else {}))
-    pairs = []
-    for _ in range(1 + (SLOW_RUNS if name in SLOW else RUNS)):
-        pairs.append((seconds(ours, logits, target), seconds(peer, logits, target)))
-    pairs = pairs[1:]
+    runs = 1 + (SLOW_RUNS if name in SLOW else RUNS)
+    pairs = [(seconds(ours, logits, target), seconds(peer, logits, target)) for _ in range(runs)][1:]
     ratio = statistics.median(a / b for a, b in pairs)
     milliseconds = [f"{statistics.median(times) * 1e3:.0f}" for times in zip(*pairs, strict=True)]
     memory = [f"{extra_memory(loss, logits, target):.2f}" for loss in (ours, peer)]
@@ -117,7 +115,7 @@ def main() -> None:
     rows = [compare(name, others[name], shape) for shape in SHAPES for name in GOALS]
     header = ["loss", "classes", "ours (ms)", "peer (ms)", "ratio", "goal", "extra memory ours", "extra memory peer"]
     table(header, rows)
-    print(f"\nMedians of {RUNS} ({SLOW_RUNS} for {', '.join(SLOW)}), float32, two threads; {' and '.join(map(str, SHAPES))}.")
+    print(f"\nMedians of {RUNS} ({SLOW_RUNS} for {', '.join(SLOW)}), float32, two threads, logits of {SHAPES}.")
     print("Extra memory is torch's largest beside logits and gradient, as a multiple of the logits.")
 
 

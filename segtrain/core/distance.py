@@ -101,9 +101,7 @@ def _squared_between(members: Mask, others: Mask, spacing_mm: Sequence[float], t
     return found
 
 
-def _squared(
-    labels: NDArray[Any], spacing_mm: Sequence[float], threads: int, *, edge: bool = False
-) -> Distances:
+def _squared(labels: NDArray[Any], spacing_mm: Sequence[float], threads: int, *, edge: bool = False) -> Distances:
     """To the nearest voxel of another label, or (`edge`) to beyond the array; 0 where the label is 0."""
     axes = [axis for axis, size in enumerate(labels.shape) if size > 1] or [0]
     flat = np.ascontiguousarray(labels).reshape([labels.shape[axis] for axis in axes])

@@ -9,13 +9,16 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Annotated, Any, final
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from segtrain.core.distance import two_nearest_mm
 from segtrain.losses.arithmetic import ratio, weighted_mean
 from segtrain.losses.base import Loss, ModeChoice
+from segtrain.losses.components import COMPONENTS, component_ids
 from segtrain.losses.contour import soft_border
-from segtrain.losses.maps import SIGNED_DISTANCE, members, signed_distances, two_nearest_objects
+from segtrain.losses.maps import SIGNED_DISTANCE, members, signed_distances
 from segtrain.losses.options import Positive, Weight
 from segtrain.losses.registry import register_loss
 from segtrain.losses.spatial import Spacing, spacing_of
@@ -99,6 +102,7 @@ class UNetBorderCrossEntropy(BorderEntropy):
     formula = "mean (1 + w0 exp(-(d1 + d2)^2 / (2 sigma^2))) (-log p_y), d1, d2: to the two nearest objects"
     paper = "Ronneberger 2015, MICCAI, arXiv 1505.04597"
     modes = ("multiclass", "binary")
+    needs = (COMPONENTS,)
 
     def __init__(
         self,
@@ -116,6 +120,19 @@ class UNetBorderCrossEntropy(BorderEntropy):
     def weight_of_voxels(self, voxels: Voxels) -> Tensor:
         """Ronneberger 2015, Eq. 2."""
         spacing = spacing_of(voxels, self.spacing_mm)
-        both = two_nearest_objects(voxels, spacing, reach_mm=REACH * self.sigma) / self.sigma
+        both = to_two_objects(voxels, spacing, reach_mm=REACH * self.sigma) / self.sigma
         weights = 1 + self.w0 * torch.exp(-both.square() / 2)
         return weights if voxels.mode == "multiclass" else weights.unsqueeze(1)
+
+
+@torch.no_grad()
+def to_two_objects(voxels: Voxels, spacing_mm: tuple[float, ...], reach_mm: float) -> Tensor:
+    """(B, N) sum of the distances to the two nearest objects; perhaps inf, where one lies beyond `reach_mm`."""
+    sums = []
+    for classes in voxels.in_space(component_ids(voxels, 1 if voxels.mode == "multiclass" else 0)).cpu().numpy():
+        objects = np.zeros(voxels.space, np.int32)
+        for ids in classes:
+            objects = np.where(ids > 0, ids + objects.max(), objects).astype(np.int32)
+        nearest, second = two_nearest_mm(objects, spacing_mm, reach_mm)
+        sums.append((nearest + second).reshape(-1))
+    return torch.from_numpy(np.stack(sums)).to(voxels.raw.device, voxels.dtype)

@@ -1,7 +1,7 @@
 """Losses on the signed distance phi to the border of the truth: negative inside, positive outside.
 
-The map needs no gradient, so that each is a weighted mean of probabilities. A class that is absent has no border: phi is
-0, and it costs nothing but where a loss says so. A class without an outside ends at the edge of the patch.
+The map has no gradient, so that each is a weighted mean of probabilities. A class that is absent has no border: phi is
+0, and it costs nothing unless a loss says so. A class without an outside ends at the edge of the patch.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class GeneralizedSurface(DistanceLoss):
 
 @register_loss("region_wise")
 class RegionWise(DistanceLoss):
-    """Probability outside the object, less inside it, more so the deeper: an absent class costs its mean probability."""
+    """Probability outside the object less that inside it, by depth; an absent class costs its mean probability."""
 
     formula = "mean p z, z = 1 outside, -d / max d inside"
     paper = "Valverde & Tohka 2023, Pattern Recognition, arXiv 2108.01405"

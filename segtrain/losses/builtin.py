@@ -1,14 +1,18 @@
 """The table of contents: importing this registers every shipped loss."""
 
 from segtrain.losses import (
+    border_ce,
+    boundary,
     centreline_boundary,
     compound,
     confusion,
+    contour,
     dice_kin,
     distribution,
     exp_log,
     generalized,
     hard_voxels,
+    hausdorff,
     instance,
     lovasz,
     neighbours,
@@ -25,14 +29,18 @@ from segtrain.losses import (
 )
 
 __all__ = [
+    "border_ce",
+    "boundary",
     "centreline_boundary",
     "compound",
     "confusion",
+    "contour",
     "dice_kin",
     "distribution",
     "exp_log",
     "generalized",
     "hard_voxels",
+    "hausdorff",
     "instance",
     "lovasz",
     "neighbours",

@@ -146,7 +146,7 @@ def _without(hidden: Tensor | None, errors: Tensor) -> Tensor:
 
 
 def _eroded(errors: Tensor) -> Tensor:
-    """(B, C, *S): the mean of each voxel and its neighbours, less a half, stretched to 0..1 in each sample and class."""
+    """(B, C, *S): mean of each voxel and its neighbours, less a half, stretched to 0..1 in each sample and class."""
     total, cross = errors, 1
     for axis in range(2, errors.ndim):
         if errors.shape[axis] > 1:

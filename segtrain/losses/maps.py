@@ -10,10 +10,9 @@ from typing import Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 from torch import Tensor
 
-from segtrain.core.distance import Distances, Mask, signed_distance_mm, squared_distance_mm2, two_nearest_mm
+from segtrain.core.distance import Distances, Mask, signed_distance_mm, squared_distance_mm2
 from segtrain.losses.voxels import Voxels
 
 SIGNED_DISTANCE = "signed_distance_mm"
@@ -50,28 +49,6 @@ def squared_distances(voxels: Voxels, first: int, spacing_mm: tuple[float, ...])
 def squared_distances_of(masks: Tensor, voxels: Voxels, spacing_mm: tuple[float, ...]) -> Tensor:
     """(B, C, N) square of the distance to the border of other masks (B, C, N) of the same voxels, such as answers."""
     return _measured(masks, voxels, spacing_mm, squared_distance_mm2)
-
-
-@torch.no_grad()
-def two_nearest_objects(voxels: Voxels, spacing_mm: tuple[float, ...], reach_mm: float) -> Tensor:
-    """(B, N) sum of the distances to the two nearest objects: connected components of a foreground class."""
-    first = 1 if voxels.mode == "multiclass" else 0
-    sums = []
-    for masks in _arrays(voxels.in_space(members(voxels, first))):
-        nearest, second = two_nearest_mm(_components(masks), spacing_mm, reach_mm)
-        sums.append((nearest + second).reshape(-1))
-    return torch.from_numpy(np.stack(sums)).to(voxels.raw.device, voxels.dtype)
-
-
-def _components(masks: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """Labels from 1 on of the components of masks (C, *S) that do not overlap; voxels that share a face hold together."""
-    objects = np.zeros(masks.shape[1:], np.int32)
-    count = 0
-    for mask in masks:
-        labels, found = ndimage.label(mask)
-        objects[mask] = labels[mask] + count
-        count += found
-    return objects
 
 
 def _given(voxels: Voxels, first: int) -> Tensor | None:

@@ -107,4 +107,4 @@ def _pull(value: Callable[[Tensor], Tensor], sign: Tensor, voxel: tuple[int, int
 
 
 def _curve(name: str, places: Sequence[float], of: Callable[[float], Tensor]) -> Curve:
-    return Curve(name, tuple(places), tuple(float(of(place)) for place in places))
+    return Curve(name, tuple(places), tuple(float(of(place).detach()) for place in places))

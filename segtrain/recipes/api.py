@@ -11,12 +11,13 @@ from segtrain.config.load import Loaded, from_python, load_config
 from segtrain.config.schema import FitConfig
 from segtrain.core.events import Event, Finished
 from segtrain.metrics.settings import DEFAULT_METRICS
+from segtrain.recipes.bars import Bars
 from segtrain.recipes.compare_losses import compare_losses as compare_recipe
 from segtrain.recipes.evaluate import evaluate_masks, evaluate_run
 from segtrain.recipes.fit import fit as fit_recipe
 
 Watch = Callable[[Event], None]
-"""Called with every event of a recipe: steps, epochs, cases."""
+"""Called with every event of a recipe: steps, epochs, cases. Without one, progress is shown by `Bars`."""
 
 
 def fit(
@@ -95,10 +96,10 @@ def _loaded(config: FitConfig | Path | str, overrides: Sequence[str]) -> Loaded:
 def _result(events: Generator[Event, None, None], watch: Watch | None) -> dict[str, Any]:
     """The result of a recipe; where `watch` breaks off, the recipe is closed at once, so that it saves its work."""
     last: Event | None = None
+    see = Bars() if watch is None else watch
     with closing(events):
         for last in events:
-            if watch is not None:
-                watch(last)
+            see(last)
     if not isinstance(last, Finished):
         raise RuntimeError(f"a recipe ended with {last!r} instead of Finished")
     return {**last.result, "failed": list(last.failed)}

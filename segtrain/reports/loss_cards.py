@@ -10,8 +10,8 @@ from segtrain.losses.card import LossCard, cards
 HEADING = """\
 # Losses
 
-Made from the code by `make docs`; `segtrain losses NAME` shows the same in a terminal, `--plot out.png` draws how a loss
-answers to errors. Any of them is one line of a config: `loss: {name: tversky, fn_weight: 0.8}`.
+Made from the code by `make docs`; `segtrain losses NAME` shows the same in a terminal, `--plot out.png` draws how a
+loss answers to errors. Any of them is one line of a config: `loss: {name: tversky, fn_weight: 0.8}`.
 
 Symbols: p probability, g truth (0 or 1), TP = sum p g, FP = sum p (1 - g), FN = sum (1 - p) g, s = `smooth`, C classes.
 """

@@ -79,7 +79,7 @@ class TestFit:
     ) -> None:
         by_fold = [{"fold": k, "run": f"r/fold_{k}", "metrics": METRICS} for k in range(3)]
         calls, recipe = telling(finished("r", "fold_1: P1", run="r", by_fold=by_fold))
-        put(monkeypatch, "fit", fit=None, dry_run=None)
+        put(monkeypatch, "fit", fit=telling()[1], dry_run=None)
         put(monkeypatch, "cross_validation", cross_validate=recipe, fold_folder=lambda folder, k: folder / f"fold_{k}")
         done = segtrain("fit", "--config", config, "--fold", "all", "--resume")
         assert done.exit_code == 1, done.output

@@ -82,6 +82,19 @@ def test_code_of_a_loss_lies_beside_the_file(tmp_path: Path) -> None:
     assert load(tmp_path, BASE + "loss: package.module:Loss\n").config.loss.name == "package.module:Loss"
 
 
+def test_code_of_a_metric_lies_beside_the_file_and_that_of_an_override_where_it_was_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path)
+    text = BASE + "evaluation: {metrics: [dice, 'mine.py:Hard', 'package:Metric', '/there/mine.py:Hard']}\n"
+    beside = f"{tmp_path / 'project' / 'mine.py'}:Hard"
+    found = load(tmp_path / "project", text).config.evaluation.metrics
+    assert found == ("dice", beside, "package:Metric", "/there/mine.py:Hard")
+    typed = load(tmp_path / "project", text, "evaluation.metrics.0=own.py:Soft").config.evaluation.metrics
+    assert typed[:2] == (f"{tmp_path / 'own.py'}:Soft", beside)
+
+
 def test_all_faults_at_once_with_their_lines(tmp_path: Path) -> None:
     text = (
         "data: {images: images, labels: labels}\n"

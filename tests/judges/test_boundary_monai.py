@@ -35,7 +35,9 @@ def assert_agree(ours, theirs, mode, space):
 @every_space
 @every_background
 @pytest.mark.parametrize("alpha", [1.0, 2.0, 2.5])
-@pytest.mark.parametrize(("name", "judge"), [("hausdorff_dt", HausdorffDTLoss), ("log_hausdorff_dt", LogHausdorffDTLoss)])
+@pytest.mark.parametrize(
+    ("name", "judge"), [("hausdorff_dt", HausdorffDTLoss), ("log_hausdorff_dt", LogHausdorffDTLoss)]
+)
 def test_hausdorff(name, judge, alpha, background, space, mode):
     ours = build_loss(name, mode, include_background=background, alpha=alpha)
     assert_agree(ours, judge(alpha=alpha, **options(mode, background)), mode, space)

@@ -4,7 +4,10 @@ import pytest
 import torch
 
 from segtrain.losses import build_loss
+from segtrain.losses.border_ce import to_two_objects
+from segtrain.losses.components import COMPONENTS
 from segtrain.losses.maps import SIGNED_DISTANCE
+from segtrain.losses.voxels import Extras, read
 from tests.losses.fixtures import random_sample
 
 NAMES = ["contour_weighted_ce", "distance_ce", "unet_border_ce"]
@@ -74,7 +77,9 @@ class TestDistance:
 
     def test_an_ignored_voxel_is_no_border(self):
         mask = torch.tensor([[[True, True, True, False, True, True]]])
-        assert weights_of("distance_ce", row([0, 0, 0, 0, 1, 1]), mask) == pytest.approx([1, 1.25, 1.5, 0, 1 + 1 / 3, 1])
+        assert weights_of("distance_ce", row([0, 0, 0, 0, 1, 1]), mask) == pytest.approx(
+            [1, 1.25, 1.5, 0, 1 + 1 / 3, 1]
+        )
 
     def test_the_callers_distances_are_used(self):
         logits, target = row([0, 0, 1, 1])
@@ -120,3 +125,25 @@ class TestUNet:
     def test_far_objects_do_not_matter(self):
         found = weights_of("unet_border_ce", row([1, *[0] * 20, 1]), sigma=1)
         assert found == [1.0] * 22
+
+
+@every_mode
+def test_objects_are_components_of_a_class(mode):
+    logits, labels = row([1, 1, 0, 0, 1, 2 if mode == "multiclass" else 1, 0], mode)
+    voxels = read(logits, labels, None, mode=mode, ignore_label=None)
+    sums = [4, 3, 3, 3, 1, 1, 3] if mode == "multiclass" else [4, 3, 3, 3, 3, 4, 6]
+    assert to_two_objects(voxels, (1, 1), reach_mm=10).tolist() == [sums]
+
+
+def test_the_callers_components_are_used():
+    logits, labels = row([1, 1, 0, 0])
+    ids = torch.tensor([[[[7, 9, 0, 0]]]])
+    voxels = read(logits, labels, None, mode="binary", ignore_label=None, extras=Extras(maps={COMPONENTS: ids}))
+    assert to_two_objects(voxels, (1, 1), reach_mm=10).tolist() == [[1, 1, 3, 5]]
+    assert build_loss("unet_border_ce").needs == (COMPONENTS,)
+
+
+def test_one_object_or_none_has_no_two():
+    for labels in ([0, 0, 0], [0, 1, 0]):
+        voxels = read(*row(labels), None, mode="binary", ignore_label=None)
+        assert torch.isposinf(to_two_objects(voxels, (1, 1), reach_mm=10)).all()

@@ -119,7 +119,12 @@ GOLDEN = [
     ("S", "blob", {}, 2 * (0.390374 + 0.632694)),
     ("S", "cc_dice_ce", {}, 2 * (0.390374 + 0.632694)),
     ("S", "inverse_size_weighting", {}, 0.677554),
-    ("M", "weighted_sum", {"of": ({"name": "dice", "smooth": 0, "weight": 2}, {"name": "ce"})}, 2 * 0.607711 + 0.828170),
+    (
+        "M",
+        "weighted_sum",
+        {"of": ({"name": "dice", "smooth": 0, "weight": 2}, {"name": "ce"})},
+        2 * 0.607711 + 0.828170,
+    ),
     ("B2", "dice", {}, 0.222504),
     ("B2", "dice", {"reduce_over": "batch"}, 0.249946),
     ("B2", "iou", {}, 0.360785),

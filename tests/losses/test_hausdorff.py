@@ -116,7 +116,10 @@ class TestErosion:
     @every_mode
     def test_the_gradient_is_that_of_the_value(self, mode):
         logits, target = random_sample(mode, space=(4, 5))
-        loss, logits = build_loss("hausdorff_er", mode), (-2 * certain(mode, target, margin=1) + logits).requires_grad_()
+        loss, logits = (
+            build_loss("hausdorff_er", mode),
+            (-2 * certain(mode, target, margin=1) + logits).requires_grad_(),
+        )
         assert gradient_of(loss, logits, target).any()
         assert torch.autograd.gradcheck(lambda x: loss(x, target), (logits,), eps=1e-6, atol=1e-5)
 

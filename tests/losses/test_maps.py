@@ -8,7 +8,6 @@ from segtrain.losses.maps import (
     signed_distances,
     squared_distances,
     squared_distances_of,
-    two_nearest_objects,
 )
 from segtrain.losses.voxels import Extras, read
 from tests.losses.fixtures import random_sample
@@ -95,22 +94,3 @@ def test_half_a_member_is_none():
     logits = torch.zeros(1, 1, 2, 2)
     voxels = read(logits, torch.tensor([[[[0, 0.5], [0.6, 1]]]]), None, mode="auto", ignore_label=None)
     assert members(voxels, 0).tolist() == [[[False, False, True, True]]]
-
-
-@pytest.mark.parametrize("mode", ["binary", "multiclass"])
-def test_objects_are_components_of_a_class(mode):
-    row = torch.tensor([1, 1, 0, 0, 1, 2 if mode == "multiclass" else 1, 0])
-    logits = torch.zeros(1, 3 if mode == "multiclass" else 1, 1, 7)
-    voxels = read(logits, row.view(1, 1, 7), None, mode=mode, ignore_label=None)
-    found = two_nearest_objects(voxels, (1, 1), reach_mm=10)
-    sums = [4, 3, 3, 3, 1, 1, 3] if mode == "multiclass" else [4, 3, 3, 3, 3, 4, 6]
-    assert found.tolist() == [sums]
-
-
-def test_one_object_or_none_has_no_two():
-    empty = torch.zeros(1, 1, 3, 3, dtype=torch.bool)
-    one = empty.clone()
-    one[..., 1] = True
-    for target in (empty, one):
-        voxels = read(torch.zeros(1, 1, 3, 3), target, None, mode="auto", ignore_label=None)
-        assert torch.isposinf(two_nearest_objects(voxels, (1, 1), reach_mm=10)).all()

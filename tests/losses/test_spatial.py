@@ -29,7 +29,7 @@ def random_mask():
 def test_the_names_are_found():
     assert len(SPATIAL) >= 10
     assert len(SPACED) >= 10
-    assert OF_A_MEAN | OF_NEIGHBOURS <= set(SPATIAL)
+    assert set(SPATIAL) >= OF_A_MEAN | OF_NEIGHBOURS
 
 
 def test_sums_and_means_are_over_the_voxels_that_count():

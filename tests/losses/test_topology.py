@@ -87,7 +87,9 @@ class TestClDice:
 
     def test_flat_sums_weigh_the_classes(self):
         sample = random_sample("multilabel", space=(4, 5))
-        costs = {w: value("cldice", sample, "multilabel", reduce_over="flat", class_weights=w) for w in [(1, 0), (0, 1)]}
+        costs = {
+            w: value("cldice", sample, "multilabel", reduce_over="flat", class_weights=w) for w in [(1, 0), (0, 1)]
+        }
         alone = [(sample[0][:, c : c + 1], sample[1][:, c : c + 1]) for c in range(2)]
         for weights, one in zip(costs, alone, strict=True):
             assert costs[weights] == same(value("cldice", one, "binary", reduce_over="batch"))
