@@ -1,4 +1,4 @@
-"""Centre-line Dice that knows how thick tubes are: thin ones count as much as thick ones."""
+"""Centre-line Dice that knows how thick tubes are, so that thin ones count no less than thick ones."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class Part(Component):
         return self.weight.weight(progress) if isinstance(self.weight, Schedule) else self.weight
 
 
-@register_loss("weighted_sum", "scheduled")
+@register_loss("weighted_sum")
 class WeightedSum(Loss):
     """Any losses, each times a weight that is a number or follows a schedule.
 

@@ -25,16 +25,33 @@ every_sound_case = pytest.mark.parametrize(
     ("name", "mode"), [c for c in CASES if card(c[0]).optimum is not None], ids=lambda value: str(value)
 )
 
-NO_FULL_GRADIENT = {"normalized_focal": "its divisor has no gradient, as in the authors' code"}
+NO_FULL_GRADIENT = {
+    "normalized_focal": "its divisor has no gradient, as in the authors' code",
+    "dice_hausdorff": "the scale of its Dice is a constant of the step",
+}
+NO_GRADIENT_HERE = {"hausdorff_er": "an error of less than a half has none"}
+CHEAP_INVERSE = {
+    "surface_dice_dilation": "a mask and its inverse have the same border",
+    "hausdorff_er": "scattered errors are thin",
+}
 LOOKS_AROUND = {
     "nacl": "it compares a voxel with the labels around it",
     "svls_ce": "it smooths the label of a voxel with those around it",
     **dict.fromkeys(["cldice", "dice_cldice", "cl_ce", "cbdice"], "a centre line is made of neighbours"),
     "skeleton_recall": "a skeleton is made of neighbours",
     **dict.fromkeys(["blob", "cc_dice_ce", "inverse_size_weighting"], "an object is made of neighbours"),
+    **dict.fromkeys(["boundary", "dice_boundary", "generalized_surface", "region_wise"], "it measures distances"),
+    **dict.fromkeys(["hausdorff_dt", "log_hausdorff_dt", "hausdorff_one_sided"], "it measures distances"),
+    **dict.fromkeys(["dice_hausdorff", "distance_ce", "unet_border_ce"], "it measures distances"),
+    **dict.fromkeys(["boundary_dou", "surface_dice_dilation", "contour_weighted_ce"], "a contour lies beside others"),
+    "active_contour": "it compares a voxel with the next",
+    "hausdorff_er": "an erosion reads neighbours",
 }
-HAS_TIES = {"cc_dice_ce": "a voxel that is as far from two objects goes to one of them"}
-EXCEPTIONS = NO_FULL_GRADIENT | LOOKS_AROUND | HAS_TIES
+HAS_A_DIRECTION = {
+    "cc_dice_ce": "a voxel that is as far from two objects goes to one of them",
+    "active_contour": "its differences go forward",
+}
+EXCEPTIONS = NO_FULL_GRADIENT | NO_GRADIENT_HERE | CHEAP_INVERSE | LOOKS_AROUND | HAS_A_DIRECTION
 
 
 def every_case_but(exceptions):
@@ -73,7 +90,7 @@ def test_a_perfect_answer_costs_nothing_and_its_inverse_much(name, mode):
     value, gradient = value_and_gradient(loss, logits, target)
     assert 0 <= value < 1e-6
     assert_finite(value, gradient)
-    assert loss(-logits, target) > 0.25
+    assert loss(-logits, target) > 0.25 or name in CHEAP_INVERSE
 
 
 @every_sound_case
@@ -110,7 +127,7 @@ def test_the_order_of_voxels_does_not_matter(name, mode):
     assert loss(shuffled(logits), shuffled(target)).item() == pytest.approx(loss(logits, target).item(), abs=1e-12)
 
 
-@every_case_but(HAS_TIES)
+@every_case_but(HAS_A_DIRECTION)
 def test_mirrored_and_turned_scans_cost_the_same(name, mode):
     logits, target = random_sample(mode, space=(3, 4))
     loss = build_loss(name, mode)
@@ -134,7 +151,7 @@ def test_what_lies_under_the_mask_changes_nothing_and_gets_no_gradient(name, mod
     assert changed == value
     assert torch.equal(gradient, changed_gradient)
     assert not gradient.masked_select(hidden).any()
-    assert gradient.any()
+    assert gradient.any() or name in NO_GRADIENT_HERE
 
 
 @every_case_but(LOOKS_AROUND)

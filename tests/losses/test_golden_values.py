@@ -14,7 +14,23 @@ def fixture_b_soft():
     return fixture_b()[0], double([[[[0, 0.25, 0.5], [0.75, 1, 1]]]])
 
 
-FIXTURES = {"B": fixture_b, "B soft": fixture_b_soft, "B2": fixture_b2, "M": fixture_m, "S": fixture_s}
+def fixture_s_inverted():
+    """Fixture S and the opposite answer."""
+    x, g = fixture_s()
+    return -x, g
+
+
+def fixture_s_split():
+    """Fixture S without the middle column of its square: two objects."""
+    x, g = fixture_s()
+    g[..., 2] = False
+    return x, g
+
+
+FIXTURES = {
+    **{"B": fixture_b, "B soft": fixture_b_soft, "B2": fixture_b2, "M": fixture_m},
+    **{"S": fixture_s, "S inverted": fixture_s_inverted, "S split": fixture_s_split},
+}
 
 GOLDEN = [
     ("B", "bce", {}, 0.437019),
@@ -111,6 +127,28 @@ GOLDEN = [
     ("M", "dice_topk", {"topk_ce": {"k": 50}}, 0.607711 + 1.231281),
     ("M", "dice_focal", {"focal": {"alpha": None}}, 0.607711 + 0.355240),
     ("S", "dice", {}, 0.390374),
+    ("S", "boundary", {}, 0.130627),
+    ("S", "boundary", {"shift_border": False}, -0.097373),
+    ("S", "generalized_surface", {}, 0.304286),
+    ("S", "region_wise", {}, 0.028000),
+    ("S", "dice_boundary", {}, 0.387777),
+    ("S", "hausdorff_dt", {}, 0.512800),
+    ("S", "log_hausdorff_dt", {}, 0.413962),
+    ("S", "hausdorff_one_sided", {}, 0.204800),
+    ("S", "hausdorff_one_sided", {"alpha": 1}, 0.203063),
+    ("S", "hausdorff_er", {}, 0.0),
+    ("S inverted", "hausdorff_er", {}, 4.329186),
+    ("S inverted", "hausdorff_er", {"erosions": 3}, 3.049186),
+    ("S", "dice_hausdorff", {}, 1.025600),
+    ("S", "boundary_dou", {}, 0.332602),
+    ("S", "active_contour", {}, 0.580064),
+    ("S", "surface_dice_dilation", {}, 0.111111),
+    ("S", "surface_dice_dilation", {"tolerance_mm": 0.5}, 0.219512),
+    ("S", "distance_ce", {}, 0.873424),
+    ("S", "contour_weighted_ce", {}, 1.227459),
+    ("S", "unet_border_ce", {}, 0.632694),
+    ("S split", "unet_border_ce", {}, 8.532070),
+    ("S split", "unet_border_ce", {"w0": 4, "sigma": 2}, 2.459717),
     ("S", "cldice", {"smooth": 1}, 0.199063),
     ("S", "dice_cldice", {}, (0.390374 + 0.199063) / 2),
     ("S", "cl_ce", {}, 0.081269),
@@ -137,6 +175,7 @@ WORST = {
     "balanced_bce": 15,
     "bce": 30,
     "bce_dice": 31,
+    "boundary_dou": 1,
     "ce": 30,
     "dice": 1,
     "dice_ce": 31,

@@ -6,7 +6,7 @@ from segtrain.losses import build_loss
 from segtrain.losses.components import component_ids, nearest_component_ids
 from segtrain.losses.instance import inverse_size_weights
 from segtrain.losses.voxels import read
-from tests.losses.fixtures import certain, gradient_of, random_sample
+from tests.losses.fixtures import certain, random_sample
 
 MODES = ["multiclass", "binary", "multilabel"]
 every_mode = pytest.mark.parametrize("mode", MODES)
@@ -35,7 +35,8 @@ def lesions(*sizes):
 
 def one_sigmoid(space=(7, 8), seed=0):
     logits, _ = random_sample("binary", samples=1, space=space, seed=seed)
-    return logits, torch.rand(1, 1, *space, generator=torch.Generator().manual_seed(seed)) < 0.2
+    share = 0.2 if len(space) == 2 else 0.06
+    return logits, torch.rand(1, 1, *space, generator=torch.Generator().manual_seed(seed)) < share
 
 
 def mean_over_objects(name, logits, target):
@@ -99,16 +100,6 @@ def test_a_small_lesion_that_is_missed_costs_as_much_as_a_large_one(name):
     assert large > 8 * small
     small, large = (value(name, sample, global_weight=0) for sample in samples)
     assert large < 8 * small
-
-
-def test_an_object_of_blob_does_not_see_the_others_of_its_class():
-    logits, truth = torch.zeros(1, 1, 6, 6).double(), lesions(4, 4)
-    ids = component_ids(voxels_of(logits, truth), 0).view_as(truth)
-    maps = {"components": torch.where(ids == 1, 1, 0)}
-    gradient = gradient_of(lambda x, y, _: build_loss("blob", global_weight=0)(x, y, maps=maps), logits, truth)
-    assert gradient[ids == 1].any()
-    alone = gradient_of(build_loss("blob", global_weight=0), logits, ids == 1, (ids != 2))
-    assert torch.allclose(gradient[ids == 1], alone[ids == 1])
 
 
 @both

@@ -16,6 +16,9 @@ NOT_ALONE = {
     "cl_ce": "it only reads centre lines",
     "cbdice": "it only reads centre lines",
     "skeleton_recall": "it is a recall, best where everything is foreground",
+    **dict.fromkeys(["boundary", "generalized_surface"], "voxels at the border have distance 0, so no gradient"),
+    "hausdorff_er": "an undecided answer has no gradient",
+    "surface_dice_dilation": "it only reads borders",
 }
 VARIANTS = [
     ("post/focal", {}),

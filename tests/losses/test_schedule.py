@@ -85,7 +85,7 @@ class TestWeightedSum:
 
     def test_weights_follow_the_progress(self):
         sample = random_sample("multiclass")
-        loss = build_loss("scheduled", of=[{"name": "dice", "weight": FADING}, {"name": "cl_ce", "weight": RAMP}])
+        loss = build_loss("weighted_sum", of=[{"name": "dice", "weight": FADING}, {"name": "cl_ce", "weight": RAMP}])
         dice, other = (value(build_loss(name), sample) for name in ("dice", "cl_ce"))
         for progress, share in [(0, 0), (0.1, 0), (0.6, 0.5), (1, 1), (0.2, 0)]:
             set_progress(loss, progress)

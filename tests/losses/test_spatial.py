@@ -11,7 +11,7 @@ from tests.losses.fixtures import gradient_of, random_sample
 SPATIAL = [name for name in list_losses() if issubclass(LOSSES.find(name), SpatialLoss)]
 SPACED = [name for name in list_losses() if "spacing_mm" in {option.name for option in card(name).options}]
 OF_A_MEAN = {"log_hausdorff_dt"}  # the logarithm is taken of the mean over samples and classes
-OF_NEIGHBOURS = {"active_contour", "hausdorff_er", "surface_dice_dilation"}  # a voxel has a part in their cost
+OF_NEIGHBOURS = {"active_contour", "cl_ce", "hausdorff_er", "surface_dice_dilation"}  # a voxel has a part in their cost
 every_spatial = pytest.mark.parametrize("name", SPATIAL)
 every_mean = pytest.mark.parametrize("name", [name for name in SPATIAL if name not in OF_A_MEAN])
 every_spaced = pytest.mark.parametrize("name", SPACED)
