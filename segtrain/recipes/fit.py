@@ -10,6 +10,7 @@ from typing import Any
 
 from segtrain.config.load import Loaded
 from segtrain.core.events import CheckpointSaved, EpochEnded, Event, Finished, Note, Validated
+from segtrain.losses.schedule import set_progress
 from segtrain.metrics.registry import definition
 from segtrain.models.unet import count_parameters
 from segtrain.recipes.assemble import make_model
@@ -75,7 +76,9 @@ def run_training(job: Job) -> Iterator[Event]:
     state = job.state
     with closing(job.loader.batches(state.step, state.total_steps)) as batches:
         try:
+            set_progress(job.loss.loss, state.step / state.total_steps)
             for event in train(state, batches, job.loss, job.loaded.config.training, job.device):
+                set_progress(job.loss.loss, state.step / state.total_steps)
                 told = end_epoch(job, event) if isinstance(event, EpochEnded) else ()
                 yield event
                 yield from told

@@ -28,8 +28,13 @@ def fixture_s_split():
 
 
 FIXTURES = {
-    **{"B": fixture_b, "B soft": fixture_b_soft, "B2": fixture_b2, "M": fixture_m},
-    **{"S": fixture_s, "S inverted": fixture_s_inverted, "S split": fixture_s_split},
+    "B": fixture_b,
+    "B soft": fixture_b_soft,
+    "B2": fixture_b2,
+    "M": fixture_m,
+    "S": fixture_s,
+    "S inverted": fixture_s_inverted,
+    "S split": fixture_s_split,
 }
 
 GOLDEN = [

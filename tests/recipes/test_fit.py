@@ -96,6 +96,15 @@ def test_broken_off_twice_within_an_epoch_it_resumes_to_equal_bits(begin, traine
     assert rows(run) == rows(trained)
 
 
+def test_the_loss_is_told_how_much_of_the_training_is_done(begin, tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr("segtrain.recipes.fit.set_progress", lambda _, share: told.append(share))
+    close_at(begin(tmp_path / "run"), step(2))
+    assert told == pytest.approx([0, 1 / 6, 2 / 6])
+    close_at(begin(tmp_path / "run", resume=True), step(3))
+    assert told[3:] == pytest.approx([2 / 6, 3 / 6])
+
+
 def test_an_epoch_whose_last_step_was_done_is_told_first_when_it_goes_on(begin, fitted, tmp_path):
     close_at(begin(tmp_path / "run"), step(3))
     told = close_at(begin(tmp_path / "run", resume=True), lambda e: isinstance(e, StepEnded | EpochEnded))
