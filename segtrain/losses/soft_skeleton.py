@@ -21,7 +21,6 @@ from torch import Tensor
 CHUNK_VALUES = {"cpu": 1 << 20, "other": 1 << 22}
 """Values of an array of a chunk, which is at least one volume; backward has 3 k + 17 such arrays."""
 
-
 SLAB_VALUES = {"cpu": 1 << 18, "other": CHUNK_VALUES["other"]}
 """Values of an array in steps that need no neighbours along one axis."""
 
