@@ -3,7 +3,7 @@
 import sys
 from importlib import import_module
 
-NAMES = ("startup", "demo", "hippocampus", "brain_tumour", "losses")
+NAMES = ("startup", "demo", "hippocampus", "brain_tumour", "losses", "loss_maps")
 
 
 def main() -> int:

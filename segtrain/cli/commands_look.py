@@ -54,7 +54,7 @@ def check(session: Session, config: Config, overrides: Overrides = None) -> None
 
 
 def losses(session: Session, name: LossName = None, plot: Plot = None) -> None:
-    """List the losses: name, family, options with defaults; or one of them in full: formula, paper, options."""
+    """List the losses: name, family, options; or one in full: good for, bad at, formula, paper, options."""
     from segtrain.cli.tables import loss_card, loss_table
     from segtrain.losses.card import card, cards
 

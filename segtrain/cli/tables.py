@@ -17,6 +17,9 @@ Json = Mapping[str, Any]
 SHARED_OPTIONS = ("include_background", "class_weights", "ignore_label", "reduce_over", "absent", "smooth")
 """Options that every loss has which can have them; a list of losses would repeat them in each row."""
 
+CARD_FACTS = ("good_for", "bad_at", "aliases", "family", "formula", "modes", "optimum", "paper")
+"""What a loss's card says between its description and its options, in this order."""
+
 
 def metric_table(metrics: Json) -> Table:
     """The content of `metrics.json`: a row a label, a column a metric with mean, 95 % interval and n."""
@@ -66,8 +69,8 @@ def loss_table(cards: Sequence[Json]) -> RenderableType:
 def loss_card(card: Json) -> RenderableType:
     """One loss in full."""
     parts: list[RenderableType] = [Text(card["name"], style="bold"), _cell(card["description"]), Text("")]
-    facts = {key: card[key] for key in ("aliases", "family", "formula", "modes", "optimum", "paper")}
-    parts += [_cell(f"{key}: {_words(value)}") for key, value in facts.items() if value not in (None, "", [])]
+    facts = {key.replace("_", " "): card[key] for key in CARD_FACTS if card[key] not in (None, "", [])}
+    parts += [_cell(f"{name}: {_words(value)}") for name, value in facts.items()]
     if card["options"]:
         table = _table("option", "type", "default", "range", "meaning")
         for option in card["options"]:

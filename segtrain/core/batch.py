@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+Maps = tuple[Mapping[str, "Tensor"], ...]
+"""Maps of the truth by name, (B, C or 1, *S_i), for each stage that the network answers from, finest first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,3 +23,12 @@ class Batch:
     images: Tensor
     classes: Tensor
     case_ids: tuple[str, ...]
+    maps: Maps = ()
+    """What the loss would else have to make of the classes; empty where it needs nothing."""
+
+
+class MapMaker(Protocol):
+    """Makes the maps of a batch, ahead of the step: a pure function of the classes."""
+
+    def __call__(self, classes: Tensor) -> Maps:
+        """Of classes (B, *S), on the CPU."""

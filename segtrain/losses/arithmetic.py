@@ -9,9 +9,13 @@ LINEAR_BELOW = 1e-8
 """Below this a root is continued as a straight line: the slope of x^k at 0 is infinite for k < 1."""
 
 
+NOTHING = 1e-30
+"""A sum of probabilities up to this counts as none: float32 cannot hold its inverse times a few voxels."""
+
+
 def ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
-    """numerator / denominator, and the numerator itself (which is then 0) where the denominator is 0."""
-    return numerator / torch.where(denominator == 0, torch.ones_like(denominator), denominator)
+    """numerator / denominator, and the numerator itself (which is then 0 too) where the denominator is nothing."""
+    return numerator / torch.where(denominator.abs() <= NOTHING, torch.ones_like(denominator), denominator)
 
 
 def bounded_power(base: Tensor, exponent: float) -> Tensor:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import has_torch_function
 
 from segtrain.core.errors import ConfigError, Problem
 from segtrain.losses.entropy import EntropyCost
@@ -35,6 +36,10 @@ class Loss(nn.Module, ABC):
     """Value at a perfect, certain answer; None: a perfect answer is not its minimum."""
     needs: ClassVar[tuple[str, ...]] = ()
     """Maps of the truth that it computes itself unless the caller has them."""
+    good_for: ClassVar[str] = ""
+    """What speaks for it, by published evidence or, where there is none, by its formula: at most 110 characters."""
+    bad_at: ClassVar[str] = ""
+    """What speaks against it, likewise."""
     caution: ClassVar[str] = ""
     """What a user should be told before a run with it."""
 
@@ -82,14 +87,20 @@ class Loss(nn.Module, ABC):
         `weight_map`, of the shape of a mask, says how much; `spacing_mm` how large voxels are, for losses that measure
         distances (None: all sides 1); `maps` are precomputed maps of the truth by name, for losses that `need` some.
         """
+        logits, target = _plain(logits), _plain(target)
+        given = Extras(
+            None if weight_map is None else _plain(weight_map),
+            spacing_mm,
+            {name: _plain(values) for name, values in (maps or {}).items()},
+        )
         with torch.autocast(device_type=logits.device.type, enabled=False):
             voxels = read(
                 logits,
                 target,
-                mask,
+                None if mask is None else _plain(mask),
                 mode=self.mode,
                 ignore_label=self.ignore_label,
-                extras=Extras(weight_map, spacing_mm, maps or {}),
+                extras=given,
                 announced=self.entropy_costs(),
                 announced_overlap=self.counts_overlap,
             )
@@ -122,6 +133,11 @@ class Loss(nn.Module, ABC):
                 f"class_weights has {len(self.class_weights)} numbers for {voxels.outputs} output channels"
             )
         return self.class_weights.to(voxels.dtype)
+
+
+def _plain(values: Tensor) -> Tensor:
+    """Without a class that changes what functions of torch do, such as MONAI's MetaTensor; joined to the same graph."""
+    return values.as_subclass(Tensor) if has_torch_function((values,)) else values
 
 
 def signature_with_inherited(loss: type) -> inspect.Signature:

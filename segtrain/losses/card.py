@@ -39,6 +39,8 @@ class LossCard:
     paper: str
     modes: tuple[Mode, ...]
     optimum: float | None
+    good_for: str
+    bad_at: str
     description: str
     options: tuple[Option, ...]
 
@@ -66,6 +68,8 @@ def card(name: str) -> LossCard:
         paper=getattr(loss, "paper", ""),
         modes=supported_modes(name),
         optimum=getattr(loss, "optimum", None),
+        good_for=getattr(loss, "good_for", ""),
+        bad_at=getattr(loss, "bad_at", ""),
         description=inspect.getdoc(loss) or "",
         options=tuple(_option(parameter) for parameter in options_of(loss).values()),
     )

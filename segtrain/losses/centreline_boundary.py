@@ -17,7 +17,7 @@ from segtrain.losses.options import Weight
 from segtrain.losses.region import OverlapLoss
 from segtrain.losses.registry import register_loss
 from segtrain.losses.spatial import Spacing, spacing_of
-from segtrain.losses.topology import Iterations, answer_and_truth, centre_lines, harmonic_cost, pooled_sum
+from segtrain.losses.topology import Iterations, answer_and_truth, centre_lines, harmonic_cost, pooled_sums
 from segtrain.losses.voxels import Voxels
 
 SMALLEST = 1e-7
@@ -51,6 +51,8 @@ class CentreLineBoundaryDice(OverlapLoss):
         "w_p sk(p) relu(R_p p - D_g) off the truth's centre line, Ts alike; D depth, R radius, w = 1 / R^(axes - 1)"
     )
     paper = "Shi 2024, MICCAI, arXiv 2407.01517"
+    good_for = "vessels of very different width: thin ones count as much as thick ones (Shi 2024)"
+    bad_at = "speed, with epochs several times longer; compact objects"
     caution = (
         "it needs a region loss beside it, in a weighted_sum, and measures distances of the answer on the CPU in every "
         "step, which makes epochs several times longer"
@@ -80,8 +82,8 @@ class CentreLineBoundaryDice(OverlapLoss):
 
     def _error(self, line: Tensor, radius: Tensor, found: Tensor, other_radius: Tensor, voxels: Voxels) -> Tensor:
         """Share of a weighted centre line that does not lie in the other mask, whose depth there is `found`."""
-        hits = pooled_sum(line * found, self, voxels)
-        misses = pooled_sum(line * (radius - found).relu() * (other_radius == 0), self, voxels)
+        missed = line * (radius - found).relu() * (other_radius == 0)
+        hits, misses = pooled_sums((line * found, missed), self, voxels)
         return ratio(misses, hits + misses + self.smooth)
 
     @torch.no_grad()

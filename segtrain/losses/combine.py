@@ -72,8 +72,9 @@ class DeepSupervision(nn.Module):
     """One loss on the outputs of several decoder stages, fine to coarse, with weights 1/2^i that sum to 1.
 
     The coarsest stage has weight 0 where there are several, as in nnU-Net (Isensee 2021): it sees too little to answer.
-    Target, weights and maps are strided down to each stage, where a voxel is larger. `loss` may be any module that
-    takes (logits, target); it is handed a mask and the rest only where there is one.
+    Target and mask are strided down to each stage; what else there is, each stage has of its own, because a voxel is
+    larger there and a strided skeleton is none. `loss` may be any module that takes (logits, target); it is handed a
+    mask and the rest only where there is one.
     """
 
     def __init__(self, loss: nn.Module, levels: int) -> None:
@@ -82,32 +83,19 @@ class DeepSupervision(nn.Module):
         self.weights = level_weights(levels)
 
     def forward(
-        self, logits: Sequence[Tensor], target: Tensor, mask: Tensor | None = None, extras: Extras | None = None
+        self, logits: Sequence[Tensor], target: Tensor, mask: Tensor | None = None, extras: Sequence[Extras] = ()
     ) -> Tensor:
-        """Weighted sum over the stages."""
+        """Weighted sum over the stages; `extras`: what a loss is handed at each of them, or nothing."""
         if len(logits) != len(self.weights):
             raise ValueError(f"{len(logits)} outputs for a deep supervision of {len(self.weights)} levels")
         terms = []
-        for level, weight in zip(logits, self.weights, strict=True):
+        for stage, (level, weight) in enumerate(zip(logits, self.weights, strict=True)):
             if weight > 0:
                 size = level.shape[2:]
                 valid = () if mask is None else (resized(mask, size),)
-                more = {} if extras is None else _at_stage(extras, target.shape[-len(size) :], size)
+                more = vars(extras[stage]) if extras else {}
                 terms.append(weight * self.loss(level, resized(target, size), *valid, **more))
         return torch.stack(terms).sum()
-
-
-def _at_stage(extras: Extras, full: Sequence[int], size: Sequence[int]) -> dict[str, Any]:
-    """The arguments of a loss at a stage of `size` voxels, of those at `full`."""
-    more: dict[str, Any] = {}
-    if extras.weight_map is not None:
-        more["weight_map"] = resized(extras.weight_map, size)
-    if extras.spacing_mm is not None:
-        larger = zip(extras.spacing_mm, full, size, strict=True)
-        more["spacing_mm"] = tuple(mm * before / after for mm, before, after in larger)
-    if extras.maps:
-        more["maps"] = {name: resized(values, size) for name, values in extras.maps.items()}
-    return more
 
 
 def level_weights(levels: int) -> tuple[float, ...]:

@@ -27,6 +27,11 @@ NEAREST_COMPONENT = "nearest_component"
 Ids = NDArray[np.int64]
 
 
+def first_with_objects(voxels: Voxels) -> int:
+    """Class from which on there are objects: the background of exclusive classes is none."""
+    return 1 if voxels.mode == "multiclass" else 0
+
+
 def component_ids(voxels: Voxels, first: int) -> Tensor:
     """(B, C, N) int64: objects of the classes from `first` on, 0 off the class."""
     masks = members(voxels, first)

@@ -11,6 +11,7 @@ from segtrain.core.errors import ConfigError, Problem
 from segtrain.losses.arithmetic import ratio, weighted_mean
 from segtrain.losses.base import Loss, ModeChoice
 from segtrain.losses.options import SMOOTH, Weight
+from segtrain.losses.ranks import sum_over_ranks
 from segtrain.losses.registry import register_loss
 from segtrain.losses.voxels import Voxels
 
@@ -19,7 +20,7 @@ Matrix = tuple[tuple[Weight, ...], ...]
 
 def confusion(voxels: Voxels) -> Tensor:
     """[B, C, C]: sum over voxels of g_l p_k, the truth l in rows, the answer k in columns."""
-    members = voxels.membership.to(voxels.dtype)
+    members = voxels.degrees()
     if voxels.weight is not None:
         members = members * voxels.weight.unsqueeze(1)
     return members @ voxels.probabilities.transpose(1, 2)
@@ -39,6 +40,8 @@ class GeneralizedWassersteinDice(Loss):
         "M = distances / max"
     )
     paper = "Fidon 2017, BrainLes, arXiv 1707.00478"
+    good_for = "classes with known distances, such as parts of a tumour: near confusions cost less"
+    bad_at = "small classes, as all voxels share one score and large classes fill it"
     modes = ("multiclass",)
 
     def __init__(
@@ -70,7 +73,7 @@ class GeneralizedWassersteinDice(Loss):
         distances = self._distances(voxels)
         errors, hits = (shares * distances).sum((1, 2)), (shares * (1 - distances))[:, 1:].sum((1, 2))
         if self.reduce_over == "batch":
-            errors, hits = errors.sum(0, keepdim=True), hits.sum(0, keepdim=True)
+            errors, hits = sum_over_ranks(errors.sum(0, keepdim=True), hits.sum(0, keepdim=True))
         counted = None if voxels.weight is None or self.reduce_over == "batch" else voxels.count[:, 0] > 0
         return weighted_mean(ratio(errors, 2 * hits + errors + self.smooth), counted)
 

@@ -36,6 +36,8 @@ class BoundaryDoU(SpatialLoss):
 
     formula = "(U - 2 I) / (U - (1 + a) I + s), U = sum p^2 + sum g^2, I = sum p g, a = 1 - 2 border / size, <= cap"
     paper = "Sun 2023, MICCAI, arXiv 2308.00220"
+    good_for = "borders by one ratio, without distances (abdominal and cardiac scans in its paper)"
+    bad_at = "objects that are nearly all border: a turns negative and their errors cost less"
 
     def __init__(
         self,
@@ -71,6 +73,8 @@ class ActiveContour(SpatialLoss):
 
     formula = "mean sqrt(|grad p|^2 + 1e-8) + region_weight (mean p (1 - g) + mean (1 - p) g)"
     paper = "Chen 2019, CVPR"
+    good_for = "smooth outlines of compact objects (hearts in its paper)"
+    bad_at = "thin and branching structures, whose long contours cost; values, which never reach 0"
     optimum = None
 
     def __init__(
@@ -110,6 +114,8 @@ class SurfaceDiceDilation(SpatialLoss):
 
     formula = "(sum P + sum G - 2 sum P G) / (sum P + sum G + s), P = dilate(p - erode p), G = dilate(g - erode g)"
     paper = "the MIST package (its SDDL)"
+    good_for = "surface Dice (NSD) at a tolerance as the goal"
+    bad_at = "use alone: a mask and its inverse have the same border, so the inside is left open"
 
     def __init__(
         self,

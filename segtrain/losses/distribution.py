@@ -91,6 +91,10 @@ class CrossEntropy(Loss):
     family = "distribution"
     formula = "mean -log p_y"
     paper = ""
+    good_for = "balanced classes and probabilities to be read as such; a gradient at every voxel"
+    bad_at = (
+        "small objects, outvoted by background: in Ma 2021 5.5 points below dice on tumours with one trainer of two"
+    )
 
     def __init__(
         self,
@@ -126,6 +130,8 @@ class WeightedCrossEntropy(EntropyLoss):
 
     formula = "sum w_y (-log p_y) / sum w_y, w = class_weights"
     paper = "Ronneberger 2015, MICCAI, arXiv 1505.04597"
+    good_for = "imbalance of a known size, with moderate weights set by hand"
+    bad_at = "weights of inverse frequency, which make it over-predict: last of 20 by mean rank in Ma 2021"
     modes = ("multiclass",)
 
     def entropy_cost(self) -> EntropyCost:
@@ -140,6 +146,8 @@ class BinaryCrossEntropy(Loss):
     family = "distribution"
     formula = "mean -[pos_weight g log p + (1 - g) log(1 - p)]"
     paper = ""
+    good_for = "one structure, or structures that overlap, with probabilities to be read as such"
+    bad_at = "small objects: almost all sigmoids are easy background unless pos_weight is raised"
     modes = ("binary", "multilabel")
 
     def __init__(
@@ -169,6 +177,8 @@ class BalancedBinaryCrossEntropy(Loss):
     family = "distribution"
     formula = "mean -[beta g log p + (1 - beta)(1 - g) log(1 - p)]"
     paper = ""
+    good_for = "one number between missed and invented voxels"
+    bad_at = "small objects at beta 0.5, where it is half of bce; a high beta shifts all probabilities up"
     modes = ("binary", "multilabel")
 
     def __init__(
@@ -200,6 +210,8 @@ class Focal(EntropyLoss):
 
     formula = "mean -alpha_t (1 - p_t)^gamma log p_t, alpha_t = alpha for foreground, 1 - alpha for background"
     paper = "Lin 2017, ICCV, arXiv 1708.02002"
+    good_for = "few hard voxels among very many easy ones; beside a region loss, as in dice_focal"
+    bad_at = "small lesions when alone: 15.1 points below dice on liver tumours (Ma 2021); answers stay unsure"
 
     def __init__(
         self,

@@ -14,15 +14,32 @@ from torch import Tensor
 from segtrain.losses.arithmetic import LINEAR_BELOW, bounded_power
 
 
+@dataclass(frozen=True, eq=False)
+class Certainty:
+    """How sure the answer is of the truth in each voxel: three forms of one number, each with digits of its own."""
+
+    e: Tensor
+    """Cross-entropy, -log p_t."""
+    p: Tensor
+    """p_t."""
+    wrong: Tensor
+    """1 - p_t."""
+
+    @staticmethod
+    def of(e: Tensor) -> Certainty:
+        """From the cross-entropy alone."""
+        return Certainty(e, torch.exp(-e), -torch.expm1(-e))
+
+
 class EntropyCost(ABC):
     """A cost phi(e), e >= 0. Equal parameters make equal costs, so that two parts of a loss can share one sum."""
 
     @abstractmethod
-    def value(self, e: Tensor) -> Tensor:
+    def value(self, at: Certainty) -> Tensor:
         """phi(e), of the shape of e."""
 
     @abstractmethod
-    def slope(self, e: Tensor) -> Tensor:
+    def slope(self, at: Certainty) -> Tensor:
         """d phi / d e."""
 
 
@@ -30,13 +47,13 @@ class EntropyCost(ABC):
 class PlainEntropy(EntropyCost):
     """e itself: cross-entropy."""
 
-    def value(self, e: Tensor) -> Tensor:
+    def value(self, at: Certainty) -> Tensor:
         """The cross-entropy."""
-        return e
+        return at.e
 
-    def slope(self, e: Tensor) -> Tensor:
+    def slope(self, at: Certainty) -> Tensor:
         """1."""
-        return torch.ones_like(e)
+        return torch.ones_like(at.e)
 
 
 PLAIN = PlainEntropy()
@@ -48,16 +65,16 @@ class FocalEntropy(EntropyCost):
 
     gamma: float
 
-    def value(self, e: Tensor) -> Tensor:
+    def value(self, at: Certainty) -> Tensor:
         """Lin 2017, without alpha."""
-        return bounded_power(-torch.expm1(-e), self.gamma) * e
+        return bounded_power(at.wrong, self.gamma) * at.e
 
-    def slope(self, e: Tensor) -> Tensor:
+    def slope(self, at: Certainty) -> Tensor:
         """(1 - p_t)^gamma + gamma (1 - p_t)^(gamma - 1) p_t e."""
         if self.gamma == 0:
-            return torch.ones_like(e)
-        wrong = (-torch.expm1(-e)).clamp_min(LINEAR_BELOW)
-        return wrong.pow(self.gamma - 1) * (wrong + self.gamma * torch.exp(-e) * e)
+            return torch.ones_like(at.e)
+        wrong = at.wrong.clamp_min(LINEAR_BELOW)
+        return wrong.pow(self.gamma - 1) * (wrong + self.gamma * at.p * at.e)
 
 
 @dataclass(frozen=True)
@@ -66,14 +83,14 @@ class WrongEntropy(EntropyCost):
 
     gamma: float
 
-    def value(self, e: Tensor) -> Tensor:
+    def value(self, at: Certainty) -> Tensor:
         """Between 0 and 1."""
-        return bounded_power(-torch.expm1(-e), self.gamma)
+        return bounded_power(at.wrong, self.gamma)
 
-    def slope(self, e: Tensor) -> Tensor:
+    def slope(self, at: Certainty) -> Tensor:
         """gamma (1 - p_t)^(gamma - 1) p_t."""
-        wrong = (-torch.expm1(-e)).clamp_min(LINEAR_BELOW)
-        return self.gamma * wrong.pow(self.gamma - 1) * torch.exp(-e)
+        wrong = at.wrong.clamp_min(LINEAR_BELOW)
+        return self.gamma * wrong.pow(self.gamma - 1) * at.p
 
 
 @dataclass(frozen=True)
@@ -83,16 +100,16 @@ class ReducedFocalEntropy(EntropyCost):
     gamma: float
     threshold: float
 
-    def value(self, e: Tensor) -> Tensor:
+    def value(self, at: Certainty) -> Tensor:
         """Continuous at the threshold where that is 0.5."""
-        return self._where_wrong(e, e, FocalEntropy(self.gamma).value(e))
+        return self._where_wrong(at, at.e, FocalEntropy(self.gamma).value(at))
 
-    def slope(self, e: Tensor) -> Tensor:
+    def slope(self, at: Certainty) -> Tensor:
         """1, or that of the focal loss over threshold^gamma."""
-        return self._where_wrong(e, torch.ones_like(e), FocalEntropy(self.gamma).slope(e))
+        return self._where_wrong(at, torch.ones_like(at.e), FocalEntropy(self.gamma).slope(at))
 
-    def _where_wrong(self, e: Tensor, wrong: Tensor, focal: Tensor) -> Tensor:
-        return torch.where(torch.exp(-e) < self.threshold, wrong, focal / self.threshold**self.gamma)
+    def _where_wrong(self, at: Certainty, wrong: Tensor, focal: Tensor) -> Tensor:
+        return torch.where(at.p < self.threshold, wrong, focal / self.threshold**self.gamma)
 
 
 @dataclass(frozen=True)
@@ -102,13 +119,13 @@ class PolyEntropy(EntropyCost):
     gamma: float
     epsilon: float
 
-    def value(self, e: Tensor) -> Tensor:
+    def value(self, at: Certainty) -> Tensor:
         """Poly-1 of the cross-entropy (gamma 0) or of the focal loss."""
-        return FocalEntropy(self.gamma).value(e) + self.epsilon * WrongEntropy(self.gamma + 1).value(e)
+        return FocalEntropy(self.gamma).value(at) + self.epsilon * WrongEntropy(self.gamma + 1).value(at)
 
-    def slope(self, e: Tensor) -> Tensor:
+    def slope(self, at: Certainty) -> Tensor:
         """Sum of the two slopes."""
-        return FocalEntropy(self.gamma).slope(e) + self.epsilon * WrongEntropy(self.gamma + 1).slope(e)
+        return FocalEntropy(self.gamma).slope(at) + self.epsilon * WrongEntropy(self.gamma + 1).slope(at)
 
 
 @dataclass(frozen=True)
@@ -117,13 +134,13 @@ class GeneralizedEntropy(EntropyCost):
 
     q: float
 
-    def value(self, e: Tensor) -> Tensor:
+    def value(self, at: Certainty) -> Tensor:
         """With all its digits for any q > 0."""
-        return -torch.expm1(-self.q * e) / self.q
+        return -torch.expm1(-self.q * at.e) / self.q
 
-    def slope(self, e: Tensor) -> Tensor:
+    def slope(self, at: Certainty) -> Tensor:
         """p_t^q."""
-        return torch.exp(-self.q * e)
+        return torch.exp(-self.q * at.e)
 
 
 @dataclass(frozen=True)
@@ -133,13 +150,13 @@ class SymmetricEntropy(EntropyCost):
     ce_weight: float
     wrong_weight: float
 
-    def value(self, e: Tensor) -> Tensor:
+    def value(self, at: Certainty) -> Tensor:
         """Cross-entropy and reverse cross-entropy."""
-        return self.ce_weight * e - self.wrong_weight * torch.expm1(-e)
+        return self.ce_weight * at.e + self.wrong_weight * at.wrong
 
-    def slope(self, e: Tensor) -> Tensor:
+    def slope(self, at: Certainty) -> Tensor:
         """a + b p_t."""
-        return self.ce_weight + self.wrong_weight * torch.exp(-e)
+        return self.ce_weight + self.wrong_weight * at.p
 
 
 @dataclass(frozen=True)
@@ -148,13 +165,13 @@ class PowerEntropy(EntropyCost):
 
     exponent: float
 
-    def value(self, e: Tensor) -> Tensor:
+    def value(self, at: Certainty) -> Tensor:
         """A straight line next to 0, where the slope of a root would be infinite."""
-        return bounded_power(e, self.exponent)
+        return bounded_power(at.e, self.exponent)
 
-    def slope(self, e: Tensor) -> Tensor:
+    def slope(self, at: Certainty) -> Tensor:
         """exponent e^(exponent - 1)."""
         if self.exponent >= 1:
-            return self.exponent * e.clamp_min(0).pow(self.exponent - 1)
-        steep = torch.where(e < LINEAR_BELOW, 1.0, self.exponent)
-        return steep * e.clamp_min(LINEAR_BELOW).pow(self.exponent - 1)
+            return self.exponent * at.e.clamp_min(0).pow(self.exponent - 1)
+        steep = torch.where(at.e < LINEAR_BELOW, 1.0, self.exponent)
+        return steep * at.e.clamp_min(LINEAR_BELOW).pow(self.exponent - 1)

@@ -13,6 +13,7 @@ from segtrain.losses.dice_kin import log_dice_cost
 from segtrain.losses.distribution import entropy_mean
 from segtrain.losses.entropy import EntropyCost, PowerEntropy
 from segtrain.losses.options import Positive, Weight
+from segtrain.losses.ranks import sum_over_ranks
 from segtrain.losses.region import OverlapLoss
 from segtrain.losses.registry import register_loss
 from segtrain.losses.voxels import Voxels
@@ -33,6 +34,8 @@ class ExpLog(OverlapLoss):
         "dice_weight mean_c (-log D_c)^exponent + ce_weight mean_i w_y (-log p_y)^exponent, w_c = (sum_k f_k / f_c)^0.5"
     )
     paper = "Wong 2018, MICCAI, arXiv 1809.00076"
+    good_for = "objects of very unequal size (brain structures in its paper)"
+    bad_at = "a calm end: below exponent 1 it pulls hardest where almost all is right"
     modes = ("multiclass",)
 
     def __init__(
@@ -58,11 +61,12 @@ class ExpLog(OverlapLoss):
         counts = self.counts(voxels)
         dice = bounded_power(log_dice_cost(counts, self.smooth, SMALLEST_DICE), self.exponent)
         (cost,) = self.entropy_costs()
-        entropy = entropy_mean(voxels, cost, self.weights_of(voxels), (_rarity(voxels), 1.0))
+        entropy = entropy_mean(voxels, cost, self.weights_of(voxels), (self._rarity(voxels), 1.0))
         return self.dice_weight * self.class_mean(dice, counts, voxels) + self.ce_weight * entropy
 
-
-def _rarity(voxels: Voxels) -> Tensor:
-    """(C,): sqrt(sum f / f_c) in the batch; 0 for a class that has no voxel to weigh."""
-    sizes = voxels.sums(overlap=True).truth.sum(0)
-    return torch.where(sizes > 0, ratio(sizes.sum(), sizes), 0.0).sqrt()
+    def _rarity(self, voxels: Voxels) -> Tensor:
+        """(C,): sqrt(sum f / f_c) in the batch; 0 for a class that has no voxel to weigh."""
+        sizes = voxels.sums(overlap=True).truth.sum(0)
+        if self.reduce_over != "sample":
+            (sizes,) = sum_over_ranks(sizes)
+        return torch.where(sizes > 0, ratio(sizes.sum(), sizes), 0.0).sqrt()

@@ -80,6 +80,8 @@ class GeneralizedDice(GeneralizedLoss):
         "1 - (2 sum_c w_c TP_c + s) / (sum_c w_c (2 TP_c + FP_c + FN_c) + s), w_c = 1 / (sum g_c)^2, sum_c w_c = 1"
     )
     paper = "Sudre 2017, DLMIA, arXiv 1707.03237"
+    good_for = "several classes of very unequal size that all are present, in one score"
+    bad_at = "classes of a few voxels: by 1 / size^2 one of them drowns the others"
 
     def cost(self, dice: Tensor) -> Tensor:
         """Sudre 2017, Eq. of GDL."""
@@ -95,6 +97,8 @@ class PenaltyGeneralizedDice(GeneralizedLoss):
 
     formula = "L / (1 + k (1 - L)), L = generalized_dice"
     paper = "Su Yang 2019, MIDL, openreview H1lTh8unKN"
+    good_for = "leaving hopeless answers behind: there it pulls 1 + k times as hard as generalized_dice"
+    bad_at = "the end, where it pulls 1 + k times less; classes of a few voxels, as generalized_dice"
 
     def __init__(
         self,

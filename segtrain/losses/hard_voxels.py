@@ -22,6 +22,10 @@ class TopKCrossEntropy(Loss):
     family = "distribution"
     formula = "mean of the ceil(k N / 100) largest -log p_y"
     paper = "Wu 2016, arXiv 1605.06885"
+    good_for = "hard regions without class weights: a little above dice on pancreas and organs (Ma 2021)"
+    bad_at = (
+        "wrong labels, which are the hardest voxels; unstable alone: it collapsed on liver with one trainer (Ma 2021)"
+    )
 
     def __init__(
         self,
@@ -58,6 +62,8 @@ class OnlineHardExamples(Loss):
     family = "distribution"
     formula = "mean -log p_y over voxels with p_y <= threshold, of at least the hardest min_percent"
     paper = "Shrivastava 2016, CVPR, arXiv 1604.03540"
+    good_for = "few hard voxels among many easy ones, when their share is not known beforehand"
+    bad_at = "noisy labels, which always count as hard; probabilities above the threshold are not refined"
 
     def __init__(
         self,

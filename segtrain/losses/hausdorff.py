@@ -76,6 +76,8 @@ class HausdorffDT(HausdorffLoss):
     """
 
     formula = "mean (p - g)^2 (d_p^alpha + d_g^alpha), d_p of p > 0.5"
+    good_for = "far outliers: Hausdorff distance down by 18 to 45 % at equal Dice (Karimi 2019)"
+    bad_at = "speed: distances of the answer in every step, on the CPU; the start of training when alone"
 
     def measure(self, voxels: Voxels) -> Tensor:
         """Karimi & Salcudean 2019, Eq. 8."""
@@ -88,6 +90,8 @@ class LogHausdorffDT(HausdorffLoss):
 
     formula = "log(1 + hausdorff_dt)"
     paper = f"{KARIMI}, in the form of MONAI"
+    good_for = "far outliers beside other losses, which large first values do not drown"
+    bad_at = "speed, as hausdorff_dt; pull, which falls as the value rises"
 
     def measure(self, voxels: Voxels) -> Tensor:
         """The logarithm of the mean."""
@@ -99,6 +103,8 @@ class HausdorffOneSided(HausdorffLoss):
     """Squared errors, weighted by their distance to the border of the truth, which never changes."""
 
     formula = "mean (p - g)^2 d_g^alpha"
+    good_for = "far false positives for the price of one map of the truth that never changes"
+    bad_at = "missed small objects, whose own border is near: only distances of the answer would show them"
 
     def measure(self, voxels: Voxels) -> Tensor:
         """Karimi & Salcudean 2019, Eq. 9."""
@@ -115,6 +121,8 @@ class HausdorffErosion(SpatialLoss):
 
     formula = "sum_k mean e_k k^alpha, e_k: (p - g)^2 after k erosions (mean over a cross, less 0.5, scaled to 0..1)"
     paper = KARIMI
+    good_for = "thick errors, without any distance transform"
+    bad_at = "thin errors and undecided answers (p = 0.5), which have no gradient"
     caution = "an undecided answer (p = 0.5) has no gradient; add a region or distribution loss"
 
     def __init__(
@@ -174,6 +182,8 @@ class DiceHausdorff(Compound):
 
     formula = "dice_weight lambda dice + hausdorff_dt_weight hausdorff_dt, lambda = hausdorff_dt / dice, detached"
     paper = f"{KARIMI}; Ma 2021, Medical Image Analysis 71:102035"
+    good_for = "far outliers at a high Dice: first on liver tumours, mean rank 4.8 of 20 (Ma 2021)"
+    bad_at = "speed, as hausdorff_dt; reading its value, to which the gradient does not belong"
     parts: ClassVar[Mapping[str, type[Loss]]] = {"dice": Dice, "hausdorff_dt": HausdorffDT}
 
     def measure(self, voxels: Voxels) -> Tensor:

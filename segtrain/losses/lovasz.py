@@ -16,12 +16,16 @@ from torch import Tensor
 
 from segtrain.losses.arithmetic import weighted_mean
 from segtrain.losses.base import Loss, ModeChoice
+from segtrain.losses.memory import unfilled
 from segtrain.losses.options import Index
 from segtrain.losses.registry import register_loss
 from segtrain.losses.voxels import Voxels
 
 NEGLIGIBLE = 1e-6
 """Errors up to this are not sorted: the steps sum to 1 at most, so that all of them together cost no more than this."""
+
+PART = 1 << 15
+"""Voxels that are looked at together: their numbers stay in the cache."""
 
 PLACE, HEAD = (0, 1) if sys.byteorder == "little" else (1, 0)
 """Which half of a 64-bit number is which."""
@@ -41,16 +45,17 @@ class _Lovasz(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, errors: Tensor, members: Tensor) -> Tensor:
-        steps = torch.zeros_like(errors)
         if errors.device.type == "cpu" and errors.dtype == torch.float32:
-            rows = zip(errors.detach().numpy(), members.numpy(), steps.numpy(), strict=True)
+            filled = np.zeros(errors.shape, np.float32)
+            rows = zip(errors.detach().numpy(), members.numpy(), filled, strict=True)
             with ThreadPoolExecutor(torch.get_num_threads()) as pool:
                 values = errors.new_tensor(list(pool.map(lambda row: _fill_steps(*row), rows)))
+            steps = torch.from_numpy(filled)
         else:
             ordered, order = errors.clamp_min(0).sort(dim=1, descending=True)
             sorted_steps = _jaccard_steps(members.gather(1, order)).to(errors.dtype)
             values = (ordered * sorted_steps).sum(1)
-            steps.scatter_(1, order, sorted_steps * (ordered > 0))
+            steps = torch.zeros_like(errors).scatter_(1, order, sorted_steps * (ordered > 0))
         ctx.save_for_backward(steps)
         return values
 
@@ -58,36 +63,62 @@ class _Lovasz(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, of_values: Tensor) -> tuple[Tensor, None]:
         (steps,) = ctx.saved_tensors
-        return steps * of_values.unsqueeze(1), None
+        return torch.mul(steps, of_values.unsqueeze(1), out=unfilled(steps.shape, steps.dtype, steps.device)), None
 
 
 def _fill_steps(errors: Numbers, members: Flags, steps: Numbers) -> float:
-    """The value of one row; writes the step of each voxel that can matter into `steps`, which is 0.
+    """The value of one row; writes the step of each voxel that can matter into `steps`, which is 0."""
+    keys = _in_falling_order(errors, members)
+    size = left = int(np.count_nonzero(members))
+    value = 0.0
+    for start in range(0, len(keys), PART):
+        halves = keys[start : start + PART].view(np.uint32).reshape(-1, 2)
+        heads = ~halves[:, HEAD]
+        inside = (heads & np.uint32(1)).astype(np.bool_)
+        found, left = _steps_in_order(inside, start, left)
+        if not size:
+            # Nothing there: the first voxel predicted already makes the Jaccard loss 1.
+            found[:] = 0
+            found[0] = start == 0
+        steps[halves[:, PLACE]] = found
+        value += float(np.dot((heads >> np.uint32(1)).view(np.float32), found))
+    return value
+
+
+def _in_falling_order(errors: Numbers, members: Flags) -> NDArray[np.uint64]:
+    """Voxels whose error can matter, the largest first.
 
     Sorting numbers alone is eight times as fast as sorting them with their places, so a voxel becomes one number of two
     halves: the bits of its error (ordered as the error is, from 0 on) with its truth, inverted so that the largest
     error comes first, and its place.
     """
-    places = np.flatnonzero(errors > NEGLIGIBLE)
-    if not places.size:
-        return 0.0
-    keys = np.empty((places.size, 2), dtype=np.uint32)
-    keys[:, PLACE] = places
-    keys[:, HEAD] = ~((errors[places].view(np.uint32) << np.uint32(1)) | members[places])
-    keys.view(np.uint64).ravel().sort()
-    heads = ~keys[:, HEAD]
-    inside = (heads & np.uint32(1)).astype(np.bool_)
-    size = int(np.count_nonzero(members))
-    left = size - np.cumsum(inside, dtype=np.int32)
-    union = np.maximum(np.arange(1, places.size + 1, dtype=np.int32) + left, 1).astype(np.float32)
-    found = 1 / union
-    if size:
-        outside = left.astype(np.float32) * found / np.maximum(union - 1, 1)
-        found = np.where(inside, found, outside)
-    else:
-        found[1:] = 0
-    steps[keys[:, PLACE]] = found
-    return float(((heads >> np.uint32(1)).view(np.float32) * found).sum(dtype=np.float64))
+    keys = np.empty(len(errors), np.uint64)
+    filled = 0
+    for start in range(0, len(errors), PART):
+        part = errors[start : start + PART]
+        places = np.flatnonzero(part > NEGLIGIBLE).astype(np.uint32)
+        halves = keys[filled : filled + len(places)].view(np.uint32).reshape(-1, 2)
+        halves[:, HEAD] = ~((part.view(np.uint32)[places] << np.uint32(1)) | members[start : start + PART][places])
+        halves[:, PLACE] = places + np.uint32(start)
+        filled += len(places)
+    found = keys[:filled]
+    found.sort()
+    return found
+
+
+def _steps_in_order(inside: Flags, before: int, left: int) -> tuple[Numbers, int]:
+    """Gain of the Jaccard loss at each voxel of a part of a row in order, as `_jaccard_steps` has it.
+
+    `before` voxels came earlier, `left` members were still to come. The second number is those left after the part.
+    """
+    still = left - np.cumsum(inside, dtype=np.int32)
+    union = (np.arange(before + 1, before + 1 + len(inside), dtype=np.int32) + still).astype(np.float32)
+    np.maximum(union, 1, out=union)
+    outside = still.astype(np.float32)
+    outside /= np.maximum(union - 1, 1)
+    outside[inside] = 1
+    outside /= union
+    return outside, int(still[-1])
 
 
 def _jaccard_steps(members: Tensor) -> Tensor:
@@ -139,6 +170,8 @@ class LovaszHinge(LovaszLoss):
 
     formula = "sum_i relu(e_(i)) step_i, e_i = 1 - x_i (2 g_i - 1) in falling order"
     paper = "Yu & Blaschko 2015, arXiv 1512.07797; Berman 2018, CVPR, arXiv 1705.08790"
+    good_for = "IoU of one structure: a convex stand-in for it, in the logits"
+    bad_at = "probabilities, as margins beyond 1 have no gradient; first steps without another loss"
     modes = ("binary", "multilabel")
 
     def __init__(
@@ -170,6 +203,8 @@ class LovaszSoftmax(LovaszLoss):
 
     formula = "mean_c sum_i e_(i) step_i, e_i = |g_c - p_c| in falling order"
     paper = "Berman 2018, CVPR, arXiv 1705.08790"
+    good_for = "IoU over several classes; above any weighted ce in Dice (Eelbode 2020)"
+    bad_at = "starting from scratch alone; calibration; speed, as errors are sorted in every step"
 
     def __init__(
         self,
@@ -189,7 +224,7 @@ class LovaszSoftmax(LovaszLoss):
 
     def measure(self, voxels: Voxels) -> Tensor:
         """Berman 2018, Eq. 11."""
-        errors = (voxels.membership.to(voxels.logits.dtype) - voxels.probabilities).abs()
+        errors = (voxels.degrees() - voxels.probabilities).abs()
         if voxels.valid is not None:
             errors = errors.masked_fill(~voxels.valid.unsqueeze(1), 0)
         if voxels.weight_map is not None:

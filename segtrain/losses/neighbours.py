@@ -39,6 +39,8 @@ class NeighbourAwareCalibration(Loss):
     family = "distribution"
     formula = "ce + alpha mean |u_c - x_c|, u_c = share of class c among the voxels of a cube around the voxel"
     paper = "Murugesan 2023, MICCAI, arXiv 2303.06268"
+    good_for = "calibrated probabilities: logits are held near the shares of classes around a voxel"
+    bad_at = "sharp certain answers, which its pull never lets be; values that say how far one is"
     modes = ("multiclass",)
     optimum = None
 
@@ -76,6 +78,8 @@ class SpatiallyVaryingLabelSmoothing(Loss):
     family = "distribution"
     formula = "mean -sum_c t_c log p_c, t = g / 2 + (Gaussian mean of the neighbours' g) / 2"
     paper = "Islam & Glocker 2021, IPMI, arXiv 2104.05788"
+    good_for = "uncertain borders and calibration: only labels beside another class become soft"
+    bad_at = "structures a voxel or two thin, whose labels are smoothed most"
     modes = ("multiclass",)
     optimum = None
 
@@ -110,7 +114,7 @@ def smoothed_labels(voxels: Voxels, sigma: float) -> Tensor:
 
 def _labels_and_valid(voxels: Voxels) -> tuple[Tensor, Tensor]:
     """(B, C, *S) one-hot labels and (B, 1, *S) what counts, in the dtype of the sums."""
-    labels = voxels.in_space(voxels.membership.to(voxels.dtype))
+    labels = voxels.in_space(voxels.degrees())
     valid = torch.ones_like(labels[:, :1]) if voxels.valid is None else labels.sum(1, keepdim=True)
     return labels, valid
 

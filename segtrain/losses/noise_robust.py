@@ -27,6 +27,8 @@ class GeneralizedCrossEntropy(EntropyLoss):
 
     formula = "mean (1 - p_t^q) / q"
     paper = "Zhang & Sabuncu 2018, NeurIPS, arXiv 1805.07836"
+    good_for = "labels that are wrong here and there: a voxel far from its label pulls less"
+    bad_at = "hard voxels with a right label, such as small lesions, which it takes for noise at first"
 
     def __init__(
         self,
@@ -53,6 +55,8 @@ class SymmetricCrossEntropy(EntropyLoss):
 
     formula = "mean ce_weight (-log p_t) + rce_weight (-sum_c p_c log g_c), log 0 = log_zero"
     paper = "Wang Y. 2019, ICCV, arXiv 1908.06112"
+    good_for = "noisy labels: its bounded reverse term outweighs the cross-entropy"
+    bad_at = "imbalance, which it does not weigh; its two weights depend on the noise"
 
     def __init__(
         self,
@@ -88,6 +92,8 @@ class TLoss(Loss):
         "sample of D voxels"
     )
     paper = "Gonzalez-Jimenez 2023, MICCAI, arXiv 2306.00753"
+    good_for = "wrong labels of one structure, with nothing known of the noise (skin and lungs in its paper)"
+    bad_at = "several classes; comparing values, which grow with the size of a patch"
     modes = ("binary",)
     optimum = None
 

@@ -12,7 +12,7 @@ in the cache. So a loss needs little beside logits and gradient, where autograd 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,13 +20,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from segtrain.losses.entropy import EntropyCost, PlainEntropy
-
-CHUNK_VALUES = {"cpu": 1 << 18, "other": 1 << 24}
-"""Values of a chunk (C times voxels). On a CPU four such arrays fit the cache; on a GPU launches shall be few."""
+from segtrain.losses.chunks import Chunk, class_chunks, member_chunks, sum_dtype
+from segtrain.losses.entropy import Certainty, EntropyCost, PlainEntropy
+from segtrain.losses.memory import unfilled
 
 SMALLEST = 1e-30
 """Below this a float32 probability has lost digits or is 0; its logarithm is then taken from the logits."""
+
+SAFE_TOTAL = 1e-10, 1e30
+"""Sums of exponentials between these lose no digit of a probability that float32 can hold above `SMALLEST`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +57,7 @@ def softmax_sums(
     x: Tensor, classes: Tensor, weight: Tensor | None, costs: Sequence[EntropyCost], *, overlap: bool
 ) -> Sums:
     """Sums for logits x (B, C, N) and class indices (B, N) of any integer type; `weight` (B, N) is 0 where ignored."""
-    hits, answers, truth, *found = _Softmax.apply(x, classes, weight, tuple(costs), overlap)
+    hits, answers, truth, *found = _Softmax.apply(_followed(x), classes, weight, tuple(costs), overlap)
     return Sums(hits, answers, truth, tuple(found), ())
 
 
@@ -63,48 +65,13 @@ def sigmoid_sums(
     x: Tensor, truth: Tensor, weight: Tensor | None, costs: Sequence[EntropyCost], *, overlap: bool
 ) -> Sums:
     """Sums for logits x and memberships (B, C, N); `weight` (B, N) is 0 where ignored."""
-    hits, answers, size, *found = _Sigmoid.apply(x, truth, weight, tuple(costs), overlap)
+    hits, answers, size, *found = _Sigmoid.apply(_followed(x), truth, weight, tuple(costs), overlap)
     return Sums(hits, answers, size, tuple(found[: len(costs)]), tuple(found[len(costs) :]))
 
 
-@dataclass(frozen=True, eq=False)
-class _Chunk:
-    """A run of voxels of one sample."""
-
-    sample: int
-    place: slice
-    g: Tensor
-    """(C, n) truth in the dtype of the sums."""
-    weight: Tensor | None
-    """(n,)"""
-
-    def of(self, array: Tensor) -> Tensor:
-        """This part of an array (B, C, N): a view."""
-        return array[self.sample, :, self.place]
-
-    def total(self, values: Tensor) -> Tensor:
-        """(C, n) -> (C,)."""
-        return values.sum(1) if self.weight is None else values @ self.weight
-
-    def by_class(self, values: Tensor) -> Tensor:
-        """(n,) -> (C,): summed where a voxel belongs to the class."""
-        return self.g @ (values if self.weight is None else values * self.weight)
-
-
-class _Buffers:
-    """Chunk-sized memory that is used again for every chunk."""
-
-    def __init__(self, like: Tensor, count: int) -> None:
-        _, outputs, voxels = like.shape
-        values = CHUNK_VALUES.get(like.device.type, CHUNK_VALUES["other"])
-        self.length = min(voxels, max(1024, values // outputs))
-        self.arrays = [like.new_empty(outputs, self.length) for _ in range(count)]
-
-    def cut(self, voxels: int) -> Iterator[tuple[slice, list[Tensor]]]:
-        """Places of the chunks, and the buffers cut to each."""
-        for start in range(0, voxels, self.length):
-            place = slice(start, min(start + self.length, voxels))
-            yield place, [array[:, : place.stop - place.start] for array in self.arrays]
+def _followed(x: Tensor) -> Tensor:
+    """A function is told whether its input requires a gradient, but not that nobody will ask for it."""
+    return x if torch.is_grad_enabled() else x.detach()
 
 
 class _Softmax(torch.autograd.Function):
@@ -114,20 +81,21 @@ class _Softmax(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, classes: Tensor, weight: Tensor | None, costs: tuple[EntropyCost, ...], overlap: bool
     ) -> tuple[Tensor, ...]:
-        p = _softmax(x, weight)
-        hits, answers, truth, *sums = (p.new_zeros(p.shape[:2]) for _ in range(3 + len(costs)))
-        for chunk, (g, u) in _class_chunks(p, classes, weight, buffers=2):
-            torch.mul(chunk.of(p), g, out=u)
+        kept = unfilled(x.shape, sum_dtype(x), x.device) if ctx.needs_input_grad[0] else None
+        hits, answers, truth, *sums = (x.new_zeros(x.shape[:2], dtype=sum_dtype(x)) for _ in range(3 + len(costs)))
+        for chunk, (g, u, spare) in class_chunks(x, classes, weight, buffers=3):
+            p = _softmax(x, chunk, spare if kept is None else chunk.of(kept))
+            torch.mul(p, g, out=u)
             if overlap:
                 hits[chunk.sample] += chunk.total(u)
-                answers[chunk.sample] += chunk.total(chunk.of(p))
+                answers[chunk.sample] += chunk.total(p)
             truth[chunk.sample] += chunk.total(g)
             if costs:
-                e = _entropy(u.sum(0), chunk, x)
+                certainty = _certainty(u.sum(0), chunk, x)
                 for total, cost in zip(sums, costs, strict=True):
-                    total[chunk.sample] += chunk.by_class(cost.value(e))
+                    total[chunk.sample] += chunk.by_class(cost.value(certainty))
         ctx.save_for_backward(x, classes, weight)
-        ctx.p, ctx.costs, ctx.overlap = (p if ctx.needs_input_grad[0] else None), costs, overlap
+        ctx.p, ctx.costs, ctx.overlap = kept, costs, overlap
         ctx.mark_non_differentiable(truth)
         return hits, answers, truth, *sums
 
@@ -135,23 +103,27 @@ class _Softmax(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, classes, weight = ctx.saved_tensors
-        p = _softmax(x, weight) if ctx.p is None else ctx.p
-        ctx.p = None  # it becomes the gradient
+        dx, filled = _taken(ctx, x)
         of_hits, of_answers, _, *of_costs = gradients
-        for chunk, (g, m, u) in _class_chunks(p, classes, weight, buffers=3):
-            here = chunk.of(p)
-            h = _pull(ctx.costs, [of_cost[chunk.sample] for of_cost in of_costs], chunk, here, x)
+        for chunk, (g, u) in class_chunks(x, classes, weight, buffers=2):
+            here = chunk.of(dx)
+            if not filled:
+                _softmax(x, chunk, here)
+            torch.mul(here, g, out=u)
+            h = _pull(ctx.costs, [of_cost[chunk.sample] for of_cost in of_costs], chunk, u, x)
             if ctx.overlap:
-                torch.addcmul(of_answers[chunk.sample, :, None], g, of_hits[chunk.sample, :, None], out=m)
-                s = torch.mul(m, here, out=u).sum(0)
-                here.mul_(m.sub_(s if h is None else s.sub_(h)))
+                # Regrouped: dx_c = p_c (a_c - (S - h)) + g_c (p_t b_t - h), with a, b = d/d answers, d/d hits.
+                own = u.t() @ of_hits[chunk.sample]
+                rest = (here.t() @ of_answers[chunk.sample]).add_(own)
+                if h is not None:
+                    rest.sub_(h)
+                    own.sub_(h)
+                here.mul_(torch.sub(of_answers[chunk.sample, :, None], rest, out=u)).add_(g.mul_(own))
             elif h is not None:
-                here.mul_(h)
-            if h is not None:
-                here.sub_(g.mul_(h))
+                here.sub_(g).mul_(h)
             if chunk.weight is not None:
                 here.mul_(chunk.weight)
-        return p.to(x.dtype), None, None, None, None
+        return dx.to(x.dtype), None, None, None, None
 
 
 class _Sigmoid(torch.autograd.Function):
@@ -161,22 +133,23 @@ class _Sigmoid(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, truth: Tensor, weight: Tensor | None, costs: tuple[EntropyCost, ...], overlap: bool
     ) -> tuple[Tensor, ...]:
-        p = _sigmoid(x, weight)
-        hits, answers, size, *sums = (p.new_zeros(p.shape[:2]) for _ in range(3 + 2 * len(costs)))
-        for chunk, (_, u) in _member_chunks(p, truth, weight, buffers=2):
+        kept = unfilled(x.shape, sum_dtype(x), x.device) if ctx.needs_input_grad[0] else None
+        hits, answers, size, *sums = (x.new_zeros(x.shape[:2], dtype=sum_dtype(x)) for _ in range(3 + 2 * len(costs)))
+        for chunk, (g, u, spare) in member_chunks(x, truth, weight, buffers=3):
+            p = _sigmoid(x, chunk, spare if kept is None else chunk.of(kept))
             if overlap:
-                hits[chunk.sample] += chunk.total(torch.mul(chunk.of(p), chunk.g, out=u))
-                answers[chunk.sample] += chunk.total(chunk.of(p))
-            size[chunk.sample] += chunk.total(chunk.g)
+                hits[chunk.sample] += chunk.total(torch.mul(p, g, out=u))
+                answers[chunk.sample] += chunk.total(p)
+            size[chunk.sample] += chunk.total(g)
             if costs:
-                e = _binary_entropy(chunk, x, p.dtype)
+                certainty = _binary_certainty(chunk, x)
                 for place, cost in enumerate(costs):
-                    value = cost.value(e)
-                    inside = chunk.total(torch.mul(value, chunk.g, out=u))
+                    value = cost.value(certainty)
+                    inside = chunk.total(torch.mul(value, g, out=u))
                     sums[place][chunk.sample] += inside
                     sums[place + len(costs)][chunk.sample] += chunk.total(value) - inside
         ctx.save_for_backward(x, truth, weight)
-        ctx.p, ctx.costs, ctx.overlap = (p if ctx.needs_input_grad[0] else None), costs, overlap
+        ctx.p, ctx.costs, ctx.overlap = kept, costs, overlap
         ctx.mark_non_differentiable(size)
         return hits, answers, size, *sums
 
@@ -184,104 +157,85 @@ class _Sigmoid(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, truth, weight = ctx.saved_tensors
-        p = _sigmoid(x, weight) if ctx.p is None else ctx.p
-        ctx.p = None  # it becomes the gradient
+        dx, filled = _taken(ctx, x)
         of_hits, of_answers, _, *of_costs = gradients
         inside, outside = of_costs[: len(ctx.costs)], of_costs[len(ctx.costs) :]
-        for chunk, (_, m, u) in _member_chunks(p, truth, weight, buffers=3):
-            here = chunk.of(p)
+        for chunk, (g, m, u) in member_chunks(x, truth, weight, buffers=3):
+            here = chunk.of(dx)
+            if not filled:
+                _sigmoid(x, chunk, here)
             if ctx.overlap:
-                torch.addcmul(of_answers[chunk.sample, :, None], chunk.g, of_hits[chunk.sample, :, None], out=m)
+                torch.mul(g, of_hits[chunk.sample, :, None], out=m).add_(of_answers[chunk.sample, :, None])
                 m.mul_(torch.sub(1, here, out=u)).mul_(here)
             else:
                 m.zero_()
             if ctx.costs:
-                e = _binary_entropy(chunk, x, p.dtype)
-                here.sub_(chunk.g)
+                certainty = _binary_certainty(chunk, x)
                 slopes = [
-                    torch.lerp(out[chunk.sample, :, None], own[chunk.sample, :, None], chunk.g) * cost.slope(e)
+                    torch.lerp(out[chunk.sample, :, None], own[chunk.sample, :, None], g) * cost.slope(certainty)
                     for cost, own, out in zip(ctx.costs, inside, outside, strict=True)
                 ]
-                here.mul_(sum(slopes[1:], slopes[0])).add_(m)
+                here.sub_(g).mul_(sum(slopes[1:], slopes[0])).add_(m)
             else:
                 here.copy_(m)
             if chunk.weight is not None:
                 here.mul_(chunk.weight)
-        return p.to(x.dtype), None, None, None, None
+        return dx.to(x.dtype), None, None, None, None
 
 
-def _sum_dtype(x: Tensor) -> torch.dtype:
-    """At least float32."""
-    return torch.promote_types(x.dtype, torch.float32)
+def _taken(ctx: Any, x: Tensor) -> tuple[Tensor, bool]:
+    """The probabilities that the forward pass kept, whose memory becomes the gradient; without them, memory alone."""
+    kept, ctx.p = ctx.p, None
+    return (unfilled(x.shape, sum_dtype(x), x.device), False) if kept is None else (kept, True)
 
 
-def _softmax(x: Tensor, weight: Tensor | None) -> Tensor:
-    """(B, C, N), 0 where a voxel is ignored, whatever its logits."""
-    p = torch.softmax(x.contiguous(), 1, dtype=_sum_dtype(x))
-    return p if weight is None else p.masked_fill_((weight == 0).unsqueeze(1), 0)
+def _softmax(x: Tensor, chunk: Chunk, out: Tensor) -> Tensor:
+    """Probabilities (C, n) of a chunk, into `out`."""
+    here = chunk.logits(x)
+    if x.device.type == "cpu":
+        # The search for the largest logit, which only far-off logits need, would double the time of the exponentials.
+        total = torch.exp(here, out=out).sum(0)
+        low, high = total.aminmax()
+        if low > SAFE_TOTAL[0] and high < SAFE_TOTAL[1]:
+            return out.mul_(total.reciprocal_())
+    return out.copy_(torch.softmax(here, 0))
 
 
-def _sigmoid(x: Tensor, weight: Tensor | None) -> Tensor:
-    p = x.contiguous().to(_sum_dtype(x), copy=True).sigmoid_()
-    return p if weight is None else p.masked_fill_((weight == 0).unsqueeze(1), 0)
+def _sigmoid(x: Tensor, chunk: Chunk, out: Tensor) -> Tensor:
+    """Probabilities (C, n) of a chunk, into `out`."""
+    return torch.sigmoid(chunk.logits(x), out=out)
 
 
-def _class_chunks(
-    p: Tensor, classes: Tensor, weight: Tensor | None, buffers: int
-) -> Iterator[tuple[_Chunk, list[Tensor]]]:
-    """Chunks of all samples; the first buffer is their one-hot truth, the others are free."""
-    memory = _Buffers(p, buffers)
-    # Comparisons of equal floating types run four times as fast as those of integers that give booleans.
-    labels = torch.arange(p.shape[1], device=p.device, dtype=p.dtype).unsqueeze(1)
-    for sample in range(len(p)):
-        for place, arrays in memory.cut(p.shape[2]):
-            torch.eq(classes[sample, place].to(p.dtype), labels, out=arrays[0])
-            yield _Chunk(sample, place, arrays[0], None if weight is None else weight[sample, place]), arrays
-
-
-def _member_chunks(
-    p: Tensor, truth: Tensor, weight: Tensor | None, buffers: int
-) -> Iterator[tuple[_Chunk, list[Tensor]]]:
-    """Chunks of all samples; the first buffer is their membership, the others are free."""
-    memory = _Buffers(p, buffers)
-    for sample in range(len(p)):
-        for place, arrays in memory.cut(p.shape[2]):
-            arrays[0].copy_(truth[sample, :, place])
-            yield _Chunk(sample, place, arrays[0], None if weight is None else weight[sample, place]), arrays
-
-
-def _entropy(p_true: Tensor, chunk: _Chunk, x: Tensor) -> Tensor:
-    """-log of the true class' probability (n,); 0 where ignored."""
+def _certainty(p_true: Tensor, chunk: Chunk, x: Tensor) -> Certainty:
+    """Of the true class (n,); full where ignored."""
     if chunk.weight is not None:
         p_true = torch.where(chunk.weight == 0, 1.0, p_true)
-    lost = p_true < SMALLEST
     # On a GPU a look at the values would make the step wait; the exact form is cheap there.
-    if x.device.type == "cpu" and not bool(lost.any()):
-        return p_true.log().neg_()
-    here = chunk.of(x).to(p_true.dtype)
-    if chunk.weight is not None:
-        here = here.masked_fill(chunk.weight == 0, 0)
+    if x.device.type == "cpu" and bool(p_true.amin() >= SMALLEST):
+        return Certainty(p_true.log().neg_(), p_true, 1 - p_true)
+    here = chunk.logits(x)
     exact = torch.logsumexp(here, 0) - (here * chunk.g).sum(0)
-    return torch.where(lost, exact, -p_true.clamp_min(SMALLEST).log())
+    entropy = torch.where(p_true < SMALLEST, exact, -p_true.clamp_min(SMALLEST).log())
+    return Certainty(entropy, p_true, 1 - p_true)
 
 
-def _binary_entropy(chunk: _Chunk, x: Tensor, dtype: torch.dtype) -> Tensor:
-    """Cross-entropy of each sigmoid (C, n); 0 where ignored."""
-    e = F.binary_cross_entropy_with_logits(chunk.of(x).to(dtype), chunk.g, reduction="none")
-    return e if chunk.weight is None else e.masked_fill_(chunk.weight == 0, 0)
+def _binary_certainty(chunk: Chunk, x: Tensor) -> Certainty:
+    """Of each sigmoid (C, n); full where ignored."""
+    e = F.binary_cross_entropy_with_logits(chunk.of(x).to(chunk.g.dtype), chunk.g, reduction="none")
+    return Certainty.of(e if chunk.weight is None else e.masked_fill_(chunk.weight == 0, 0))
 
 
 def _pull(
-    costs: Sequence[EntropyCost], of_costs: Sequence[Tensor], chunk: _Chunk, p: Tensor, x: Tensor
+    costs: Sequence[EntropyCost], of_costs: Sequence[Tensor], chunk: Chunk, at_truth: Tensor, x: Tensor
 ) -> Tensor | None:
-    """h (n,): what a unit of cross-entropy of each voxel adds to the loss; None without costs."""
+    """h (n,): what a unit of cross-entropy of each voxel adds to the loss; None without costs. `at_truth` is p g."""
     if not costs:
         return None
-    e = None
+    certainty = None
     if any(not isinstance(cost, PlainEntropy) for cost in costs):
-        e = _entropy((p * chunk.g).sum(0), chunk, x)
-    h = p.new_zeros(p.shape[1])
+        certainty = _certainty(at_truth.sum(0), chunk, x)
+    h = at_truth.new_zeros(at_truth.shape[1])
     for cost, of_cost in zip(costs, of_costs, strict=True):
         own = of_cost @ chunk.g
-        h += own if e is None else own * cost.slope(e)
+        h += own if certainty is None else own * cost.slope(certainty)
     return h

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from segtrain.losses.options import ReduceOver
+from segtrain.losses.ranks import sum_over_ranks
 from segtrain.losses.voxels import Voxels
 
 
@@ -31,14 +32,14 @@ class Counts:
         return self.voxels - self.tp - self.fp - self.fn
 
     def pooled(self, over: ReduceOver, class_weights: Tensor | None = None) -> Counts:
-        """Summed over the batch (`batch`), or over batch and classes, weighted (`flat`)."""
+        """Summed over the batch of all ranks (`batch`), or over batch and classes, weighted (`flat`)."""
         fields = (self.tp, self.fp, self.fn, self.size, self.voxels)
         if over == "sample":
             return self
         if over == "flat" and class_weights is not None:
             fields = tuple(field * class_weights for field in fields)  # type: ignore[assignment]
         axes = (0,) if over == "batch" else (0, 1)
-        return Counts(*(field.sum(axes, keepdim=True) for field in fields))
+        return Counts(*sum_over_ranks(*(field.sum(axes, keepdim=True) for field in fields)))
 
 
 def overlap(voxels: Voxels, *, first: int = 0, error_power: float = 1.0) -> Counts:
@@ -55,7 +56,7 @@ def overlap(voxels: Voxels, *, first: int = 0, error_power: float = 1.0) -> Coun
 
 def _overlap_of_powers(voxels: Voxels, first: int, power: float) -> Counts:
     p = voxels.probabilities[:, first:]
-    members = voxels.membership[:, first:].to(p.dtype)
+    members = voxels.degrees(first)
     weight = 1 if voxels.weight is None else voxels.weight.unsqueeze(1)
     tp = (p * members * weight).sum(-1)
     fp = ((p * (1 - members)) ** power * weight).sum(-1)

@@ -31,6 +31,8 @@ class MarginalCrossEntropy(Loss):
     family = "distribution"
     formula = "mean -log q_y, q_0 = p_0 + sum of p_c over unlabelled c, q_c = p_c else"
     paper = "Shi G. 2021, Medical Image Analysis, arXiv 2007.03868"
+    good_for = "data of which some cases mark only a part of the organs"
+    bad_at = "fully marked data, where it is ce; imbalance, as ce"
     modes = ("multiclass",)
 
     def __init__(
@@ -74,6 +76,8 @@ class Exclusion(Loss):
         "mean_c 2 sum p_c e_c / (sum p_c + sum e_c + s), e_c = 1 in voxels marked as a foreground class other than c"
     )
     paper = "Shi G. 2021, Medical Image Analysis, arXiv 2007.03868"
+    good_for = "partly marked data beside marginal_ce: structures must not overlap"
+    bad_at = "use alone, as background everywhere costs nothing"
     modes = ("multiclass",)
     caution = "it only forbids overlaps and finds no structure: add a loss such as marginal_ce"
 

@@ -64,6 +64,8 @@ class PostDice(Preset):
     """The post's PyTorch numbers for Dice: smooth 1, so a missed object of n voxels costs n / (n + 1) only."""
 
     formula = "1 - (2 TP + 1) / (2 TP + FP + FN + 1), pooled over batch and classes"
+    good_for = "repeating the post's PyTorch Dice: dice with smooth 1, pooled over all"
+    bad_at = "small objects: one of n voxels costs n / (n + 1) when missed, and less beside large ones"
     of, fixed = Dice, TORCH
 
 
@@ -72,6 +74,8 @@ class PostBceDice(Preset):
     """The post's PyTorch numbers for BCE plus Dice (its code; the printed formula lacks the 1 -)."""
 
     formula = "mean bce + 1 - (2 TP + 1) / (2 TP + FP + FN + 1), pooled over batch and classes"
+    good_for = "repeating the post's PyTorch BCE-Dice: bce_dice with smooth 1, pooled over all"
+    bad_at = "small objects in a batch with large ones, as all share one Dice"
     of, fixed = BceDice, TORCH
 
 
@@ -80,6 +84,8 @@ class PostIoU(Preset):
     """The post's PyTorch numbers for IoU: smooth 1, pooled."""
 
     formula = "1 - (TP + 1) / (TP + FP + FN + 1), pooled over batch and classes"
+    good_for = "repeating the post's PyTorch IoU: iou with smooth 1, pooled over all"
+    bad_at = "missed objects of a few voxels, which smooth 1 forgives in part"
     of, fixed = IoU, TORCH
 
 
@@ -88,6 +94,8 @@ class PostTversky(Preset):
     """The post's PyTorch numbers for Tversky: both weights 0.5, which makes it Dice with smooth 2."""
 
     formula = "1 - (TP + 1) / (TP + 0.5 FP + 0.5 FN + 1), pooled over batch and classes"
+    good_for = "repeating the post's PyTorch Tversky: both prices 0.5, smooth 1, pooled over all"
+    bad_at = "what tversky is for, as missed and invented voxels have one price: it is Dice with smooth 2"
     of, fixed = Tversky, {**TORCH, **EVEN}
 
 
@@ -96,6 +104,8 @@ class PostFocalTversky(Preset):
     """The post's PyTorch numbers for focal Tversky: exponent 2 where the paper has 0.75, so the opposite emphasis."""
 
     formula = "(1 - (TP + 1) / (TP + 0.5 FP + 0.5 FN + 1))^2, pooled over batch and classes"
+    good_for = "repeating the post's PyTorch focal Tversky: both prices 0.5, exponent 2, smooth 1, pooled"
+    bad_at = "nearly solved classes, whose gradient fades: the reverse of the paper's 0.75"
     of, fixed = FocalTversky, {**TORCH, **EVEN, "exponent": 2.0}
 
 
@@ -104,6 +114,8 @@ class PostLovaszHinge(Preset):
     """The post's numbers for the Lovász hinge: Berman's code, a value for each image."""
 
     formula = LovaszHinge.formula
+    good_for = "repeating the post's Lovász hinge: lovasz_hinge with a value for each image"
+    bad_at = "whatever lovasz_hinge is bad at"
     of, fixed = LovaszHinge, {"per_image": True}
 
 
@@ -112,6 +124,8 @@ class PostLovaszSoftmax(Preset):
     """The post's numbers for Lovász-Softmax: Berman's code, over the batch and the classes that are present."""
 
     formula = LovaszSoftmax.formula
+    good_for = "repeating the post's Lovász-Softmax: lovasz_softmax, classes present, over the batch"
+    bad_at = "whatever lovasz_softmax is bad at"
     modes = ("multiclass",)
     of, fixed = LovaszSoftmax, {"classes": "present", "per_image": False}
 
@@ -121,6 +135,8 @@ class PostFocal(Preset):
     """The post's PyTorch numbers for focal: the factor is taken of the mean, so no voxel is focused on at all."""
 
     formula = "0.8 (1 - exp(-m))^2 m, m = mean bce"
+    good_for = "repeating the post's PyTorch focal: a function of the mean bce, alpha 0.8 for both classes"
+    bad_at = "hard voxels: all have one factor, so it is bce with another step size"
     of = BinaryCrossEntropy
 
     def measure(self, voxels: Voxels) -> Tensor:
@@ -134,6 +150,8 @@ class PostCombo(Preset):
     """The post's numbers for combo: negated, so that minimising it seeks the worst answer."""
 
     formula = "-(0.5 mean -0.5 [g log p + 0.5 (1 - g) log(1 - p)] - 0.5 (2 TP + 1) / (2 TP + FP + FN + 1)), pooled"
+    good_for = "repeating the post's combo, and seeing what a wrong sign does"
+    bad_at = "training: its minimum is the worst answer"
     optimum = None
     of, fixed = Dice, TORCH
 
@@ -152,6 +170,8 @@ class PostKerasDice(Preset):
     """The post's Keras numbers for Dice: smooth 1e-6, pooled."""
 
     formula = "1 - (2 TP + 1e-6) / (2 TP + FP + FN + 1e-6), pooled over batch and classes"
+    good_for = "repeating the post's Keras Dice: dice with smooth 1e-6, pooled over all"
+    bad_at = "batches without foreground, which cost 1 whatever is answered and have no useful gradient"
     of, fixed = Dice, KERAS
 
 
@@ -160,6 +180,8 @@ class PostKerasBceDice(Preset):
     """The post's Keras numbers for BCE plus Dice: smooth 1e-6, pooled."""
 
     formula = "mean bce + 1 - (2 TP + 1e-6) / (2 TP + FP + FN + 1e-6), pooled over batch and classes"
+    good_for = "repeating the post's Keras BCE-Dice: bce_dice with smooth 1e-6, pooled over all"
+    bad_at = "single scans, as Dice is that of the batch"
     of, fixed = BceDice, KERAS
 
 
@@ -168,6 +190,8 @@ class PostKerasIoU(Preset):
     """The post's Keras numbers for IoU: smooth 1e-6, pooled."""
 
     formula = "1 - (TP + 1e-6) / (TP + FP + FN + 1e-6), pooled over batch and classes"
+    good_for = "repeating the post's Keras IoU: iou with smooth 1e-6, pooled over all"
+    bad_at = "batches without foreground, and a small object beside large ones"
     of, fixed = IoU, KERAS
 
 
@@ -176,6 +200,8 @@ class PostKerasFocal(Preset):
     """The post's Keras numbers for focal: for each voxel, unlike its PyTorch twin, with 0.8 on both classes."""
 
     formula = "0.8 mean (1 - p_t)^2 (-log p_t)"
+    good_for = "repeating the post's Keras focal: voxel by voxel, gamma 2, alpha 0.8 for both classes"
+    bad_at = "imbalance of the classes: 0.8 on both sides favours none"
     of, fixed, scale = Focal, {"gamma": 2.0, "alpha": None}, 0.8
 
 
@@ -184,6 +210,8 @@ class PostKerasTversky(Preset):
     """The post's Keras numbers for Tversky: both weights 0.5, smooth 1e-6, pooled."""
 
     formula = "1 - (TP + 1e-6) / (TP + 0.5 FP + 0.5 FN + 1e-6), pooled over batch and classes"
+    good_for = "repeating the post's Keras Tversky: both prices 0.5, smooth 1e-6, pooled over all"
+    bad_at = "recall or precision: with both prices 0.5 it favours none"
     of, fixed = Tversky, {**KERAS, **EVEN}
 
 
@@ -192,4 +220,6 @@ class PostKerasFocalTversky(Preset):
     """The post's Keras numbers for focal Tversky: both weights 0.5, exponent 2, smooth 1e-6, pooled."""
 
     formula = "(1 - (TP + 1e-6) / (TP + 0.5 FP + 0.5 FN + 1e-6))^2, pooled over batch and classes"
+    good_for = "repeating the post's Keras focal Tversky: both prices 0.5, exponent 2, smooth 1e-6"
+    bad_at = "the end of training, as exponent 2 fades out what is nearly right"
     of, fixed = FocalTversky, {**KERAS, **EVEN, "exponent": 2.0}

@@ -121,6 +121,8 @@ class Dice(RegionLoss):
 
     formula = "1 - (2 TP + s) / (2 TP + FP + FN + s)"
     paper = "Drozdzal 2016, arXiv 1608.04117"
+    good_for = "overlap of foreground that is small in the scan: above any weighted ce in Dice (Eelbode 2020)"
+    bad_at = "patches without foreground, whose false positives get next to no gradient; unstable alone; overconfident"
 
     def cost(self, counts: Counts) -> Tensor:
         """Drozdzal 2016."""
@@ -133,6 +135,8 @@ class DiceSquared(RegionLoss):
 
     formula = "1 - (2 sum p g + s) / (sum p^2 + sum g^2 + s)"
     paper = "Milletari 2016, 3DV, arXiv 1606.04797"
+    good_for = "foreground that is small in the scan, with a mild price for faint answers far off"
+    bad_at = "faint false positives over a wide area, which it hardly sees; patches without foreground"
     error_power = 2.0  # sum p^2 + sum g^2 = 2 TP + sum (p - g)^2 for a hard g
 
     def cost(self, counts: Counts) -> Tensor:
@@ -146,6 +150,8 @@ class IoU(RegionLoss):
 
     formula = "1 - (TP + s) / (TP + FP + FN + s)"
     paper = "Rahman & Wang 2016, ISVC"
+    good_for = "the end of training: next to the truth it pulls twice as hard as dice (ranks 7.0 and 6.4 in Ma 2021)"
+    bad_at = "the start: far from the truth it pulls half as hard as dice; patches without foreground"
 
     def cost(self, counts: Counts) -> Tensor:
         """Rahman & Wang 2016."""
@@ -161,6 +167,8 @@ class Tversky(RegionLoss):
 
     formula = "1 - (TP + s) / (TP + fp_weight FP + fn_weight FN + s)"
     paper = "Salehi 2017, MLMI, arXiv 1706.05721"
+    good_for = "recall or precision at a price that you set, as for lesions that must not be missed"
+    bad_at = "Dice itself, once prices leave 0.5 (Eelbode 2020): mean rank 11.9 of 20, dice 6.4 (Ma 2021)"
 
     def __init__(
         self,
@@ -188,6 +196,8 @@ class FocalTversky(RegionLoss):
 
     formula = "mean_c (1 - TI_c)^exponent, TI = (TP + s) / (TP + fp_weight FP + fn_weight FN + s)"
     paper = "Abraham & Khan 2019, ISBI, arXiv 1810.07842"
+    good_for = "small lesions, recall first (breast ultrasound and skin in its paper)"
+    bad_at = "mean Dice: mean rank 12.9 of 20, dice 6.4 (Ma 2021); patches without foreground"
 
     def __init__(
         self,
@@ -213,6 +223,8 @@ class AsymmetricSimilarity(RegionLoss):
 
     formula = "1 - (TP + s) / (TP + FP / (1 + beta^2) + FN beta^2 / (1 + beta^2) + s)"
     paper = "Hashemi 2018, IEEE Access, arXiv 1803.11078"
+    good_for = "recall by one number that has a meaning, the beta of F-beta (MS lesions in its paper)"
+    bad_at = "many organs at once: 9.2 points below dice at beta 1.5 (Ma 2021)"
 
     def __init__(
         self,
@@ -237,6 +249,8 @@ class LogCoshDice(RegionLoss):
 
     formula = "mean_c log cosh(1 - D_c)"
     paper = "Jadon 2020, CIBCB, arXiv 2006.14822"
+    good_for = "a gradient that changes smoothly where little is wrong"
+    bad_at = "the last percent: quadratic near 0, its gradient fades with the error"
 
     def cost(self, counts: Counts) -> Tensor:
         """Jadon 2020."""
@@ -249,6 +263,8 @@ class MatthewsCorrelation(RegionLoss):
 
     formula = "1 - (TP TN - FP FN) / (sqrt((TP + FP)(TP + FN)(TN + FP)(TN + FN)) + s)"
     paper = "Abhishek & Hamarneh 2021, ISBI, arXiv 2010.13454"
+    good_for = "missed and invented voxels alike, true negatives included (skin lesions in its paper)"
+    bad_at = "patches that hold only one of foreground and background, where no correlation is defined"
 
     def cost(self, counts: Counts) -> Tensor:
         """Abhishek & Hamarneh 2021, on rates: a product of four counts of voxels has more digits than float32."""

@@ -83,6 +83,8 @@ class CrossEntropySizeL1(Compound):
 
     formula = "ce_weight ce + size_weight mean_c |mean p_c - mean g_c|"
     paper = PAPER
+    good_for = "the sizes of regions without an overlap loss: ce that keeps up with dice in its paper"
+    bad_at = "tiny objects, whose share of the image is next to nothing"
     parts: ClassVar[Mapping[str, type[Loss]]] = {"ce": CrossEntropy, "size": SizeL1}
 
 
@@ -92,4 +94,6 @@ class CrossEntropySizeKL(Compound):
 
     formula = "ce_weight ce + size_weight sum_c G_c log(G_c / P_c), G = mean g, P = mean p"
     paper = PAPER
+    good_for = "small regions: a size that is too small counts by how many times it is"
+    bad_at = "classes absent from an image, which have no part in the divergence"
     parts: ClassVar[Mapping[str, type[Loss]]] = {"ce": CrossEntropy, "size": SizeKL}

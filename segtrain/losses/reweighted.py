@@ -30,6 +30,8 @@ class NormalizedFocal(Loss):
     family = "distribution"
     formula = "sum_i (1 - p_t)^gamma (-log p_t) / sum_i (1 - p_t)^gamma for each sample, the divisor without gradient"
     paper = "Sofiiuk 2019, ICCV (AdaptIS), arXiv 1909.07829"
+    good_for = "samples that are almost solved: its gradient does not fade as that of focal does"
+    bad_at = "wrong labels: what is left wrong takes over ever more of the weight"
 
     def __init__(
         self,
@@ -69,6 +71,8 @@ class ReducedFocal(EntropyLoss):
 
     formula = "mean f (-log p_t), f = 1 where p_t < threshold, else ((1 - p_t) / threshold)^gamma"
     paper = "Sergievskiy & Ponamarev 2019, arXiv 1903.01347"
+    good_for = "imbalance where hard voxels must keep their full pull (satellite images in its paper)"
+    bad_at = "thresholds other than 0.5, at which the cost of a voxel jumps; its paper has no medical scans"
     modes = ("binary", "multilabel")
 
     def __init__(
@@ -97,6 +101,8 @@ class Poly1CrossEntropy(EntropyLoss):
 
     formula = "mean -log p_t + epsilon (1 - p_t)"
     paper = "Leng 2022, ICLR (PolyLoss), arXiv 2204.12511"
+    good_for = "a bit more than ce with one number to tune (gains on natural images in its paper)"
+    bad_at = "imbalance, as ce: every voxel has the same say; a large epsilon makes answers overconfident"
 
     def __init__(
         self,
@@ -123,6 +129,8 @@ class Poly1Focal(EntropyLoss):
 
     formula = "mean (1 - p_t)^gamma (-log p_t) + epsilon (1 - p_t)^(gamma + 1)"
     paper = "Leng 2022, ICLR (PolyLoss), arXiv 2204.12511"
+    good_for = "tuning focal by the weight of the first term of its expansion"
+    bad_at = "small lesions when alone, as focal; which epsilon suits scans is not published"
 
     def __init__(
         self,

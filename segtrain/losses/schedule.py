@@ -76,6 +76,8 @@ class WeightedSum(Loss):
     family = "compound"
     formula = "sum_k weight_k loss_k, weight_k a number or a function of the share of the training that is done"
     paper = ""
+    good_for = "mixtures of your own, and schedules such as dice first and boundary later"
+    bad_at = "finding the weights: parts differ in scale by far, and nothing here evens them"
 
     def __init__(
         self,

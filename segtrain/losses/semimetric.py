@@ -23,7 +23,7 @@ def soft_overlap(voxels: Voxels, *, first: int = 0) -> Counts:
     """tp = sum min(p, g), fp = sum (p - g)+, fn = sum (g - p)+ of the classes from `first` on."""
     if not voxels.is_soft:
         return overlap(voxels, first=first)
-    p, g = voxels.probabilities[:, first:], voxels.membership[:, first:].to(voxels.dtype)
+    p, g = voxels.probabilities[:, first:], voxels.degrees(first)
     weight = 1 if voxels.weight is None else voxels.weight.unsqueeze(1)
     shared, invented, missed, size = (
         (part * weight).sum(-1) for part in (torch.minimum(p, g), F.relu(p - g), F.relu(g - p), g)
@@ -51,6 +51,8 @@ class DiceSemimetric(SemimetricLoss):
 
     formula = "1 - (P + G - d + s) / (P + G + s), P = sum p, G = sum g, d = sum |p - g|"
     paper = "Wang Z. 2023, MICCAI, arXiv 2303.16296"
+    good_for = "soft labels, smoothed or of several raters: 0 only where answer and label agree"
+    bad_at = "whatever dice is bad at: for hard labels it is dice"
 
     def cost(self, counts: Counts) -> Tensor:
         """Wang 2023."""
@@ -63,6 +65,8 @@ class JaccardMetric(SemimetricLoss):
 
     formula = "1 - (P + G - d + 2 s) / (P + G + d + 2 s), P = sum p, G = sum g, d = sum |p - g|"
     paper = "Wang Z. 2023, NeurIPS, arXiv 2302.05666"
+    good_for = "soft labels with IoU as the goal; a metric"
+    bad_at = "whatever iou is bad at: for hard labels it is iou"
 
     def cost(self, counts: Counts) -> Tensor:
         """Wang 2023."""

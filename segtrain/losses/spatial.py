@@ -61,7 +61,7 @@ class SpatialLoss(Loss):
         """p and g (B, C, N) of the scored classes."""
         first = self.first(voxels)
         p = voxels.probabilities[:, first:]
-        return p, voxels.membership[:, first:].to(p.dtype)
+        return p, voxels.degrees(first)
 
     def class_mean(self, costs: Tensor, voxels: Voxels) -> Tensor:
         """Mean of (B, C) over samples in which a voxel counts and over classes, with their weights."""

@@ -6,6 +6,7 @@ thickest tube, in voxels: what is thicker has no centre line.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 from segtrain.losses.arithmetic import ratio
 from segtrain.losses.base import ModeChoice
 from segtrain.losses.options import SMOOTH, Share, Weight
+from segtrain.losses.ranks import sum_over_ranks
 from segtrain.losses.region import Dice, OverlapLoss
 from segtrain.losses.registry import register_loss
 from segtrain.losses.skeletons import hard_skeleton
@@ -37,6 +39,8 @@ class ClDice(OverlapLoss):
         "1 - 2 Tp Ts / (Tp + Ts), Tp = (sum sk(p) g + s) / (sum sk(p) + s), Ts = (sum sk(g) p + s) / (sum sk(g) + s)"
     )
     paper = "Shit 2021, CVPR, arXiv 2003.07311"
+    good_for = "vessels that must stay connected, beside a region loss (Shit 2021)"
+    bad_at = "use alone, as it leaves widths open; speed: +88 % time, +52 % memory in Kirchhoff 2024"
     caution = "alone it leaves the width of tubes open; add a region loss, as dice_cldice does"
 
     def __init__(
@@ -56,7 +60,7 @@ class ClDice(OverlapLoss):
         p, g = answer_and_truth(voxels, self.first(voxels))
         of_answer, of_truth = (centre_lines(values, self.iterations, voxels) for values in (p, g))
         parts = (of_answer * g, of_answer * (1 - g), of_truth * p, of_truth * (1 - p))
-        inside, outside, found, missed = (pooled_sum(part, self, voxels) for part in parts)
+        inside, outside, found, missed = pooled_sums(parts, self, voxels)
         precision_error = ratio(outside, inside + outside + self.smooth)
         recall_error = ratio(missed, found + missed + self.smooth)
         return self.class_mean(harmonic_cost(precision_error, recall_error), self.counts(voxels), voxels)
@@ -69,6 +73,8 @@ class DiceClDice(OverlapLoss):
     family = "topology"
     formula = "(1 - cldice_share) dice + cldice_share cldice"
     paper = "Shit 2021, CVPR, arXiv 2003.07311"
+    good_for = "vessels of which connection and width both count"
+    bad_at = "compact objects, whose centre line says little; tubes thicker than the iterations reach"
 
     def __init__(
         self,
@@ -103,6 +109,8 @@ class CentreLineCrossEntropy(SpatialLoss):
     family = "topology"
     formula = "mean (ce sk(g)) + mean (ce sk(p)), for each foreground class"
     paper = "Acebes 2024, MICCAI"
+    good_for = "vessels, with a cost for each voxel on both centre lines"
+    bad_at = "widths, which it leaves open; balance, as it is small beside a plain ce"
     caution = "alone it leaves the width of tubes open; add a region loss, in a weighted_sum"
 
     def __init__(
@@ -137,6 +145,8 @@ class SkeletonRecall(OverlapLoss):
     family = "topology"
     formula = "1 - (sum_tube p + s) / (size of the tube + s), tube = skeleton of g, dilated `radius` times, within g"
     paper = "Kirchhoff 2024, ECCV, arXiv 2404.03010"
+    good_for = "thin structures, several classes too, at almost no cost beside dice_ce (Kirchhoff 2024)"
+    bad_at = "use alone: recall is best where everything is foreground"
     needs = ("skeleton",)
     caution = "recall alone is best where everything is foreground; add it to a region loss, in a weighted_sum"
 
@@ -155,14 +165,14 @@ class SkeletonRecall(OverlapLoss):
         """Kirchhoff 2024, Eq. 2."""
         p, g = answer_and_truth(voxels, self.first(voxels))
         tube = grown(hard_skeleton(voxels, self.first(voxels)), self.radius).flatten(2) * g
-        found, missed = (pooled_sum(part, self, voxels) for part in (tube * p, tube * (1 - p)))
+        found, missed = pooled_sums((tube * p, tube * (1 - p)), self, voxels)
         return self.class_mean(ratio(missed, found + missed + self.smooth), self.counts(voxels), voxels)
 
 
 def answer_and_truth(voxels: Voxels, first: int) -> tuple[Tensor, Tensor]:
     """p and g (B, C, N) of the classes from `first` on."""
     p = voxels.probabilities[:, first:]
-    return p, voxels.membership[:, first:].to(p.dtype)
+    return p, voxels.degrees(first)
 
 
 def centre_lines(values: Tensor, iterations: int, voxels: Voxels) -> Tensor:
@@ -171,15 +181,16 @@ def centre_lines(values: Tensor, iterations: int, voxels: Voxels) -> Tensor:
     return soft_skeleton(voxels.in_space(values), iterations, outside).flatten(2)
 
 
-def pooled_sum(values: Tensor, loss: OverlapLoss, voxels: Voxels) -> Tensor:
-    """(B, C, N) -> sums of the shape of the loss's counts."""
-    sums = voxel_sum(values, voxels)
+def pooled_sums(parts: Iterable[Tensor], loss: OverlapLoss, voxels: Voxels) -> tuple[Tensor, ...]:
+    """(B, C, N) -> sums of the shape of the loss's counts, of each part; the batch is that of all ranks."""
+    sums = tuple(voxel_sum(part, voxels) for part in parts)
     if loss.reduce_over == "sample":
         return sums
     weights = loss.weights_of(voxels)
-    if loss.reduce_over == "batch" or weights is None:
-        return sums.sum(0 if loss.reduce_over == "batch" else (0, 1), keepdim=True)
-    return (sums * weights[loss.first(voxels) :]).sum((0, 1), keepdim=True)
+    if loss.reduce_over == "flat" and weights is not None:
+        sums = tuple(part * weights[loss.first(voxels) :] for part in sums)
+    axes = (0,) if loss.reduce_over == "batch" else (0, 1)
+    return sum_over_ranks(*(part.sum(axes, keepdim=True) for part in sums))
 
 
 def harmonic_cost(first_error: Tensor, second_error: Tensor) -> Tensor:

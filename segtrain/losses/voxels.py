@@ -120,16 +120,27 @@ class Voxels:
     @cached_property
     def probabilities(self) -> Tensor:
         """(B, C, N). All outputs: who drops the background drops it after the softmax."""
-        return self.log_probabilities.exp() if self.mode == "multiclass" else self.logits.sigmoid()
+        return self.logits.softmax(1) if self.mode == "multiclass" else self.logits.sigmoid()
 
     @cached_property
     def membership(self) -> Tensor:
         """(B, C, N), bool or float: how far a voxel belongs to a class. False where ignored."""
         if self.mode != "multiclass":
             return self.truth
-        classes = torch.arange(self.outputs, device=self.truth.device).view(1, -1, 1)
-        members = self.truth.unsqueeze(1) == classes
-        return members if self.valid is None else members & self.valid.unsqueeze(1)
+        # Comparisons of bytes that give bytes run ten times as fast as those of int64 that give booleans.
+        kind = torch.uint8 if self.outputs < torch.iinfo(torch.uint8).max else torch.int64
+        classes = torch.arange(self.outputs, device=self.truth.device, dtype=kind).unsqueeze(1)
+        labels = self.truth.to(kind)
+        if self.valid is not None:
+            labels = labels.masked_fill(~self.valid, self.outputs)
+        members = torch.empty(self.raw.shape, dtype=torch.uint8, device=labels.device)
+        return torch.eq(labels.unsqueeze(1), classes, out=members).view(torch.bool)
+
+    def degrees(self, first: int = 0) -> Tensor:
+        """`membership` of the classes from `first` on, in the dtype of sums."""
+        members = self.membership[:, first:]
+        # Bytes become floating numbers twenty times as fast as booleans do.
+        return (members.view(torch.uint8) if members.dtype == torch.bool else members).to(self.dtype)
 
     @cached_property
     def cross_entropy(self) -> Tensor:

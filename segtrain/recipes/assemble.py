@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from segtrain.config.schema import FitConfig
+from segtrain.core.batch import Maps
 from segtrain.core.errors import ConfigError, Problem, SegtrainError, raise_all
 from segtrain.core.plan import Plan
 from segtrain.core.task import Activation, Task
 from segtrain.data.planning import CPU, GPU, DeviceClass, PlanWishes
 from segtrain.losses.base import Loss
-from segtrain.losses.combine import DeepSupervision
+from segtrain.losses.combine import DeepSupervision, resized
+from segtrain.losses.needed_maps import needed_maps, needs_maps
 from segtrain.losses.registry import build_loss, supported_modes
 from segtrain.losses.selftest import self_test
 from segtrain.losses.targets import as_target
@@ -48,6 +51,16 @@ def answer_for(task: Task, loss_name: str, folder: Path) -> Answer:
     return Answer(mode, "sigmoid", outputs)
 
 
+@dataclass(frozen=True)
+class Stage:
+    """A resolution that the network answers in."""
+
+    size: tuple[int, ...]
+    """Voxels of a patch."""
+    spacing_mm: tuple[float, ...]
+    """Sides of a voxel; 1 along an axis that every scan has a spacing of its own on."""
+
+
 @dataclass(frozen=True, eq=False)
 class TrainingLoss:
     """(logits finest first, classes) -> scalar, whatever the loss: the target is brought into its form."""
@@ -55,15 +68,36 @@ class TrainingLoss:
     loss: DeepSupervision
     answer: Answer
     has_ignored: bool
-    spacing_mm: tuple[float, ...]
-    """Of the patches."""
+    stages: tuple[Stage, ...]
+    """Finest first."""
 
-    def __call__(self, logits: tuple[Tensor, ...], classes: Tensor) -> Tensor:
-        """A scalar with gradient."""
-        target, mask = as_target(classes, self.answer.mode, self.answer.outputs, has_ignored=self.has_ignored)
-        extras = Extras(spacing_mm=self.spacing_mm) if isinstance(self.loss.loss, Loss) else None
+    def __call__(self, logits: tuple[Tensor, ...], classes: Tensor, maps: Maps = ()) -> Tensor:
+        """A scalar with gradient; `maps` as `make_maps` has them, or else the loss makes its own."""
+        target, mask = self._target(classes)
+        extras: tuple[Extras, ...] = ()
+        if isinstance(self.loss.loss, Loss):
+            own = maps or ({},) * len(self.stages)
+            extras = tuple(Extras(None, s.spacing_mm, found) for s, found in zip(self.stages, own, strict=True))
         value: Tensor = self.loss(logits, target, mask, extras)
         return value
+
+    def make_maps(self, classes: Tensor) -> Maps:
+        """Of each stage, what the loss would else make itself; none where a stage does not count."""
+        inner = self.loss.loss
+        if not isinstance(inner, Loss) or not needs_maps(inner):
+            return ()
+        target, mask = self._target(classes)
+        found: list[Mapping[str, Tensor]] = []
+        for stage, weight in zip(self.stages, self.loss.weights, strict=True):
+            if weight == 0:
+                found.append({})
+                continue
+            truth = resized(target, stage.size), None if mask is None else resized(mask, stage.size)
+            found.append(needed_maps(inner, *truth, outputs=self.answer.outputs, spacing_mm=stage.spacing_mm))
+        return tuple(found)
+
+    def _target(self, classes: Tensor) -> tuple[Tensor, Tensor | None]:
+        return as_target(classes, self.answer.mode, self.answer.outputs, has_ignored=self.has_ignored)
 
 
 def make_loss(config: FitConfig, answer: Answer, folder: Path) -> nn.Module:
@@ -109,8 +143,23 @@ def _built_metric(name: str, folder: Path) -> MetricCard:
 
 def training_loss(loss: nn.Module, model: UNet, plan: Plan, task: Task, answer: Answer) -> TrainingLoss:
     """The loss on every stage that the network answers from."""
-    spacing_mm = tuple(size for size in plan.spacing_mm if size is not None)
-    return TrainingLoss(DeepSupervision(loss, model.levels), answer, task.ignore is not None, spacing_mm)
+    stages = stages_of(plan)[: model.levels]
+    return TrainingLoss(DeepSupervision(loss, model.levels), answer, task.ignore is not None, stages)
+
+
+def stages_of(plan: Plan) -> tuple[Stage, ...]:
+    """Those of the network's decoder, and its bottleneck; a slice has two axes."""
+    axes = [axis for axis in range(3) if axis != plan.slice_axis]
+    factors = np.cumprod([(1, 1, 1), *plan.strides], axis=0)[:, axes].tolist()
+    patch = [plan.patch_size[axis] for axis in axes]
+    sides = [plan.spacing_mm[axis] or 1.0 for axis in axes]
+    return tuple(
+        Stage(
+            tuple(size // factor for size, factor in zip(patch, stage, strict=True)),
+            tuple(side * factor for side, factor in zip(sides, stage, strict=True)),
+        )
+        for stage in factors
+    )
 
 
 def make_model(plan: Plan, settings: ModelSettings, answer: Answer, seed: int) -> UNet:

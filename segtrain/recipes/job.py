@@ -150,10 +150,10 @@ def set_up(
     prepared = shared.prepared if shared else (yield from prepare_all(cases, plan, config.task, folder.store))
     stored = {case.id: load(prepared[case.id]) for case in cases}
     sampler = PatchSampler([stored[c] for c in chosen.train], plan, config.patches, config.training.seed)
-    loader = BatchLoader(sampler, plan, config.augmentation, config.training.seed)
     model = on_device(make_model(plan, config.model, sound.answer, config.training.seed), device)
     state = TrainingState(model, make_optimiser(model, config.training), total_steps=0, steps_per_epoch=0)
     loss = training_loss(sound.loss, model, plan, config.task, sound.answer)
+    loader = BatchLoader(sampler, plan, config.augmentation, config.training.seed, loss.make_maps)
     job = Job(loaded, folder, plan, chosen, cases, stored, sound.answer, loss, loader, state, device, began)
     if started is not None:
         _go_on(job, started)

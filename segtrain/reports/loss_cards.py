@@ -13,6 +13,11 @@ HEADING = """\
 Made from the code by `make docs`; `segtrain losses NAME` shows the same in a terminal, `--plot out.png` draws how a
 loss answers to errors. Any of them is one line of a config: `loss: {name: tversky, fn_weight: 0.8}`.
 
+What a loss is good for and bad at is from its paper and from published comparisons, above all Ma 2021 (twenty losses on
+four tasks, single runs: a few points tell little; `segtrain compare-losses` tells what holds for your data); where
+nothing is published, it is what the formula implies. Under torch.distributed, `reduce_over: batch` pools over the batch
+of all ranks.
+
 Symbols: p probability, g truth (0 or 1), TP = sum p g, FP = sum p (1 - g), FN = sum (1 - p) g, s = `smooth`, C classes.
 """
 
@@ -39,6 +44,7 @@ def _card(card: LossCard) -> Iterator[str]:
     if card.optimum is None:
         facts.append("A perfect answer is not its minimum.")
     yield f"{' '.join(facts)}\n"
+    yield f"- Good for: {card.good_for}.\n- Bad at: {card.bad_at}.\n"
     if card.options:
         yield "| option | default | range | meaning |\n|---|---|---|---|"
         for option in card.options:

@@ -13,7 +13,7 @@ from math import inf
 import torch
 from torch import Tensor, nn
 
-from segtrain.core.batch import Batch
+from segtrain.core.batch import Batch, Maps
 from segtrain.core.errors import DivergedError, Problem
 from segtrain.core.events import EpochEnded, StepEnded
 from segtrain.core.memory import memory_errors
@@ -23,8 +23,8 @@ from segtrain.training.optimisers import learning_rate
 from segtrain.training.settings import TrainingSettings
 from segtrain.training.state import TrainingState
 
-LossOnClasses = Callable[[tuple[Tensor, ...], Tensor], Tensor]
-"""(logits finest first, classes (B, *S)) -> scalar."""
+LossOnClasses = Callable[[tuple[Tensor, ...], Tensor, Maps], Tensor]
+"""(logits finest first, classes (B, *S), the batch's maps) -> scalar."""
 
 
 def train(
@@ -83,12 +83,16 @@ def _step(
         images = batch.images.to(device, memory_format=layout, non_blocking=True)
         with autocast(device, settings.precision):
             logits = state.model(images)
-        value = loss(logits, batch.classes.to(device, non_blocking=True))
+        value = loss(logits, batch.classes.to(device, non_blocking=True), _moved(batch.maps, device))
         state.optimiser.zero_grad(set_to_none=True)
         value.backward()
         norm = nn.utils.clip_grad_norm_(state.model.parameters(), settings.clip_norm or inf)
         state.optimiser.step()
     return value.detach(), norm
+
+
+def _moved(maps: Maps, device: torch.device) -> Maps:
+    return tuple({name: values.to(device, non_blocking=True) for name, values in stage.items()} for stage in maps)
 
 
 def _finite_mean(state: TrainingState, ids: list[tuple[str, ...]]) -> float:

@@ -62,6 +62,8 @@ class TestLosses:
         assert "Salehi" in shown.stdout
         loss = json.loads(segtrain("losses", "tversky", "--json").stdout)["loss"]
         assert {option["name"]: option["default"] for option in loss["options"]}["fn_weight"] == 0.7
+        assert f"good for: {loss['good_for']}" in " ".join(shown.stdout.split())
+        assert f"bad at: {loss['bad_at']}" in " ".join(shown.stdout.split())
 
     def test_an_unknown_name_gets_the_nearest(self) -> None:
         done = segtrain("losses", "tversy")

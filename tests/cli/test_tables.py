@@ -18,6 +18,8 @@ CARD: dict[str, Any] = {
     "paper": "Lin 2017",
     "modes": ["binary", "multiclass"],
     "optimum": 0.0,
+    "good_for": "few hard voxels",
+    "bad_at": "lesions when alone",
     "description": "Focal loss.\n\nMore.",
     "options": [OPTION],
 }
@@ -92,6 +94,7 @@ def test_a_loss() -> None:
     text = "\n".join(shown(loss_card(CARD)))
     for part in ("focal", "fl", "Lin 2017", "gamma", ">= 0", "-(1-p)^gamma log p", "multiclass"):
         assert part in text
+    assert "good for: few hard voxels\nbad at: lesions when alone\n" in text
 
 
 def test_a_loss_without_options() -> None:

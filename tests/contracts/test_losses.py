@@ -195,6 +195,10 @@ def test_the_value_is_finite_without_smoothing_too(name, mode):
     for labels in (torch.zeros_like(target), target):
         for scale in (1.0, 1e4):
             assert_finite(*value_and_gradient(loss, logits * scale, labels))
+    # Probabilities that float32 barely holds, of a class that nobody has.
+    faint = torch.zeros(1, logits.shape[1], 2, 3)
+    faint[:, -1] = -95.0
+    assert_finite(*value_and_gradient(loss, faint, torch.zeros(1, *target.shape[1:-3], 2, 3, dtype=target.dtype)))
 
 
 @every_case
@@ -302,6 +306,21 @@ def test_its_card_is_complete(name):
     assert all(option.doc.endswith(".") for option in shown.options)
     assert shown.optimum is None or math.isfinite(shown.optimum)
     assert json.loads(json.dumps(shown.to_json()))["name"] == name
+
+
+@every_name
+def test_its_card_says_in_a_few_words_of_its_own_what_it_is_good_for_and_bad_at(name):
+    own = vars(LOSSES.find(name))
+    shown = card(name).to_json()
+    for key in ("good_for", "bad_at"):
+        assert shown[key] == own[key]
+        assert 10 < len(own[key]) <= 110
+        assert own[key] == own[key].strip(" .;,")
+
+
+def test_no_two_losses_are_praised_or_blamed_in_the_same_words():
+    said = [text for name in NAMES for text in (card(name).good_for, card(name).bad_at)]
+    assert len(set(said)) == len(said) == 2 * len(NAMES)
 
 
 @every_name

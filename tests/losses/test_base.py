@@ -148,3 +148,21 @@ def test_an_ignored_label_takes_no_part_in_value_and_gradient():
 def test_a_loss_is_a_scalar_of_any_spatial_size():
     for space in ((4, 4), (2, 4, 4)):
         assert Plain()(torch.zeros(1, 3, *space), torch.zeros(1, *space).long()).item() == pytest.approx(math.log(3))
+
+
+def test_tensors_of_another_library_are_measured_as_plain_ones():
+    class Foreign(torch.Tensor):
+        """As MONAI's MetaTensor, whose `new_empty` has other parameters than torch's."""
+
+        def new_empty(self, *size, **options):
+            raise TypeError
+
+    logits, target = random_sample("multiclass")
+    weight = torch.rand(target.shape)
+    expected = build_loss("dice_ce")(logits, target, target > 0, weight_map=weight)
+    foreign = logits.as_subclass(Foreign).requires_grad_()
+    rest = (target.as_subclass(Foreign), (target > 0).as_subclass(Foreign))
+    value = build_loss("dice_ce")(foreign, *rest, weight_map=weight.as_subclass(Foreign))
+    assert type(value) is torch.Tensor
+    assert value == expected
+    assert torch.autograd.grad(value, foreign)[0].any()

@@ -28,6 +28,8 @@ def test_a_card_says_what_the_class_says():
     assert shown.modes == ("multiclass", "binary", "multilabel")
     assert shown.optimum == 0
     assert shown.description.startswith("Overlap with different prices")
+    assert "lesions that must not be missed" in shown.good_for
+    assert "mean rank 11.9 of 20" in shown.bad_at
 
 
 def test_these_do_not_say_what_a_perfect_answer_costs():

@@ -10,7 +10,9 @@ from segtrain.losses import build_loss
 from segtrain.losses.combine import Compound, DeepSupervision, level_weights, resized
 from segtrain.losses.distribution import CrossEntropy
 from segtrain.losses.lovasz import LovaszHinge, LovaszSoftmax
+from segtrain.losses.maps import SIGNED_DISTANCE
 from segtrain.losses.region import Dice
+from segtrain.losses.voxels import Extras
 from tests.losses.fixtures import fixture_m, gradient_of, random_sample
 
 PARTS = [
@@ -136,6 +138,18 @@ def test_a_level_of_weight_zero_is_not_computed():
 def test_a_module_without_a_mask_is_called_without_one():
     logits, target = fixture_m()
     assert DeepSupervision(nn.CrossEntropyLoss(), 1)((logits,), target).item() == pytest.approx(0.828170, abs=6e-7)
+
+
+def test_each_stage_has_its_own_spacing_and_maps():
+    logits, target = random_sample("multiclass", space=(8, 8))
+    levels = logits, logits[..., ::2, ::2], logits[..., ::4, ::4]
+    maps = [{SIGNED_DISTANCE: torch.randn(level.shape)} for level in levels]
+    extras = [Extras(None, (s, s), found) for s, found in zip((1.0, 2.0, 4.0), maps, strict=True)]
+    loss = build_loss("boundary")
+    fine = loss(logits, target, spacing_mm=(1.0, 1.0), maps=maps[0])
+    coarse = loss(levels[1], target[:, ::2, ::2], spacing_mm=(2.0, 2.0), maps=maps[1])
+    found = DeepSupervision(loss, 3)(levels, target, None, extras)
+    assert found.item() == pytest.approx(((2 * fine + coarse) / 3).item(), rel=1e-12)
 
 
 def test_a_wrong_number_of_outputs_is_counted():

@@ -7,6 +7,7 @@ from segtrain.losses.components import (
     NEAREST_COMPONENT,
     component_ids,
     components,
+    first_with_objects,
     nearest,
     nearest_component_ids,
     sums_by_id,
@@ -42,6 +43,12 @@ def test_each_class_has_objects_of_its_own():
     assert torch.equal(component_ids(read_target(CLASSES, 3), 1), OBJECTS.flatten(2))
     members = torch.stack([CLASSES == 1, CLASSES == 2], 1)
     assert torch.equal(component_ids(read_target(members, 2), 0), OBJECTS.flatten(2))
+
+
+def test_the_background_of_exclusive_classes_is_no_object():
+    members = torch.stack([CLASSES == 1, CLASSES == 2], 1)
+    assert first_with_objects(read_target(CLASSES, 3)) == 1
+    assert first_with_objects(read_target(members, 2)) == 0
 
 
 def test_a_map_is_cut_to_the_class():

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from segtrain.core.errors import ConfigError
 from segtrain.losses import build_loss
-from segtrain.losses.entropy import FocalEntropy
+from segtrain.losses.entropy import Certainty, FocalEntropy
 from tests.losses.fixtures import double, fixture_b, fixture_m, gradient_of, random_sample
 
 MODES = ["multiclass", "binary", "multilabel"]
@@ -147,12 +147,12 @@ class TestFocal:
     @pytest.mark.parametrize("gamma", [0, 0.3, 1, 2])
     def test_a_voxel_that_is_certain_and_right_has_a_finite_slope(self, gamma):
         cross_entropy = torch.zeros(1, dtype=torch.float64, requires_grad=True)
-        (slope,) = torch.autograd.grad(FocalEntropy(gamma).value(cross_entropy).sum(), cross_entropy)
+        (slope,) = torch.autograd.grad(FocalEntropy(gamma).value(Certainty.of(cross_entropy)).sum(), cross_entropy)
         assert torch.isfinite(slope).all()
 
     def test_the_factor_keeps_its_digits_where_one_minus_p_would_not(self):
         cross_entropy = double([1e-12])
-        assert FocalEntropy(2).value(cross_entropy).item() == pytest.approx(1e-36, rel=1e-9)
+        assert FocalEntropy(2).value(Certainty.of(cross_entropy)).item() == pytest.approx(1e-36, rel=1e-9)
 
 
 @every_mode

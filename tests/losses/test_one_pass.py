@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from segtrain.losses import build_loss, one_pass
-from segtrain.losses.entropy import PLAIN, FocalEntropy
+from segtrain.losses import build_loss, chunks, one_pass
+from segtrain.losses.entropy import PLAIN, Certainty, FocalEntropy
 from segtrain.losses.one_pass import sigmoid_sums, softmax_sums
 
 COSTS = (PLAIN, FocalEntropy(2.0), FocalEntropy(0.5))
@@ -13,8 +13,8 @@ VOXELS = 2500
 
 
 @pytest.fixture(params=[1, 1 << 18], ids=["many chunks", "one chunk"])
-def chunks(request, monkeypatch):
-    monkeypatch.setitem(one_pass.CHUNK_VALUES, "cpu", request.param)
+def cut(request, monkeypatch):
+    monkeypatch.setitem(chunks.CHUNK_VALUES, "cpu", request.param)
 
 
 def sample(weighted, dtype=torch.float64):
@@ -37,8 +37,8 @@ def mixed(sums):
 
 def by_autograd(p, g, entropy, weight, *, split):
     weight = 1 if weight is None else weight.unsqueeze(1)
-    inside = tuple((cost.value(entropy) * g * weight).sum(2) for cost in COSTS)
-    outside = tuple((cost.value(entropy) * (1 - g) * weight).sum(2) for cost in COSTS) if split else ()
+    inside = tuple((cost.value(Certainty.of(entropy)) * g * weight).sum(2) for cost in COSTS)
+    outside = tuple((cost.value(Certainty.of(entropy)) * (1 - g) * weight).sum(2) for cost in COSTS) if split else ()
     return one_pass.Sums((p * g * weight).sum(2), (p * weight).sum(2), (g * weight).sum(2), inside, outside)
 
 
@@ -49,7 +49,7 @@ def assert_same(ours, theirs, x):
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_softmax(chunks, weighted):
+def test_softmax(cut, weighted):
     x, classes, weight = sample(weighted)
     g = (classes.unsqueeze(1) == torch.arange(3).view(1, 3, 1)).double()
     entropy = -(x.log_softmax(1) * g).sum(1, keepdim=True)
@@ -59,7 +59,7 @@ def test_softmax(chunks, weighted):
 
 @pytest.mark.parametrize("kind", [torch.bool, torch.uint8, torch.float64])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_sigmoid(chunks, weighted, kind):
+def test_sigmoid(cut, weighted, kind):
     x, _, weight = sample(weighted)
     truth = (torch.rand(x.shape, generator=torch.Generator().manual_seed(2)) > 0.6).to(kind)
     entropy = F.binary_cross_entropy_with_logits(x, truth.double(), reduction="none")
@@ -67,7 +67,7 @@ def test_sigmoid(chunks, weighted, kind):
     assert_same(sigmoid_sums(x, truth, weight, COSTS, overlap=True), theirs, x)
 
 
-def test_without_overlap_only_costs_are_summed(chunks):
+def test_without_overlap_only_costs_are_summed(cut):
     x, classes, weight = sample(weighted=True)
     alone, beside = (softmax_sums(x, classes, weight, COSTS, overlap=overlap) for overlap in (False, True))
     assert not alone.hits.any()
@@ -96,6 +96,40 @@ def test_a_certain_error_costs_what_its_logits_say():
     assert sums.members[0].tolist() == [[0.0, 200.0]]
     (gradient,) = torch.autograd.grad(sums.members[0].sum(), x)
     assert gradient.flatten().tolist() == [1.0, -1.0]
+
+
+@pytest.mark.parametrize("shift", [-300.0, -40.0, 60.0, 300.0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_what_all_logits_of_a_voxel_share_changes_nothing(shift, dtype):
+    x, classes, _ = sample(weighted=False, dtype=dtype)
+    far = x.detach().clone()
+    far[:, :, ::3] += shift
+    far.requires_grad_()
+    near = far.detach().clone()
+    near[:, :, ::3] -= shift
+    near.requires_grad_()
+    values = [mixed(softmax_sums(v, classes, None, COSTS, overlap=True)) for v in (far, near)]
+    torch.testing.assert_close(*values)
+    gradients = [torch.autograd.grad(value, v)[0] for value, v in zip(values, (far, near), strict=True)]
+    torch.testing.assert_close(*gradients)
+
+
+def test_infinite_or_undefined_logits_are_not_hidden():
+    x, classes, _ = sample(weighted=False)
+    for odd in (float("nan"), float("inf")):
+        wild = x.detach().clone()
+        wild[0, 0, 5] = odd
+        assert torch.isnan(softmax_sums(wild, classes, None, COSTS, overlap=True).hits[0]).any()
+
+
+def test_without_a_gradient_nothing_as_large_as_the_logits_is_made(monkeypatch):
+    made = []
+    monkeypatch.setattr(one_pass, "unfilled", lambda *given: made.append(given))
+    x, classes, weight = sample(weighted=True)
+    with torch.no_grad():
+        softmax_sums(x, classes, weight, COSTS, overlap=True)
+        sigmoid_sums(x, torch.ones_like(x), weight, COSTS, overlap=True)
+    assert not made
 
 
 def test_backward_may_be_called_again():

@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from segtrain.core.errors import ConfigError
 from segtrain.core.task import IGNORED_CLASS, Task
+from segtrain.data.loader import BatchLoader
 from segtrain.data.planning import CPU, GPU, PlanWishes
+from segtrain.data.settings import AugmentSettings
+from segtrain.data.store import StoredCase
 from segtrain.losses.combine import DeepSupervision
 from segtrain.losses.registry import build_loss
 from segtrain.models.settings import ModelSettings
 from segtrain.recipes.assemble import (
     Answer,
+    Stage,
     TrainingLoss,
     answer_for,
     device_class,
     make_loss,
     make_model,
     metric_cards,
+    stages_of,
     training_loss,
     wishes_of,
 )
+from tests.data.test_patches import sampler, stored
 from tests.plans import small_plan
 from tests.recipes.projects import BROKEN_LOSS, OWN_METRIC, load
 
 ONE = Task(labels={"background": 0, "organ": 1})
 TWO = Task(labels={"background": 0, "organ": 1, "lesion": 2}, ignore=9)
 CONFIG = "data: {images: i, labels: l}\ntask: {labels: {background: 0, organ: 1, lesion: 2}}\nloss: {name: dice}\n"
+ONE_STAGE = (Stage((6, 5, 4), (1.0, 1.0, 1.0)),)
+NEED_MAPS = ["dice_boundary", "hausdorff_dt", "distance_ce", "skeleton_recall", "blob", "cc_dice_ce", "unet_border_ce"]
 SOFTMAX, SIGMOID = Answer("multiclass", "softmax", 3), Answer("multilabel", "sigmoid", 2)
 
 
@@ -58,7 +68,7 @@ def test_a_loss_that_knows_one_structure_only_is_refused_for_two(tmp_path):
 
 @pytest.mark.parametrize(("name", "answer"), [("dice_ce", SOFTMAX), ("lovasz_hinge", SIGMOID)])
 def test_a_voxel_of_the_ignore_label_pulls_at_no_output(name, answer):
-    loss = TrainingLoss(DeepSupervision(build_loss(name, answer.mode), 1), answer, True, (1.0, 1.0, 1.0))
+    loss = TrainingLoss(DeepSupervision(build_loss(name, answer.mode), 1), answer, True, ONE_STAGE)
     classes = torch.randint(0, 3, (2, 6, 5, 4), generator=torch.Generator().manual_seed(0))
     classes[:, :2] = IGNORED_CLASS
     logits = torch.randn(2, answer.outputs, 6, 5, 4, requires_grad=True)
@@ -68,7 +78,7 @@ def test_a_voxel_of_the_ignore_label_pulls_at_no_output(name, answer):
 
 
 def test_what_lies_in_ignored_voxels_does_not_change_the_loss():
-    loss = TrainingLoss(DeepSupervision(build_loss("dice_ce", "multiclass"), 1), SOFTMAX, True, (1.0, 1.0, 1.0))
+    loss = TrainingLoss(DeepSupervision(build_loss("dice_ce", "multiclass"), 1), SOFTMAX, True, ONE_STAGE)
     classes = torch.randint(0, 3, (1, 6, 5, 4), generator=torch.Generator().manual_seed(0))
     classes[:, 3:] = IGNORED_CLASS
     logits = torch.randn(1, 3, 6, 5, 4)
@@ -83,6 +93,51 @@ def test_the_stages_that_the_network_answers_from_are_trained():
     loss(model(torch.randn(1, 1, 16, 16, 8)), torch.ones(1, 16, 16, 8, dtype=torch.int64)).backward()
     untrained = [name for name, parameter in model.named_parameters() if parameter.grad is None]
     assert untrained == ["heads.2.weight", "heads.2.bias"], "the coarsest stage sees too little to answer"
+
+
+def test_stages_are_coarser_by_the_strides():
+    plan = small_plan(widths=(4, 4, 8), patch=(16, 8, 8), spacing_mm=(1.0, 1.5, 2.5))
+    sides = [(1.0, 1.5, 2.5), (2.0, 3.0, 5.0), (4.0, 6.0, 10.0)]
+    assert stages_of(plan) == tuple(map(Stage, [(16, 8, 8), (8, 4, 4), (4, 2, 2)], sides))
+    flat = small_plan(dims=2, widths=(4, 8), patch=(16, 12, 1))
+    assert stages_of(flat) == (Stage((16, 12), (1.0, 1.2)), Stage((8, 6), (2.0, 2.4)))
+
+
+def test_an_axis_without_a_common_spacing_has_sides_of_one():
+    plan = small_plan(spacing_mm=(1.0, None, 2.5))
+    assert [stage.spacing_mm for stage in stages_of(plan)] == [(1.0, 1.0, 2.5), (2.0, 2.0, 5.0)]
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+@pytest.mark.parametrize("name", NEED_MAPS)
+def test_with_the_loaders_maps_a_loss_is_what_it_is_without(name, dims):
+    plan = small_plan(dims=dims, widths=(4, 4, 4, 8), patch=(16, 16, 8))
+    model = make_model(plan, ModelSettings(), SOFTMAX, seed=0)
+    loss = training_loss(build_loss(name, "multiclass"), model, plan, TWO, SOFTMAX)
+    scans = [with_ignored(stored(name, (24, 20, 12))) for name in "ab"]
+    loader = BatchLoader(sampler(scans, plan), plan, AugmentSettings(spatial_probability=1), 0, loss.make_maps)
+    for batch, again in zip((loader.batch(2), loader.batch(3)), loader.batches(2, 4), strict=True):
+        assert [sorted(stage) for stage in batch.maps[:-1]] == [sorted(batch.maps[0])] * 2
+        assert (batch.maps[0] != {}, batch.maps[-1]) == (True, {}), "the coarsest stage does not count"
+        for one, two in zip(batch.maps, again.maps, strict=True):
+            assert all(torch.equal(values, two[key]) for key, values in one.items())
+        logits = model(batch.images)
+        alone, ahead = loss(logits, batch.classes), loss(logits, batch.classes, batch.maps)
+        assert ahead.item() == pytest.approx(alone.item(), rel=1e-6)
+
+
+def with_ignored(case: StoredCase) -> StoredCase:
+    """Two objects of two classes, and a corner that is drawn by nobody."""
+    classes = case.classes.copy()
+    classes[2:6, 2:5, 2:6], classes[:8, :8, :8][classes[:8, :8, :8] == 0] = 2, IGNORED_CLASS
+    return replace(case, classes=classes)
+
+
+@pytest.mark.parametrize("loss", [build_loss("dice_ce", "multiclass"), torch.nn.CrossEntropyLoss()])
+def test_a_loss_that_needs_no_maps_has_none_made(loss):
+    plan = small_plan()
+    whole = training_loss(loss, make_model(plan, ModelSettings(), SOFTMAX, seed=0), plan, TWO, SOFTMAX)
+    assert whole.make_maps(torch.zeros(1, 16, 12, 8, dtype=torch.int64)) == ()
 
 
 def test_every_wrong_option_of_a_loss_is_named(tmp_path):

@@ -96,6 +96,16 @@ def test_broken_off_twice_within_an_epoch_it_resumes_to_equal_bits(begin, traine
     assert rows(run) == rows(trained)
 
 
+@pytest.mark.parametrize("loss", ["dice_boundary", "hausdorff_dt", "cc_dice_ce"])
+def test_with_maps_from_the_loader_it_resumes_to_equal_bits(study, tmp_path, loss):
+    loaded = load(study, "compare=null", f"loss.name={loss}")
+    train_on(fit(loaded, tmp_path / "whole", device="cpu"))
+    close_at(fit(loaded, tmp_path / "cut", device="cpu"), step(2))
+    train_on(fit(loaded, tmp_path / "cut", device="cpu", resume=True))
+    one, two = (content(tmp_path / run / "checkpoints" / "last") for run in ("whole", "cut"))
+    assert one == two
+
+
 def test_the_loss_is_told_how_much_of_the_training_is_done(begin, tmp_path, monkeypatch):
     told = []
     monkeypatch.setattr("segtrain.recipes.fit.set_progress", lambda _, share: told.append(share))

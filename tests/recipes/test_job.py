@@ -99,6 +99,13 @@ def test_a_loss_that_needs_a_caution_is_told_with_it(study, folder):
     assert [e.text for e in events if isinstance(e, Note)] != []
 
 
+def test_the_loader_makes_the_maps_that_the_loss_needs(study, tmp_path):
+    for loss, names in (("dice_ce", []), ("dice_boundary", [["signed_distance_mm"]]), ("blob", [["components"]])):
+        folder = RunFolder(tmp_path / loss)
+        job = job_of(load(study, f"loss.name={loss}"), folder)
+        assert [sorted(stage) for stage in job.loader.batch(0).maps] == names
+
+
 def test_a_budget_is_turned_into_a_number_of_steps_before_anything_is_trained(study, folder):
     job = job_of(load(study, "training.budget_minutes=0.01"), folder)
     state = job.state

@@ -1,5 +1,7 @@
 """The loop trains, tells, and stops on numbers that are none."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as functional
@@ -31,7 +33,7 @@ def batches(first=0, last=12):
         yield Batch(images, (images[:, 0] > 0).long(), (f"case{step}a", f"case{step}b"))
 
 
-def cross_entropy(logits, classes):
+def cross_entropy(logits, classes, maps=()):
     return functional.cross_entropy(logits[0], classes)
 
 
@@ -52,7 +54,7 @@ def test_two_runs_of_one_seed_end_with_equal_weights():
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_cases_of_the_step():
-    def bad(logits, classes):
+    def bad(logits, classes, maps):
         bad.calls += 1
         return cross_entropy(logits, classes) * (float("nan") if bad.calls == 6 else 1.0)
 
@@ -63,10 +65,22 @@ def test_a_loss_that_is_not_finite_stops_with_the_cases_of_the_step():
     assert error.value.exit_code == 5
 
 
+def test_the_loss_is_handed_the_maps_of_its_batch():
+    seen = []
+
+    def loss(logits, classes, maps):
+        seen.append(maps)
+        return cross_entropy(logits, classes)
+
+    given = [replace(batch, maps=({"number": torch.tensor(n)}, {})) for n, batch in enumerate(batches(0, 3))]
+    list(train(new_state(), given, loss, SETTINGS, CPU))
+    assert seen == [({"number": torch.tensor(n)}, {}) for n in range(3)]
+
+
 def spoiling(step):
     """A loss that is finite and has a gradient of NaN at one step."""
 
-    def loss(logits, classes):
+    def loss(logits, classes, maps):
         loss.calls += 1
         hidden = (logits[0] - logits[0].detach()).abs().sqrt().sum()  # 0, with the slope 0 * infinity
         return cross_entropy(logits, classes) + (hidden if loss.calls == step else 0)
@@ -142,7 +156,7 @@ def test_broken_off_within_an_epoch_its_mean_is_over_all_of_its_steps(steps):
 
 
 def test_a_step_after_a_resume_that_is_not_finite_is_named_with_its_own_cases():
-    def bad(logits, classes):
+    def bad(logits, classes, maps):
         return cross_entropy(logits, classes) * float("nan")
 
     with pytest.raises(DivergedError, match="nan at step 3 of 12") as error:
@@ -162,6 +176,6 @@ def test_the_gradient_is_clipped():
     sgd = torch.optim.SGD(state.model.parameters(), lr=1.0)
     state.optimiser = sgd
     settings = TrainingSettings(clip_norm=0.5, learning_rate=1.0, warmup_share=0)
-    next(train(state, batches(0, 1), lambda logits, c: 1e3 * cross_entropy(logits, c), settings, CPU))
+    next(train(state, batches(0, 1), lambda logits, c, _: 1e3 * cross_entropy(logits, c), settings, CPU))
     moved = torch.cat([(p.detach() - b).flatten() for p, b in zip(state.model.parameters(), before, strict=True)])
     assert moved.norm().item() == pytest.approx(0.5, rel=1e-3)
