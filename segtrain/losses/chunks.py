@@ -8,8 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-CHUNK_VALUES = {"cpu": 1 << 18, "other": 1 << 24}
-"""Values of a chunk (C times voxels). On a CPU four such arrays fit the cache; on a GPU launches shall be few."""
+CHUNK_VALUES = {"cpu": (1 << 18, 1 << 20), "other": (1 << 24, 1 << 24)}
+"""The least and the most values of a chunk (C times voxels). On a CPU a few such arrays fit its largest cache, and the
+time between operations does not count; on a GPU launches shall be few."""
+
+PARTS = 20
+"""Between these limits a chunk is such a part of the logits: all that is as large as one is little beside them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,6 +24,8 @@ class Chunk:
     place: slice
     g: Tensor
     """(C, n) truth in the dtype of the sums."""
+    p: Tensor
+    """(C, n) memory for the probabilities."""
     weight: Tensor | None
     """(n,)"""
 
@@ -28,8 +34,8 @@ class Chunk:
         return array[self.sample, :, self.place]
 
     def logits(self, x: Tensor) -> Tensor:
-        """This part of x (B, C, N) in the dtype of sums; 0 where a voxel is ignored, whatever is there."""
-        here = self.of(x).to(sum_dtype(x))
+        """This part of x (B, C, N) ; 0 where a voxel is ignored, whatever is there."""
+        here = self.of(x)
         return here if self.weight is None else here.masked_fill(self.weight == 0, 0)
 
     def total(self, values: Tensor) -> Tensor:
@@ -41,44 +47,45 @@ class Chunk:
         return self.g @ (values if self.weight is None else values * self.weight)
 
 
-class _Buffers:
-    """Chunk-sized memory that is used again for every chunk."""
-
-    def __init__(self, x: Tensor, count: int) -> None:
-        _, outputs, voxels = x.shape
-        values = CHUNK_VALUES.get(x.device.type, CHUNK_VALUES["other"])
-        self.length = min(voxels, max(1024, values // outputs))
-        self.arrays = [x.new_empty(outputs, self.length, dtype=sum_dtype(x)) for _ in range(count)]
-
-    def cut(self, voxels: int) -> Iterator[tuple[slice, list[Tensor]]]:
-        """Places of the chunks, and the buffers cut to each."""
-        for start in range(0, voxels, self.length):
-            place = slice(start, min(start + self.length, voxels))
-            yield place, [array[:, : place.stop - place.start] for array in self.arrays]
-
-
 def class_chunks(
-    x: Tensor, classes: Tensor, weight: Tensor | None, buffers: int
+    x: Tensor, classes: Tensor, weight: Tensor | None, kept: Tensor | None, buffers: int
 ) -> Iterator[tuple[Chunk, list[Tensor]]]:
-    """Chunks of all samples; the first buffer is their one-hot truth, the others are free."""
-    memory = _Buffers(x, buffers)
+    """Chunks of all samples, and buffers, of which the first is the one-hot truth and the others are free.
+
+    `kept` (B, C, N) is memory for all probabilities; None: those of a chunk are overwritten by the next.
+    """
     # Comparisons of equal floating types run four times as fast as those of integers that give booleans.
     labels = torch.arange(x.shape[1], device=x.device, dtype=sum_dtype(x)).unsqueeze(1)
-    for sample in range(len(x)):
-        for place, arrays in memory.cut(x.shape[2]):
-            torch.eq(classes[sample, place].to(labels.dtype), labels, out=arrays[0])
-            yield Chunk(sample, place, arrays[0], None if weight is None else weight[sample, place]), arrays
+    for sample, place, arrays in _cut(x, buffers + (kept is None)):
+        torch.eq(classes[sample, place].to(labels.dtype), labels, out=arrays[0])
+        yield _chunk(sample, place, arrays, weight, kept), arrays[:buffers]
 
 
 def member_chunks(
-    x: Tensor, truth: Tensor, weight: Tensor | None, buffers: int
+    x: Tensor, truth: Tensor, weight: Tensor | None, kept: Tensor | None, buffers: int
 ) -> Iterator[tuple[Chunk, list[Tensor]]]:
-    """Chunks of all samples; the first buffer is their membership, the others are free."""
-    memory = _Buffers(x, buffers)
-    for sample in range(len(x)):
-        for place, arrays in memory.cut(x.shape[2]):
-            arrays[0].copy_(truth[sample, :, place])
-            yield Chunk(sample, place, arrays[0], None if weight is None else weight[sample, place]), arrays
+    """The same, where the truth is membership (B, C, N)."""
+    for sample, place, arrays in _cut(x, buffers + (kept is None)):
+        arrays[0].copy_(truth[sample, :, place])
+        yield _chunk(sample, place, arrays, weight, kept), arrays[:buffers]
+
+
+def _chunk(sample: int, place: slice, arrays: list[Tensor], weight: Tensor | None, kept: Tensor | None) -> Chunk:
+    p = arrays[-1] if kept is None else kept[sample, :, place]
+    return Chunk(sample, place, arrays[0], p, None if weight is None else weight[sample, place])
+
+
+def _cut(x: Tensor, buffers: int) -> Iterator[tuple[int, slice, list[Tensor]]]:
+    """Sample and place of each chunk, and chunk-sized memory that is used again for every one."""
+    samples, outputs, voxels = x.shape
+    least, most = CHUNK_VALUES.get(x.device.type, CHUNK_VALUES["other"])
+    values = min(max(x.numel() // PARTS, least), most)
+    length = min(voxels, max(1024, values // outputs))
+    arrays = [x.new_empty(outputs, length, dtype=sum_dtype(x)) for _ in range(buffers)]
+    for sample in range(samples):
+        for start in range(0, voxels, length):
+            place = slice(start, min(start + length, voxels))
+            yield sample, place, [array[:, : place.stop - start] for array in arrays]
 
 
 def sum_dtype(x: Tensor) -> torch.dtype:

@@ -74,7 +74,7 @@ class FocalEntropy(EntropyCost):
         if self.gamma == 0:
             return torch.ones_like(at.e)
         wrong = at.wrong.clamp_min(LINEAR_BELOW)
-        return wrong.pow(self.gamma - 1) * (wrong + self.gamma * at.p * at.e)
+        return wrong.pow(self.gamma - 1) * torch.addcmul(wrong, at.p, at.e, value=self.gamma)
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ sums over voxels, so the gradient in a voxel's probabilities is affine in its tr
     softmax   dx_c = p_c (m_c - S) + h (p_c - g_c)          m_c = d/d answers_c + g_c d/d hits_c
     sigmoid   dx_c = p_c (1 - p_c) m_c + h_c (p_c - g_c)    h = sum_j d/d cost_j slope_j(e)
 
-Probabilities are written once, into the memory that becomes the gradient; all else is as small as a chunk, which stays
-in the cache. So a loss needs little beside logits and gradient, where autograd keeps a volume for every operation.
+Probabilities are written into the memory that becomes the gradient; all else is as small as a chunk, which stays in the
+cache. So a loss needs little beside logits and gradient, where autograd keeps a volume for every operation.
 """
 
 from __future__ import annotations
@@ -81,10 +81,10 @@ class _Softmax(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, classes: Tensor, weight: Tensor | None, costs: tuple[EntropyCost, ...], overlap: bool
     ) -> tuple[Tensor, ...]:
-        kept = unfilled(x.shape, sum_dtype(x), x.device) if ctx.needs_input_grad[0] else None
+        kept = _kept(ctx, x)
         hits, answers, truth, *sums = (x.new_zeros(x.shape[:2], dtype=sum_dtype(x)) for _ in range(3 + len(costs)))
-        for chunk, (g, u, spare) in class_chunks(x, classes, weight, buffers=3):
-            p = _softmax(x, chunk, spare if kept is None else chunk.of(kept))
+        for chunk, (g, u) in class_chunks(x, classes, weight, kept, buffers=2):
+            p = _softmax(x, chunk)
             torch.mul(p, g, out=u)
             if overlap:
                 hits[chunk.sample] += chunk.total(u)
@@ -103,12 +103,11 @@ class _Softmax(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, classes, weight = ctx.saved_tensors
-        dx, filled = _taken(ctx, x)
+        kept, ctx.p = ctx.p, None
+        dx = kept if kept is not None and kept.dtype == x.dtype else unfilled(x.shape, x.dtype, x.device)
         of_hits, of_answers, _, *of_costs = gradients
-        for chunk, (g, u) in class_chunks(x, classes, weight, buffers=2):
-            here = chunk.of(dx)
-            if not filled:
-                _softmax(x, chunk, here)
+        for chunk, (g, u) in class_chunks(x, classes, weight, kept, buffers=2):
+            here = _softmax(x, chunk) if kept is None else chunk.p
             torch.mul(here, g, out=u)
             h = _pull(ctx.costs, [of_cost[chunk.sample] for of_cost in of_costs], chunk, u, x)
             if ctx.overlap:
@@ -118,12 +117,14 @@ class _Softmax(torch.autograd.Function):
                 if h is not None:
                     rest.sub_(h)
                     own.sub_(h)
-                here.mul_(torch.sub(of_answers[chunk.sample, :, None], rest, out=u)).add_(g.mul_(own))
+                here.mul_(torch.sub(of_answers[chunk.sample, :, None], rest, out=u)).addcmul_(g, own)
             elif h is not None:
                 here.sub_(g).mul_(h)
             if chunk.weight is not None:
                 here.mul_(chunk.weight)
-        return dx.to(x.dtype), None, None, None, None
+            if dx is not kept:
+                chunk.of(dx).copy_(here)
+        return dx, None, None, None, None
 
 
 class _Sigmoid(torch.autograd.Function):
@@ -133,10 +134,10 @@ class _Sigmoid(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, truth: Tensor, weight: Tensor | None, costs: tuple[EntropyCost, ...], overlap: bool
     ) -> tuple[Tensor, ...]:
-        kept = unfilled(x.shape, sum_dtype(x), x.device) if ctx.needs_input_grad[0] else None
+        kept = _kept(ctx, x)
         hits, answers, size, *sums = (x.new_zeros(x.shape[:2], dtype=sum_dtype(x)) for _ in range(3 + 2 * len(costs)))
-        for chunk, (g, u, spare) in member_chunks(x, truth, weight, buffers=3):
-            p = _sigmoid(x, chunk, spare if kept is None else chunk.of(kept))
+        for chunk, (g, u) in member_chunks(x, truth, weight, kept, buffers=2):
+            p = _sigmoid(x, chunk)
             if overlap:
                 hits[chunk.sample] += chunk.total(torch.mul(p, g, out=u))
                 answers[chunk.sample] += chunk.total(p)
@@ -157,13 +158,12 @@ class _Sigmoid(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, truth, weight = ctx.saved_tensors
-        dx, filled = _taken(ctx, x)
+        kept, ctx.p = ctx.p, None
+        dx = kept if kept is not None and kept.dtype == x.dtype else unfilled(x.shape, x.dtype, x.device)
         of_hits, of_answers, _, *of_costs = gradients
         inside, outside = of_costs[: len(ctx.costs)], of_costs[len(ctx.costs) :]
-        for chunk, (g, m, u) in member_chunks(x, truth, weight, buffers=3):
-            here = chunk.of(dx)
-            if not filled:
-                _sigmoid(x, chunk, here)
+        for chunk, (g, m, u) in member_chunks(x, truth, weight, kept, buffers=3):
+            here = _sigmoid(x, chunk) if kept is None else chunk.p
             if ctx.overlap:
                 torch.mul(g, of_hits[chunk.sample, :, None], out=m).add_(of_answers[chunk.sample, :, None])
                 m.mul_(torch.sub(1, here, out=u)).mul_(here)
@@ -180,30 +180,30 @@ class _Sigmoid(torch.autograd.Function):
                 here.copy_(m)
             if chunk.weight is not None:
                 here.mul_(chunk.weight)
-        return dx.to(x.dtype), None, None, None, None
+            if dx is not kept:
+                chunk.of(dx).copy_(here)
+        return dx, None, None, None, None
 
 
-def _taken(ctx: Any, x: Tensor) -> tuple[Tensor, bool]:
-    """The probabilities that the forward pass kept, whose memory becomes the gradient; without them, memory alone."""
-    kept, ctx.p = ctx.p, None
-    return (unfilled(x.shape, sum_dtype(x), x.device), False) if kept is None else (kept, True)
+def _kept(ctx: Any, x: Tensor) -> Tensor | None:
+    """Memory for all probabilities, where a gradient will be asked for."""
+    return unfilled(x.shape, sum_dtype(x), x.device) if ctx.needs_input_grad[0] else None
 
 
-def _softmax(x: Tensor, chunk: Chunk, out: Tensor) -> Tensor:
-    """Probabilities (C, n) of a chunk, into `out`."""
-    here = chunk.logits(x)
+def _softmax(x: Tensor, chunk: Chunk) -> Tensor:
+    """Probabilities (C, n) of a chunk, in its memory."""
     if x.device.type == "cpu":
         # The search for the largest logit, which only far-off logits need, would double the time of the exponentials.
-        total = torch.exp(here, out=out).sum(0)
+        total = torch.exp(chunk.logits(x).to(chunk.p.dtype), out=chunk.p).sum(0)
         low, high = total.aminmax()
         if low > SAFE_TOTAL[0] and high < SAFE_TOTAL[1]:
-            return out.mul_(total.reciprocal_())
-    return out.copy_(torch.softmax(here, 0))
+            return chunk.p.mul_(total.reciprocal_())
+    return chunk.p.copy_(torch.softmax(chunk.logits(x), 0, dtype=chunk.p.dtype))
 
 
-def _sigmoid(x: Tensor, chunk: Chunk, out: Tensor) -> Tensor:
-    """Probabilities (C, n) of a chunk, into `out`."""
-    return torch.sigmoid(chunk.logits(x), out=out)
+def _sigmoid(x: Tensor, chunk: Chunk) -> Tensor:
+    """Probabilities (C, n) of a chunk, in its memory."""
+    return chunk.p.copy_(chunk.logits(x)).sigmoid_()
 
 
 def _certainty(p_true: Tensor, chunk: Chunk, x: Tensor) -> Certainty:
@@ -213,7 +213,7 @@ def _certainty(p_true: Tensor, chunk: Chunk, x: Tensor) -> Certainty:
     # On a GPU a look at the values would make the step wait; the exact form is cheap there.
     if x.device.type == "cpu" and bool(p_true.amin() >= SMALLEST):
         return Certainty(p_true.log().neg_(), p_true, 1 - p_true)
-    here = chunk.logits(x)
+    here = chunk.logits(x).to(p_true.dtype)
     exact = torch.logsumexp(here, 0) - (here * chunk.g).sum(0)
     entropy = torch.where(p_true < SMALLEST, exact, -p_true.clamp_min(SMALLEST).log())
     return Certainty(entropy, p_true, 1 - p_true)

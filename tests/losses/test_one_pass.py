@@ -14,7 +14,7 @@ VOXELS = 2500
 
 @pytest.fixture(params=[1, 1 << 18], ids=["many chunks", "one chunk"])
 def cut(request, monkeypatch):
-    monkeypatch.setitem(chunks.CHUNK_VALUES, "cpu", request.param)
+    monkeypatch.setitem(chunks.CHUNK_VALUES, "cpu", (request.param, request.param))
 
 
 def sample(weighted, dtype=torch.float64):
