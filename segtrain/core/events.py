@@ -44,6 +44,8 @@ class EpochEnded:
     train_loss: float
     learning_rate: float
     seconds: float
+    skipped_steps: int = 0
+    """Steps whose loss or gradient was not finite: they changed no weight."""
 
 
 @dataclass(frozen=True)

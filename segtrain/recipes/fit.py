@@ -108,6 +108,7 @@ def end_epoch(job: Job, event: EpochEnded) -> list[Event]:
             "train_loss": event.train_loss,
             "learning_rate": event.learning_rate,
             "seconds": event.seconds,
+            "skipped_steps": event.skipped_steps,
             **{metric: means.get(metric) for metric in metrics},
         }
     )
@@ -130,8 +131,8 @@ def is_better(metric: str, value: float, best: float | None) -> bool:
 
 
 def keep_unfinished_epoch(job: Job) -> None:
-    """Save `last` in the middle of an epoch, unless something in it is not finite."""
-    if job.state.losses and job.state.fault() is None:
+    """Save `last` in the middle of an epoch, unless a weight is not finite."""
+    if job.state.losses and job.state.is_finite():
         checkpoint.save(job.folder.last, job.state, about(job))
         append_log(job.folder, "interrupted", step=job.state.step)
         write_record(job.folder, {"seconds": job.seconds})
@@ -144,7 +145,7 @@ def finish(job: Job, *, alone: bool) -> Iterator[Event]:
     A run of a sweep is not `alone`: the sweep's report shows it, and `segtrain report` makes its own when asked.
     """
     config = job.loaded.config
-    checkpoint.load_model(best_checkpoint(job.folder), job.state.model)
+    checkpoint.load_model(best_checkpoint(job.folder), job.state.judged)
     chosen = set(job.fold.validation)
     cases = [case for case in job.cases if case.id in chosen]
     outcome = yield from predict_cases(job.predictor, cases, job.folder.validation, config.evaluation.metrics)

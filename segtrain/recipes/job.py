@@ -14,6 +14,7 @@ from torch import nn
 
 from segtrain.config.load import Loaded
 from segtrain.core.case import Case
+from segtrain.core.errors import ConfigError, Problem
 from segtrain.core.events import Event, Note
 from segtrain.core.files import write_json
 from segtrain.core.memory import memory_errors
@@ -51,6 +52,7 @@ from segtrain.training import checkpoint
 from segtrain.training.devices import on_device
 from segtrain.training.loop import train
 from segtrain.training.optimisers import make_optimiser
+from segtrain.training.settings import TrainingSettings
 from segtrain.training.state import TrainingState
 
 TIMED_STEPS = 6
@@ -112,7 +114,7 @@ class Job:
         """The network as it is now, ready to predict."""
         config = self.loaded.config
         return Predictor(
-            self.state.model, self.plan, config.task, self.answer.activation, config.inference, self.device
+            self.state.judged, self.plan, config.task, self.answer.activation, config.inference, self.device
         )
 
 
@@ -146,12 +148,13 @@ def set_up(
     if shared is not None:
         write_json(folder.plan, shared.plan.model_dump(mode="json"))
     (plan,) = yield from decide_plans(loaded, {folder.plan: chosen}, sound.cases, device)
+    _require_parts(plan, config.training)
     cases = tuple(c for c in sound.cases if c.id in {*chosen.train, *chosen.validation})
     prepared = shared.prepared if shared else (yield from prepare_all(cases, plan, config.task, folder.store))
     stored = {case.id: load(prepared[case.id]) for case in cases}
     sampler = PatchSampler([stored[c] for c in chosen.train], plan, config.patches, config.training.seed)
     model = on_device(make_model(plan, config.model, sound.answer, config.training.seed), device)
-    state = TrainingState(model, make_optimiser(model, config.training), total_steps=0, steps_per_epoch=0)
+    state = new_state(model, config.training)
     loss = training_loss(sound.loss, model, plan, config.task, sound.answer)
     loader = BatchLoader(sampler, plan, config.augmentation, config.training.seed, loss.make_maps)
     job = Job(loaded, folder, plan, chosen, cases, stored, sound.answer, loss, loader, state, device, began)
@@ -163,6 +166,20 @@ def set_up(
         state.total_steps = config.training.epochs * state.steps_per_epoch
         write_record(folder, _facts(job))
     return job
+
+
+def _require_parts(plan: Plan, settings: TrainingSettings) -> None:
+    """ConfigError where a batch cannot go through the network in as many equal parts as asked for."""
+    if plan.batch_size % settings.accumulation:
+        what = f"a batch of {plan.batch_size} has no {settings.accumulation} equal parts"
+        hint = f"set training.batch_size to a multiple of {settings.accumulation}"
+        raise ConfigError(Problem(what, "training.accumulation", hint=hint))
+
+
+def new_state(model: nn.Module, settings: TrainingSettings, steps: int = 0) -> TrainingState:
+    """Before the first of so many steps, in one epoch; 0: not known yet."""
+    average = None if settings.ema_decay is None else copy.deepcopy(model).requires_grad_(False)
+    return TrainingState(model, make_optimiser(model, settings), steps, steps, average)
 
 
 def _clock(folder: RunFolder) -> float:
@@ -186,7 +203,7 @@ def _steps_per_epoch(job: Job) -> int:
         return settings.steps_per_epoch
     with memory_errors("copying the network to time a few steps", "set smaller model.widths", where=str(job.device)):
         model = copy.deepcopy(job.state.model)
-    trial = TrainingState(model, make_optimiser(model, settings), TIMED_STEPS, TIMED_STEPS)
+    trial = new_state(model, settings, TIMED_STEPS)
     seconds = []
     last = time.perf_counter()
     for _ in train(trial, job.loader.batches(0, TIMED_STEPS), job.loss, settings, job.device):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from segtrain.core.memory import memory_errors
 from segtrain.training.state import TrainingState
 
 SCHEMA_VERSION = 1
+WEIGHTS = "weights"
+"""The parameter itself, beside what the optimiser keeps of it."""
 MODEL, STATE, ABOUT = "model.safetensors", "state.safetensors", "checkpoint.json"
 
 
@@ -33,15 +36,15 @@ def save(folder: Path, state: TrainingState, about: dict[str, Any]) -> None:
     with disk_errors(folder):
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir(parents=True)
-    model = save_tensors({k: v.detach().cpu().contiguous() for k, v in state.model.state_dict().items()})
+    model = save_tensors({k: v.detach().cpu().contiguous() for k, v in state.judged.state_dict().items()})
     progress = save_tensors(_optimiser_tensors(state))
     write_bytes(new / MODEL, model)
     write_bytes(new / STATE, progress)
     counts = {"step": state.step, "total_steps": state.total_steps, "steps_per_epoch": state.steps_per_epoch}
     hashes = {MODEL: hashlib.sha256(model).hexdigest(), STATE: hashlib.sha256(progress).hexdigest()}
-    running = {"best": state.best, "history": state.history, "losses": [float(value) for value in state.losses]}
-    found = {"schema_version": SCHEMA_VERSION, **about, **counts, **running}
-    write_json(new / ABOUT, {**found, "sha256": hashes})
+    running = {"losses": _as_json(state.losses), "norms": _as_json(state.norms)}
+    found = {"schema_version": SCHEMA_VERSION, **about, **counts, "best": state.best, "history": state.history}
+    write_json(new / ABOUT, {**found, **running, "sha256": hashes})
     with disk_errors(folder):
         shutil.rmtree(old, ignore_errors=True)
         if folder.exists():
@@ -124,19 +127,22 @@ def load_model(folder: Path, model: nn.Module) -> None:
 
 
 def load_state(folder: Path, state: TrainingState) -> None:
-    """Fill model, optimiser and progress of `state` from a checkpoint."""
+    """Fill model, its average, optimiser and progress of `state` from a checkpoint."""
     about = read_about(folder)
-    load_model(folder, state.model)
+    load_model(folder, state.judged)
     tensors = _read(folder / STATE)
     for name, parameter in state.model.named_parameters():
         entries = {key.rpartition("/")[2]: value for key, value in tensors.items() if key.startswith(f"{name}/")}
+        own = entries.pop(WEIGHTS, None)
+        if own is not None:
+            parameter.data.copy_(own)
         if entries:
             with memory_errors("loading the optimiser's state", "set smaller model.widths"):
                 state.optimiser.state[parameter] = {key: _like(value, parameter) for key, value in entries.items()}
     state.step, state.total_steps = about["step"], about["total_steps"]
     state.steps_per_epoch, state.best, state.history = about["steps_per_epoch"], about["best"], about["history"]
-    state.losses = [torch.tensor(value) for value in about["losses"]]
-    state.norms = [torch.zeros(()) for _ in state.losses]  # they were finite, or it would not have been saved
+    state.losses = _from_json(about["losses"])
+    state.norms = _from_json(about.get("norms", [0.0] * len(state.losses)))
 
 
 def _like(value: Tensor, parameter: Tensor) -> Tensor:
@@ -147,11 +153,25 @@ def _like(value: Tensor, parameter: Tensor) -> Tensor:
 
 
 def _optimiser_tensors(state: TrainingState) -> dict[str, Tensor]:
+    """What the optimiser knows of each parameter, and the parameter itself where the network is an average."""
     return {
         f"{name}/{key}": value.detach().cpu().contiguous()
         for name, parameter in state.model.named_parameters()
-        for key, value in state.optimiser.state.get(parameter, {}).items()
+        for key, value in (
+            *state.optimiser.state.get(parameter, {}).items(),
+            *([] if state.average is None else [(WEIGHTS, parameter)]),
+        )
+        if value is not None
     }
+
+
+def _as_json(values: list[Tensor]) -> list[float | None]:
+    """JSON has no number for what is not finite."""
+    return [number if isfinite(number) else None for number in map(float, values)]
+
+
+def _from_json(values: list[float | None]) -> list[Tensor]:
+    return [torch.tensor(nan if value is None else value) for value in values]
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from math import inf
 
 import torch
@@ -27,6 +28,13 @@ LossOnClasses = Callable[[tuple[Tensor, ...], Tensor, Maps], Tensor]
 """(logits finest first, classes (B, *S), the batch's maps) -> scalar."""
 
 
+MOST_SKIPPED = 3
+"""So many steps of one epoch that are not finite end the training."""
+
+LOOK_EVERY = 25
+"""Steps between two looks for them. A look waits for the device."""
+
+
 def train(
     state: TrainingState,
     batches: Iterable[Batch],
@@ -34,11 +42,11 @@ def train(
     settings: TrainingSettings,
     device: torch.device,
 ) -> Iterator[StepEnded | EpochEnded]:
-    """Run the steps for which there are batches; an epoch's loss is read from the device once.
+    """Run the steps for which there are batches; an epoch's losses are read from the device at its end.
 
     Whenever this waits at an event, `state` is whole: saved then and loaded later, training goes on as if it had
-    not stopped. Raises DivergedError before the end of an epoch in which a loss, a gradient or a weight was not
-    finite, and ResourceError where memory is too small.
+    not stopped. A step whose loss or gradient is not finite changes nothing; the third of an epoch raises
+    DivergedError with their cases. ResourceError where memory is too small.
     """
     state.model.train()
     ids: list[tuple[str, ...]] = []
@@ -46,70 +54,102 @@ def train(
     steps = iter(batches)
     while True:
         if state.is_at_epoch_end:
-            mean = _finite_mean(state, ids)
+            _require_finite(state, ids)
+            mean, skipped = state.epoch_mean(), len(state.skipped())
             state.losses, state.norms = [], []
             rate = learning_rate(state.step - 1, state.total_steps, settings)
-            yield EpochEnded(state.epoch, state.epochs, state.step, mean, rate, time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            yield EpochEnded(state.epoch, state.epochs, state.step, mean, rate, seconds, skipped)
             ids, started = [], time.perf_counter()
             state.model.train()
         batch = next(steps, None)
         if batch is None:
             return
-        rate = learning_rate(state.step, state.total_steps, settings)
-        value, norm = _step(state, batch, loss, settings, rate, device)
+        value, norm = _step(state, batch, loss, settings, device)
         state.losses.append(value)
         state.norms.append(norm)
         ids.append(batch.case_ids)
         state.step += 1
+        if state.step % LOOK_EVERY == 0:
+            _require_finite(state, ids)
         yield StepEnded(state.step, state.total_steps, state.epoch)
 
 
 def _step(
-    state: TrainingState,
-    batch: Batch,
-    loss: LossOnClasses,
-    settings: TrainingSettings,
-    rate: float,
-    device: torch.device,
+    state: TrainingState, batch: Batch, loss: LossOnClasses, settings: TrainingSettings, device: torch.device
 ) -> tuple[Tensor, Tensor]:
     """One optimiser step; returns the detached loss and the norm of its gradient without waiting for them."""
     for group in state.optimiser.param_groups:
-        group["lr"] = rate
+        group["lr"] = learning_rate(state.step, state.total_steps, settings)
     size = "x".join(map(str, batch.images.shape[2:]))
     doing = f"training on {len(batch.images)} patches of {size} voxels"
-    hint = "set a smaller model.patch_size, training.batch_size or model.widths"
+    hint = "set a smaller model.patch_size or model.widths, or training.accumulation"
     with memory_errors(doing, hint, where=str(device)):
-        layout = channels_last(batch.images.ndim - 2)
-        images = batch.images.to(device, memory_format=layout, non_blocking=True)
-        with autocast(device, settings.precision):
-            logits = state.model(images)
-        value = loss(logits, batch.classes.to(device, non_blocking=True), _moved(batch.maps, device))
         state.optimiser.zero_grad(set_to_none=True)
-        value.backward()
+        parts = [_backward(state.model, part, loss, settings, device) for part in split(batch, settings.accumulation)]
+        value = torch.stack(parts).mean()
         norm = nn.utils.clip_grad_norm_(state.model.parameters(), settings.clip_norm or inf)
+        # The fused optimisers leave everything as it is where this is 1: no need to wait for the number here.
+        state.optimiser.found_inf = (~(value + norm).isfinite()).float()  # type: ignore[attr-defined]
         state.optimiser.step()
-    return value.detach(), norm
+        if state.average is not None:
+            follow(state.average, state.model, state.step, settings.ema_decay or 0.0)
+    return value, norm
+
+
+def _backward(
+    model: nn.Module, batch: Batch, loss: LossOnClasses, settings: TrainingSettings, device: torch.device
+) -> Tensor:
+    """Add the gradient of a part of the batch to the parameters; its detached loss."""
+    layout = channels_last(batch.images.ndim - 2)
+    images = batch.images.to(device, memory_format=layout, non_blocking=True)
+    with autocast(device, settings.precision):
+        logits = model(images)
+    value = loss(logits, batch.classes.to(device, non_blocking=True), _moved(batch.maps, device))
+    (value / settings.accumulation).backward()
+    return value.detach()
+
+
+def split(batch: Batch, parts: int) -> Iterator[Batch]:
+    """Equal parts of a batch, in order. ValueError where there are none."""
+    if parts == 1:
+        yield batch
+        return
+    size, rest = divmod(len(batch.images), parts)
+    if rest or not size:
+        raise ValueError(f"a batch of {len(batch.images)} has no {parts} equal parts")
+    for start in range(0, len(batch.images), size):
+        place = slice(start, start + size)
+        maps = tuple({name: values[place] for name, values in stage.items()} for stage in batch.maps)
+        yield Batch(batch.images[place], batch.classes[place], batch.case_ids[place], maps)
+
+
+@torch.no_grad()
+def follow(average: nn.Module, model: nn.Module, step: int, decay: float) -> None:
+    """Move the running average towards the model after step 0, 1, ...; at first faster, so that it leaves its start."""
+    reached = min(decay, (1 + step) / (10 + step))
+    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - reached)
 
 
 def _moved(maps: Maps, device: torch.device) -> Maps:
     return tuple({name: values.to(device, non_blocking=True) for name, values in stage.items()} for stage in maps)
 
 
-def _finite_mean(state: TrainingState, ids: list[tuple[str, ...]]) -> float:
-    """Mean loss of an epoch; the first step that made something not finite is named with its cases.
+def _require_finite(state: TrainingState, ids: list[tuple[str, ...]]) -> None:
+    """DivergedError where too many steps of the epoch were not finite, or all, or where a weight is not.
 
-    `ids` are the cases of the last steps: those before a resume were finite when they were saved.
+    `ids` are the cases of the last steps; of steps before a resume they are not known any more.
     """
-    found = state.fault()
-    if found is not None:
-        place, what = found
-        behind = len(state.losses) - place
-        raise DivergedError(
-            Problem(
-                f"{what} at step {state.step - behind + 1} of {state.total_steps}",
-                where=f"cases {', '.join(ids[-behind])}" if behind <= len(ids) else "",
-                why="the loss or its gradient overflowed, or an image holds values that are not finite",
-                hint="lower training.learning_rate, or set training.precision=float32",
-            )
-        )
-    return float(torch.stack([value.float().cpu() for value in state.losses]).mean())
+    hint = "lower training.learning_rate, set training.precision=float32, or look at the scans that are named"
+    skipped = state.skipped()
+    if len(skipped) >= MOST_SKIPPED or len(skipped) == len(state.losses):
+        problems = []
+        for place, what in skipped[:MOST_SKIPPED]:
+            behind = len(state.losses) - place
+            where = f"cases {', '.join(ids[-behind])}" if behind <= len(ids) else ""
+            problems.append(Problem(f"{what} at step {state.step - behind + 1} of {state.total_steps}", where))
+        why = "the loss or its gradient overflowed, or an image holds values that are not finite"
+        raise DivergedError(*problems[:-1], replace(problems[-1], why=why, hint=hint))
+    if not state.is_finite():
+        what = f"a weight is not finite after step {state.step} of {state.total_steps}"
+        raise DivergedError(Problem(what, hint=hint))

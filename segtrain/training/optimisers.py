@@ -9,19 +9,27 @@ from torch import nn
 
 from segtrain.training.settings import TrainingSettings
 
+POLY_EXPONENT = 0.9
+"""nnU-Net (Isensee et al. 2021)."""
 
-def make_optimiser(model: nn.Module, settings: TrainingSettings) -> torch.optim.AdamW:
-    """AdamW (Loshchilov & Hutter 2019); biases and normalisation are not decayed."""
+
+def make_optimiser(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+    """The optimiser asked for; biases and normalisation are not decayed."""
     decayed = [p for p in model.parameters() if p.ndim > 1]
     free = [p for p in model.parameters() if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": free, "weight_decay": 0.0}]
+    if settings.optimiser == "sgd":
+        momentum = settings.momentum
+        return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=momentum, nesterov=momentum > 0, fused=True)
     return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
 
 
 def learning_rate(step: int, total_steps: int, settings: TrainingSettings) -> float:
-    """Rate of step 0 ... total_steps - 1: a linear climb, then a cosine to zero (Loshchilov & Hutter 2017)."""
+    """Rate of step 0 ... total_steps - 1: a linear climb, then a fall to zero (Loshchilov & Hutter 2017; nnU-Net)."""
     warmup = max(1, round(settings.warmup_share * total_steps))
     if step < warmup:
         return settings.learning_rate * (step + 1) / warmup
     progress = (step - warmup) / max(1, total_steps - warmup)
+    if settings.schedule == "poly":
+        return settings.learning_rate * float((1 - progress) ** POLY_EXPONENT)
     return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))

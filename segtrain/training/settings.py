@@ -21,11 +21,23 @@ class TrainingSettings(Settings):
     """Times a few steps, then fixes the number of steps an epoch so that all epochs fit; null uses steps_per_epoch."""
     batch_size: Count | None = None
     """Patches a step; null takes the plan's."""
+    accumulation: Count = 1
+    """Parts in which a batch goes through the network, one after the other: less memory for the same gradient. A loss
+    that pools over the batch pools over a part."""
+    optimiser: Literal["adamw", "sgd"] = "adamw"
+    """adamw: Loshchilov & Hutter 2019. sgd: with Nesterov's momentum, as nnU-Net, whose learning_rate is 1e-2."""
     learning_rate: Annotated[float, Field(gt=0)] = 5e-3
-    """AdamW's peak rate."""
+    """The peak rate."""
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    momentum: Share = 0.99
+    """Of sgd."""
     warmup_share: Share = 0.05
-    """Share of all steps in which the rate climbs to its peak; then a cosine takes it to zero."""
+    """Share of all steps in which the rate climbs to its peak."""
+    schedule: Literal["cosine", "poly"] = "cosine"
+    """How the rate falls to zero after that; poly: (1 - progress)^0.9, as nnU-Net."""
+    ema_decay: Share | None = None
+    """Validation and prediction use a running average of the weights, which keeps this much of itself in each step; in
+    the first steps less. null: the weights themselves."""
     clip_norm: Annotated[float, Field(gt=0)] | None = 1.0
     """Largest norm of the gradient."""
     precision: Literal["auto", "float32", "bf16"] = "auto"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import isfinite
+from math import isfinite, nan
 
 import torch
 from torch import Tensor, nn
@@ -17,16 +17,23 @@ class TrainingState:
     optimiser: torch.optim.Optimizer
     total_steps: int
     steps_per_epoch: int
+    average: nn.Module | None = None
+    """A network whose weights are a running average of the model's; None: there is none."""
     step: int = 0
     """Steps that are done."""
     best: float | None = None
     """Best validation score so far."""
     losses: list[Tensor] = field(default_factory=list)
-    """Losses of the epoch that is running, still on their device."""
+    """Losses of the epoch that is running, still on their device. One that is not finite changed no weight."""
     norms: list[Tensor] = field(default_factory=list)
-    """Norms of the gradients of the same steps, before they were clipped."""
+    """Norms of the gradients of the same steps, before they were clipped; likewise."""
     history: list[dict[str, float | int | None]] = field(default_factory=list)
     """A row an epoch, as in metrics.csv."""
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network that is validated, kept as the best, and predicted with."""
+        return self.model if self.average is None else self.average
 
     @property
     def epoch(self) -> int:
@@ -38,20 +45,36 @@ class TrainingState:
         """All steps of an epoch are done and nobody was told yet."""
         return bool(self.losses) and self.step % self.steps_per_epoch == 0
 
-    def fault(self) -> tuple[int, str] | None:
-        """The first step of this epoch, from 0, that made something not finite, and what; None: all may be saved.
-
-        Waits for the device. A gradient that is not finite spoils all weights, even under a finite loss.
-        """
-        for place, (loss, norm) in enumerate(zip(self.losses, self.norms, strict=True)):
-            for name, value in (("loss", loss.item()), ("norm of the gradient", norm.item())):
-                if not isfinite(value):
-                    return place, f"the {name} is {value}"
-        if not all(bool(weights.isfinite().all()) for weights in self.model.parameters()):
-            return len(self.losses) - 1, "a weight is not finite"
-        return None
-
     @property
     def epochs(self) -> int:
         """Epochs in all."""
         return self.total_steps // self.steps_per_epoch
+
+    def skipped(self) -> list[tuple[int, str]]:
+        """Steps of this epoch, from 0, that changed nothing because something was not finite, and what. Waits for the
+        device. A gradient that is not finite would spoil all weights, even under a finite loss."""
+        found = []
+        for place, (loss, norm) in enumerate(zip(_numbers(self.losses), _numbers(self.norms), strict=True)):
+            if not isfinite(loss):
+                found.append((place, f"the loss is {loss}"))
+            elif not isfinite(norm):
+                found.append((place, f"the norm of the gradient is {norm}"))
+        return found
+
+    def epoch_mean(self) -> float:
+        """Mean loss of this epoch's steps that changed something; NaN where none did."""
+        out = {place for place, _ in self.skipped()}
+        kept = [loss for place, loss in enumerate(_numbers(self.losses)) if place not in out]
+        return sum(kept) / len(kept) if kept else nan
+
+    def is_finite(self) -> bool:
+        """Whether every weight is a number."""
+        return all(bool(weights.isfinite().all()) for weights in self.model.parameters())
+
+
+def _numbers(values: list[Tensor]) -> list[float]:
+    """Read from the device at once."""
+    if not values:
+        return []
+    numbers: list[float] = torch.stack([value.float() for value in values]).tolist()
+    return numbers

@@ -1,6 +1,9 @@
 """The loop trains, tells, and stops on numbers that are none."""
 
+import copy
 from dataclasses import replace
+from itertools import pairwise
+from math import isfinite
 
 import pytest
 import torch
@@ -11,7 +14,8 @@ from segtrain.core.errors import DivergedError, ResourceError
 from segtrain.core.events import EpochEnded, StepEnded
 from segtrain.models.settings import ModelSettings
 from segtrain.models.unet import UNet
-from segtrain.training.loop import train
+from segtrain.training.checkpoint import load_state, save
+from segtrain.training.loop import follow, split, train
 from segtrain.training.optimisers import make_optimiser
 from segtrain.training.settings import TrainingSettings
 from segtrain.training.state import TrainingState
@@ -21,9 +25,10 @@ CPU = torch.device("cpu")
 SETTINGS = TrainingSettings(epochs=3, steps_per_epoch=4)
 
 
-def new_state(seed=0, total=12, per_epoch=4) -> TrainingState:
+def new_state(seed=0, total=12, per_epoch=4, settings=SETTINGS) -> TrainingState:
     model = UNet(small_plan(), ModelSettings(deep_supervision=False), outputs=2, seed=seed)
-    return TrainingState(model, make_optimiser(model, SETTINGS), total_steps=total, steps_per_epoch=per_epoch)
+    average = None if settings.ema_decay is None else copy.deepcopy(model).requires_grad_(False)
+    return TrainingState(model, make_optimiser(model, settings), total, per_epoch, average)
 
 
 def batches(first=0, last=12):
@@ -53,16 +58,53 @@ def test_two_runs_of_one_seed_end_with_equal_weights():
     assert all(torch.equal(one[k], two[k]) for k in one)
 
 
-def test_a_loss_that_is_not_finite_stops_with_the_cases_of_the_step():
-    def bad(logits, classes, maps):
-        bad.calls += 1
-        return cross_entropy(logits, classes) * (float("nan") if bad.calls == 6 else 1.0)
+def failing(*calls):
+    """A loss that is NaN at these calls, from 1."""
 
-    bad.calls = 0
-    with pytest.raises(DivergedError, match="nan at step 6 of 12") as error:
-        list(train(new_state(), batches(), bad, SETTINGS, CPU))
-    assert "case5a, case5b" in str(error.value)
+    def loss(logits, classes, maps):
+        loss.calls += 1
+        return cross_entropy(logits, classes) * (float("nan") if loss.calls in calls else 1.0)
+
+    loss.calls = 0
+    return loss
+
+
+def test_the_third_step_of_an_epoch_that_is_not_finite_stops_with_the_cases_of_all():
+    with pytest.raises(DivergedError, match="nan at step 5 of 12") as error:
+        list(train(new_state(), batches(), failing(5, 6, 8), SETTINGS, CPU))
+    assert [problem.where for problem in error.value.problems] == [f"cases case{n}a, case{n}b" for n in (4, 5, 7)]
+    assert "learning_rate" in error.value.problems[-1].hint
     assert error.value.exit_code == 5
+
+
+def test_an_epoch_without_a_finite_step_stops_too():
+    short = SETTINGS.model_copy(update={"steps_per_epoch": 2})
+    with pytest.raises(DivergedError, match="nan at step 3 of 12"):
+        list(train(new_state(per_epoch=2), batches(), failing(3, 4), short, CPU))
+
+
+def test_it_is_not_waited_for_the_end_of_a_long_epoch(monkeypatch):
+    monkeypatch.setattr("segtrain.training.loop.LOOK_EVERY", 3)
+    loss = failing(*range(1, 13))
+    with pytest.raises(DivergedError):
+        list(train(new_state(per_epoch=12), batches(), loss, SETTINGS, CPU))
+    assert loss.calls == 3
+
+
+@pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
+def test_a_step_that_is_not_finite_changes_nothing_and_is_counted(optimiser):
+    settings = SETTINGS.model_copy(update={"optimiser": optimiser})
+    state = new_state(settings=settings)
+    events = train(state, batches(), failing(3), settings, CPU)
+    weights = []
+    for event in events:
+        if isinstance(event, EpochEnded):
+            break
+        weights.append([p.detach().clone() for p in state.model.parameters()])
+    changed = [any(not torch.equal(a, b) for a, b in zip(*pair, strict=True)) for pair in pairwise(weights)]
+    assert changed == [True, False, True]
+    assert event.skipped_steps == 1
+    assert isfinite(event.train_loss)
 
 
 def test_the_loss_is_handed_the_maps_of_its_batch():
@@ -90,16 +132,12 @@ def spoiling(step):
 
 
 @pytest.mark.parametrize("clip_norm", [1.0, None])
-@pytest.mark.parametrize("step", [6, 8])
-def test_a_gradient_that_is_not_finite_under_a_finite_loss_stops_with_its_step(clip_norm, step):
+def test_a_gradient_that_is_not_finite_under_a_finite_loss_changes_nothing(clip_norm):
     settings = SETTINGS.model_copy(update={"clip_norm": clip_norm})
     state = new_state()
-    events = train(state, batches(), spoiling(step), settings, CPU)
-    assert next(event for event in events if isinstance(event, EpochEnded)).epoch == 1
-    assert all(bool(p.isfinite().all()) for p in state.model.parameters())
-    with pytest.raises(DivergedError, match=f"norm of the gradient is nan at step {step} of 12") as error:
-        list(events)
-    assert f"case{step - 1}a, case{step - 1}b" in str(error.value)
+    told = [e for e in train(state, batches(), spoiling(6), settings, CPU) if isinstance(e, EpochEnded)]
+    assert [event.skipped_steps for event in told] == [0, 1, 0]
+    assert state.is_finite()
 
 
 @pytest.mark.parametrize("place", ["the loss", "the optimiser's first step"])
@@ -156,12 +194,11 @@ def test_broken_off_within_an_epoch_its_mean_is_over_all_of_its_steps(steps):
 
 
 def test_a_step_after_a_resume_that_is_not_finite_is_named_with_its_own_cases():
-    def bad(logits, classes, maps):
-        return cross_entropy(logits, classes) * float("nan")
-
-    with pytest.raises(DivergedError, match="nan at step 3 of 12") as error:
-        list(train(stopped(2), batches(2), bad, SETTINGS, CPU))
-    assert "case2a, case2b" in str(error.value)
+    state = stopped(2)
+    state.losses[0] = torch.tensor(float("nan"))
+    with pytest.raises(DivergedError, match="nan at step 1 of 12") as error:
+        list(train(state, batches(2), failing(1, 2), SETTINGS, CPU))
+    assert [problem.where for problem in error.value.problems] == ["", "cases case2a, case2b", "cases case3a, case3b"]
 
 
 def test_nothing_is_left_to_tell_once_all_is_done():
@@ -173,9 +210,62 @@ def test_nothing_is_left_to_tell_once_all_is_done():
 def test_the_gradient_is_clipped():
     state = new_state(total=4)
     before = [p.detach().clone() for p in state.model.parameters()]
-    sgd = torch.optim.SGD(state.model.parameters(), lr=1.0)
+    sgd = torch.optim.SGD(state.model.parameters(), lr=1.0, fused=True)
     state.optimiser = sgd
     settings = TrainingSettings(clip_norm=0.5, learning_rate=1.0, warmup_share=0)
     next(train(state, batches(0, 1), lambda logits, c, _: 1e3 * cross_entropy(logits, c), settings, CPU))
     moved = torch.cat([(p.detach() - b).flatten() for p, b in zip(state.model.parameters(), before, strict=True)])
     assert moved.norm().item() == pytest.approx(0.5, rel=1e-3)
+
+
+def per_sample(logits, classes, maps=()):
+    """A loss that is a mean over samples, as region losses are."""
+    return functional.cross_entropy(logits[0], classes, reduction="none").flatten(1).mean(1).square().mean()
+
+
+def test_a_batch_in_parts_has_the_gradient_of_the_whole():
+    whole, parted = new_state(total=4), new_state(total=4)
+    list(train(whole, batches(0, 3), per_sample, SETTINGS, CPU))
+    list(train(parted, batches(0, 3), per_sample, SETTINGS.model_copy(update={"accumulation": 2}), CPU))
+    torch.testing.assert_close(whole.losses, parted.losses)
+    for one, other in zip(whole.model.parameters(), parted.model.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+
+
+def test_parts_keep_what_belongs_to_their_samples():
+    batch = replace(next(batches()), maps=({"order": torch.arange(2)},))
+    first, second = split(batch, 2)
+    assert (first.case_ids, second.case_ids) == (("case0a",), ("case0b",))
+    assert torch.equal(torch.cat([first.images, second.images]), batch.images)
+    assert (first.maps[0]["order"].tolist(), second.maps[0]["order"].tolist()) == ([0], [1])
+
+
+@pytest.mark.parametrize("parts", [3, 4])
+def test_a_batch_that_has_no_equal_parts_is_refused(parts):
+    with pytest.raises(ValueError, match=f"a batch of 2 has no {parts} equal parts"):
+        list(split(next(batches()), parts))
+
+
+def test_an_average_follows_the_weights_and_at_first_faster():
+    average, model = torch.nn.Linear(1, 1, bias=False), torch.nn.Linear(1, 1, bias=False)
+    with torch.no_grad():
+        average.weight.fill_(0.0)
+        model.weight.fill_(1.0)
+    follow(average, model, 0, 0.9)
+    assert average.weight.item() == pytest.approx(0.9)
+    follow(average, model, 10**6, 0.9)
+    assert average.weight.item() == pytest.approx(0.91)
+
+
+def test_the_average_is_trained_beside_the_model_and_comes_back_from_a_checkpoint(tmp_path):
+    settings = SETTINGS.model_copy(update={"ema_decay": 0.9})
+    whole = new_state(settings=settings)
+    list(train(whole, batches(), cross_entropy, settings, CPU))
+    assert any(not torch.equal(a, b) for a, b in zip(whole.model.parameters(), whole.average.parameters(), strict=True))
+    half, resumed = new_state(settings=settings), new_state(seed=5, settings=settings)
+    list(train(half, batches(0, 6), cross_entropy, settings, CPU))
+    save(tmp_path / "last", half, {})
+    load_state(tmp_path / "last", resumed)
+    list(train(resumed, batches(6), cross_entropy, settings, CPU))
+    for one, other in ((whole.model, resumed.model), (whole.average, resumed.average)):
+        assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))

@@ -29,3 +29,19 @@ def test_only_weights_are_decayed():
     assert decayed["weight_decay"] == 0.3
     assert len(free["params"]) == 3
     assert free["weight_decay"] == 0
+
+
+def test_a_polynomial_takes_the_rate_to_zero_as_in_nnunet():
+    settings = SETTINGS.model_copy(update={"schedule": "poly", "warmup_share": 0.0})
+    rates = [learning_rate(step, 101, settings) for step in range(101)]
+    assert rates[0] == rates[1] == pytest.approx(0.01)
+    assert rates[51] == pytest.approx(0.01 * 0.5**0.9)
+    assert rates[100] == pytest.approx(0.01 * 0.01**0.9)
+    assert sorted(rates, reverse=True) == rates
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_sgd_may_go_without_momentum(momentum):
+    optimiser = make_optimiser(nn.Linear(2, 2), TrainingSettings(optimiser="sgd", momentum=momentum))
+    assert {group["momentum"] for group in optimiser.param_groups} == {momentum}
+    assert {group["nesterov"] for group in optimiser.param_groups} == {momentum > 0}

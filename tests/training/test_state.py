@@ -30,24 +30,34 @@ def test_an_epoch_waits_to_be_told_while_its_losses_are_there(step, losses, expe
 
 
 @pytest.mark.parametrize(
-    ("losses", "norms", "expected"),
+    ("losses", "norms", "expected", "mean"),
     [
-        ((1, 2), (3, 4), None),
-        ((1, nan), (nan, 4), (0, "the norm of the gradient is nan")),
-        ((1, inf), (3, nan), (1, "the loss is inf")),
-        ((1, 2), (3, inf), (1, "the norm of the gradient is inf")),
+        ((1, 2), (3, 4), [], 1.5),
+        ((1, nan), (nan, 4), [(0, "the norm of the gradient is nan"), (1, "the loss is nan")], nan),
+        ((1, inf), (3, nan), [(1, "the loss is inf")], 1.0),
+        ((1, 2), (3, inf), [(1, "the norm of the gradient is inf")], 1.0),
+        ((), (), [], nan),
     ],
 )
-def test_the_first_fault_of_an_epoch_is_named(losses, norms, expected):
+def test_steps_that_are_not_finite_are_named_and_do_not_count(losses, norms, expected, mean):
     numbers = {"losses": [torch.tensor(float(n)) for n in losses], "norms": [torch.tensor(float(n)) for n in norms]}
-    assert state(total_steps=4, steps_per_epoch=4, step=2, **numbers).fault() == expected
+    there = state(total_steps=4, steps_per_epoch=4, step=2, **numbers)
+    assert there.skipped() == expected
+    assert there.epoch_mean() == pytest.approx(mean, nan_ok=True)
 
 
-def test_a_weight_that_is_not_finite_is_a_fault():
-    there = state(total_steps=4, steps_per_epoch=4, step=1, losses=[torch.tensor(1.0)], norms=[torch.tensor(1.0)])
+def test_a_weight_that_is_not_finite_is_found():
+    there = state(total_steps=4, steps_per_epoch=4)
+    assert there.is_finite()
     with torch.no_grad():
         next(there.model.parameters()).fill_(nan)
-    assert there.fault() == (0, "a weight is not finite")
+    assert not there.is_finite()
+
+
+def test_the_average_is_judged_where_there_is_one():
+    assert state(total_steps=1, steps_per_epoch=1).judged.weight.numel() == 1
+    average = nn.Linear(1, 1)
+    assert state(total_steps=1, steps_per_epoch=1, average=average).judged is average
 
 
 def test_a_new_state_has_done_nothing_and_shares_nothing():
