@@ -47,7 +47,7 @@ def loader_without_maps(job: Job) -> BatchLoader:
     config = job.loaded.config
     seed = config.training.seed
     sampler = PatchSampler([job.stored[case] for case in job.fold.train], job.plan, config.patches, seed)
-    return BatchLoader(sampler, job.plan, config.augmentation, seed)
+    return BatchLoader(sampler, job.plan, config.augmentation, seed, device=job.device)
 
 
 def seconds_of_steps(job: Job, loader: BatchLoader) -> list[float]:

@@ -46,7 +46,7 @@ GOALS = {
 }
 SLOW = ("lovasz_softmax", "cldice", "hausdorff_dt")
 HALF = ("dice", "dice_ce", "tversky", "focal")
-OPTIONS: dict[str, dict[str, Any]] = {"focal": {"alpha": None}}
+OPTIONS: dict[str, dict[str, Any]] = {"focal": {"alpha": None}, "dice_focal": {"focal": {"alpha": None}}}
 """What makes ours the loss that the peer has by default."""
 SMOOTH = {"smooth_nr": 1e-5, "smooth_dr": 1e-5}
 FOREGROUND = {"softmax": True, "to_onehot_y": True, "include_background": False}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -16,6 +18,19 @@ NOTHING = 1e-30
 def ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
     """numerator / denominator, and the numerator itself (which is then 0 too) where the denominator is nothing."""
     return numerator / torch.where(denominator.abs() <= NOTHING, torch.ones_like(denominator), denominator)
+
+
+def beside(other: Tensor, numbers: Sequence[float], dtype: torch.dtype) -> Tensor:
+    """A few numbers on the device of a tensor, filled in one by one: a copy from the host would make a GPU wait."""
+    found = torch.empty(len(numbers), dtype=dtype, device=other.device)
+    for place, number in enumerate(numbers):
+        found[place].fill_(number)
+    return found
+
+
+def exact(values: Tensor) -> torch.dtype:
+    """The dtype for sums of very many values, and for differences of such: float64, which MPS alone does not have."""
+    return torch.float32 if values.device.type == "mps" else torch.float64
 
 
 def bounded_power(base: Tensor, exponent: float) -> Tensor:

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.overrides import has_torch_function
 
 from segtrain.core.errors import ConfigError, Problem
-from segtrain.losses.entropy import EntropyCost
+from segtrain.losses.asked import NOTHING, Asked
 from segtrain.losses.options import Weight
-from segtrain.losses.voxels import Extras, Mode, Voxels, read
+from segtrain.losses.voxels import Extras, Mode, Reading, Voxels, read
 
 ModeChoice = Mode | Literal["auto"]
 
@@ -32,8 +32,10 @@ class Loss(nn.Module, ABC):
     family: ClassVar[str] = ""
     formula: ClassVar[str] = ""
     paper: ClassVar[str] = ""
-    optimum: ClassVar[float | None] = 0.0
-    """Value at a perfect, certain answer; None: a perfect answer is not its minimum."""
+    optimum: float | None = 0.0
+    """Value at a perfect, certain answer; None: a perfect answer is not its minimum. Options may change it."""
+    shared_voxels: ClassVar[bool] = False
+    """Whether exclusive classes may share a voxel: in mode multiclass a floating target (B, C, *S) is taken too."""
     needs: ClassVar[tuple[str, ...]] = ()
     """Maps of the truth that it computes itself unless the caller has them."""
     good_for: ClassVar[str] = ""
@@ -86,6 +88,7 @@ class Loss(nn.Module, ABC):
 
         `weight_map`, of the shape of a mask, says how much; `spacing_mm` how large voxels are, for losses that measure
         distances (None: all sides 1); `maps` are precomputed maps of the truth by name, for losses that `need` some.
+        The loss has to be on the device of the logits (`loss.to(device)`): class weights are a buffer.
         """
         logits, target = _plain(logits), _plain(target)
         given = Extras(
@@ -94,16 +97,8 @@ class Loss(nn.Module, ABC):
             {name: _plain(values) for name, values in (maps or {}).items()},
         )
         with torch.autocast(device_type=logits.device.type, enabled=False):
-            voxels = read(
-                logits,
-                target,
-                None if mask is None else _plain(mask),
-                mode=self.mode,
-                ignore_label=self.ignore_label,
-                extras=given,
-                announced=self.entropy_costs(),
-                announced_overlap=self.counts_overlap,
-            )
+            how = Reading(self.mode, self.ignore_label, self.asked(), self.shared_voxels)
+            voxels = read(logits, target, None if mask is None else _plain(mask), how, given)
             if voxels.mode not in self.modes:
                 raise ValueError(
                     f"{type(self).__name__} works on {', '.join(self.modes)} targets; logits {tuple(logits.shape)} and "
@@ -111,14 +106,9 @@ class Loss(nn.Module, ABC):
                 )
             return self.measure(voxels)
 
-    @property
-    def counts_overlap(self) -> bool:
-        """Whether `measure` will ask for overlap counts; announced, they share the pass of the costs."""
-        return False
-
-    def entropy_costs(self) -> tuple[EntropyCost, ...]:
-        """Costs whose sums `measure` will ask for: announced, they share the pass of the overlap counts."""
-        return ()
+    def asked(self) -> Asked:
+        """Sums that `measure` will ask for: said before, they share one pass."""
+        return NOTHING
 
     @abstractmethod
     def measure(self, voxels: Voxels) -> Tensor:

@@ -14,13 +14,12 @@ from segtrain.core.distance import distance_mm
 from segtrain.losses.arithmetic import ratio
 from segtrain.losses.base import ModeChoice
 from segtrain.losses.options import Weight
-from segtrain.losses.region import OverlapLoss
 from segtrain.losses.registry import register_loss
 from segtrain.losses.spatial import Spacing, spacing_of
-from segtrain.losses.topology import Iterations, answer_and_truth, centre_lines, harmonic_cost, pooled_sums
+from segtrain.losses.topology import Iterations, TubeLoss, centre_lines, harmonic_cost, pooled_sums
 from segtrain.losses.voxels import Voxels
 
-SMALLEST = 1e-7
+RADIUS_FLOOR = 1e-7
 """Keeps the inverse of a radius finite (the authors' value)."""
 
 
@@ -37,7 +36,7 @@ class Thickness:
 
 
 @register_loss("cbdice")
-class CentreLineBoundaryDice(OverlapLoss):
+class CentreLineBoundaryDice(TubeLoss):
     """Centre-line Dice weighted by radius: centre lines count by the inverse of it, masks by depth below the border.
 
     Masks, centre lines and radii are those of probabilities above 0.5, without gradient; radii of the answer are
@@ -45,7 +44,6 @@ class CentreLineBoundaryDice(OverlapLoss):
     where the other mask is deeper, a voxel of it is found but counts no more than once. So no answer costs less than 0.
     """
 
-    family = "topology"
     formula = (
         "1 - 2 Tp Ts / (Tp + Ts), Tp = (H + s) / (H + M + s) with H = sum w_p sk(p) D_g and M = sum of "
         "w_p sk(p) relu(R_p p - D_g) off the truth's centre line, Ts alike; D depth, R radius, w = 1 / R^(axes - 1)"
@@ -73,12 +71,12 @@ class CentreLineBoundaryDice(OverlapLoss):
 
     def measure(self, voxels: Voxels) -> Tensor:
         """Shi 2024, by the authors' code."""
-        p, g = answer_and_truth(voxels, self.first(voxels))
+        p, g = voxels.answer_and_truth(self.first(voxels))
         line_p, line_g = (centre_lines(values, self.iterations, voxels) for values in (p, g))
         of_p, of_g = self._thickness(p, line_p, voxels), self._thickness(g, line_g, voxels)
         precision = self._error(of_p.weight * line_p, of_p.radius * p, of_g.depth * g, of_g.radius, voxels)
         recall = self._error(of_g.weight * line_g, of_g.radius * g, of_p.depth * p, of_p.radius, voxels)
-        return self.class_mean(harmonic_cost(precision, recall), self.counts(voxels), voxels)
+        return self.class_mean(harmonic_cost(precision, recall), self.sizes(voxels), voxels)
 
     def _error(self, line: Tensor, radius: Tensor, found: Tensor, other_radius: Tensor, voxels: Voxels) -> Tensor:
         """Share of a weighted centre line that does not lie in the other mask, whose depth there is `found`."""
@@ -98,7 +96,7 @@ class CentreLineBoundaryDice(OverlapLoss):
         depth = depth.minimum(largest) / largest
         radius = depth * on_line
         power = max(sum(size > 1 for size in voxels.space) - 1, 0)
-        return Thickness(depth, radius, (1 + SMALLEST) / (radius**power + SMALLEST) * on_line)
+        return Thickness(depth, radius, (1 + RADIUS_FLOOR) / (radius**power + RADIUS_FLOOR) * on_line)
 
 
 def _depths(masks: Tensor, spacing_mm: tuple[float, ...]) -> Tensor:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-CHUNK_VALUES = {"cpu": (1 << 18, 1 << 20), "other": (1 << 24, 1 << 24)}
+CHUNK_VALUES = {"cpu": (1 << 18, 1 << 20), "other": (1 << 20, 1 << 24)}
 """The least and the most values of a chunk (C times voxels). On a CPU a few such arrays fit its largest cache, and the
-time between operations does not count; on a GPU launches shall be few."""
+time between operations does not count; on a GPU launches shall be few, but chunks small beside the logits."""
 
 PARTS = 20
 """Between these limits a chunk is such a part of the logits: all that is as large as one is little beside them."""
@@ -66,7 +66,10 @@ def member_chunks(
 ) -> Iterator[tuple[Chunk, list[Tensor]]]:
     """The same, where the truth is membership (B, C, N)."""
     for sample, place, arrays in _cut(x, buffers + (kept is None)):
-        arrays[0].copy_(truth[sample, :, place])
+        g = arrays[0].copy_(truth[sample, :, place])
+        if weight is not None:
+            # A weight of 0 does not hide what is not a number.
+            g.masked_fill_(weight[sample, place] == 0, 0)
         yield _chunk(sample, place, arrays, weight, kept), arrays[:buffers]
 
 

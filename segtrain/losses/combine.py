@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from segtrain.core.registry import options_of
 from segtrain.core.settings import Settings
+from segtrain.losses.asked import Asked, all_of
 from segtrain.losses.base import Loss, ModeChoice
-from segtrain.losses.entropy import EntropyCost
 from segtrain.losses.options import Weight
 from segtrain.losses.region import OverlapLoss
 from segtrain.losses.voxels import Extras, Mode, Voxels
@@ -46,15 +46,12 @@ class Compound(Loss):
         self.terms = nn.ModuleDict(
             {name: _part(part, mode, shared, options.get(name)) for name, part in self.parts.items()}
         )
+        if any(self.term(name).optimum is None for name in self.parts):
+            self.optimum = None
 
-    @property
-    def counts_overlap(self) -> bool:
-        """Whether any part does."""
-        return any(self.term(name).counts_overlap for name in self.parts)
-
-    def entropy_costs(self) -> tuple[EntropyCost, ...]:
-        """Those of all parts, each once."""
-        return tuple(dict.fromkeys(cost for name in self.parts for cost in self.term(name).entropy_costs()))
+    def asked(self) -> Asked:
+        """What the parts ask for."""
+        return all_of(self.term(name).asked() for name in self.parts)
 
     def measure(self, voxels: Voxels) -> Tensor:
         """Sum of weight x part."""

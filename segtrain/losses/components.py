@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
+from segtrain.losses.arithmetic import exact
 from segtrain.losses.maps import members
 from segtrain.losses.voxels import Voxels
 
@@ -66,8 +67,8 @@ def nearest(ids: Ids, spacing_mm: tuple[float, ...]) -> Ids:
 def sums_by_id(values: Tensor, ids: Tensor, count: int) -> Tensor:
     """(B, C, N) and ids below `count` -> (B, C, count) sums of the values of each id."""
     # One after the other, float32 numbers of a whole volume would lose half of their digits.
-    exact = values.double() if values.device.type == "cpu" else values
-    sums = exact.new_zeros(*ids.shape[:2], count).scatter_add(2, ids, exact.expand_as(ids))
+    wide = values.to(exact(values))
+    sums = wide.new_zeros(*ids.shape[:2], count).scatter_add(2, ids, wide.expand_as(ids))
     return sums.to(values.dtype)
 
 

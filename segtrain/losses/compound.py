@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from segtrain.losses.arithmetic import weighted_mean
+from segtrain.losses.arithmetic import ratio
+from segtrain.losses.asked import Asked
 from segtrain.losses.base import Loss, ModeChoice
 from segtrain.losses.combine import Compound
-from segtrain.losses.distribution import BinaryCrossEntropy, CrossEntropy, Focal
+from segtrain.losses.distribution import BinaryCrossEntropy, CrossEntropy, Focal, two_sided_mean
+from segtrain.losses.entropy import PLAIN
 from segtrain.losses.generalized import GeneralizedDice
 from segtrain.losses.hard_voxels import TopKCrossEntropy
 from segtrain.losses.lovasz import LovaszSoftmax
 from segtrain.losses.options import Share
+from segtrain.losses.outside import outside_sums
 from segtrain.losses.region import Dice, IoU, OverlapLoss, Tversky, dice_cost
 from segtrain.losses.registry import register_loss
 from segtrain.losses.voxels import Voxels
@@ -57,7 +58,11 @@ class DiceTopK(Compound):
 
 @register_loss("dice_focal")
 class DiceFocal(Compound):
-    """Dice plus focal loss, weighted alike (AnatomyNet gives focal half the weight)."""
+    """Dice plus focal loss, weighted alike (AnatomyNet gives focal half the weight).
+
+    The ranks below are those of alpha 0.5, which favours no class: `focal: {alpha: 0.5}`. The default is that of
+    `focal`, 0.25.
+    """
 
     formula = "dice_weight dice + focal_weight focal"
     paper = "Zhu 2018, AnatomyNet, arXiv 1808.05238"
@@ -129,6 +134,10 @@ class Combo(OverlapLoss):
         super().__init__(mode, **shared)
         self.ce_share, self.fn_weight = ce_share, fn_weight
 
+    def asked(self) -> Asked:
+        """Counts for Dice, the cross-entropy of the true class."""
+        return Asked((PLAIN,), overlap=True)
+
     def measure(self, voxels: Voxels) -> Tensor:
         """Taghanaki 2019, with 1 - Dice for its -Dice, so that the optimum is 0."""
         counts = self.counts(voxels)
@@ -136,25 +145,11 @@ class Combo(OverlapLoss):
         return self.ce_share * self._cross_entropy(voxels) + (1 - self.ce_share) * dice
 
     def _cross_entropy(self, voxels: Voxels) -> Tensor:
-        missed, invented = two_sided_cross_entropy(voxels)
-        weights = None if voxels.weight is None else voxels.weight.unsqueeze(1)
+        """Mean over voxels and classes, each class against the rest."""
         own = self.weights_of(voxels)
-        if own is not None:
-            weights = own.view(1, -1, 1) if weights is None else own.view(1, -1, 1) * weights
-        return weighted_mean(self.fn_weight * missed + (1 - self.fn_weight) * invented, weights)
-
-
-def two_sided_cross_entropy(voxels: Voxels) -> tuple[Tensor, Tensor]:
-    """-g log p and -(1 - g) log(1 - p), (B, C, N) each, every class against the rest."""
-    members = voxels.degrees()
-    if voxels.mode == "multiclass":
-        outside = _log_of_the_others(voxels.log_probabilities)
-    else:
-        outside = F.logsigmoid(-voxels.logits)
-    return -members * voxels.log_probabilities, -(1 - members) * outside
-
-
-def _log_of_the_others(log_p: Tensor) -> Tensor:
-    """log(1 - p_c) as log of the sum of the other classes, which keeps its digits where p_c rounds to 1."""
-    classes = range(log_p.shape[1])
-    return torch.stack([log_p[:, [k for k in classes if k != c]].logsumexp(1) for c in classes], 1)
+        if voxels.mode != "multiclass":
+            return two_sided_mean(voxels, own, self.fn_weight, 1 - self.fn_weight)
+        missed, invented = voxels.sums(PLAIN).members[0], outside_sums(voxels.raw, voxels.given, voxels.weight)
+        costs = self.fn_weight * missed + (1 - self.fn_weight) * invented
+        counts = voxels.count.expand_as(costs)
+        return ratio(*((part if own is None else part * own).sum() for part in (costs, counts)))

@@ -74,8 +74,10 @@ class GeneralizedWassersteinDice(Loss):
         errors, hits = (shares * distances).sum((1, 2)), (shares * (1 - distances))[:, 1:].sum((1, 2))
         if self.reduce_over == "batch":
             errors, hits = sum_over_ranks(errors.sum(0, keepdim=True), hits.sum(0, keepdim=True))
-        counted = None if voxels.weight is None or self.reduce_over == "batch" else voxels.count[:, 0] > 0
-        return weighted_mean(ratio(errors, 2 * hits + errors + self.smooth), counted)
+        costs = ratio(errors, 2 * hits + errors + self.smooth)
+        return (
+            costs.mean() if self.reduce_over == "batch" else weighted_mean(costs[:, None], voxels.sample_weights(None))
+        )
 
     def _distances(self, voxels: Voxels) -> Tensor:
         """(C, C) in the dtype of the sums."""

@@ -11,14 +11,14 @@ from pydantic import Field
 from torch import Tensor
 
 from segtrain.losses.arithmetic import bounded_power, ratio
+from segtrain.losses.asked import Asked
 from segtrain.losses.base import ModeChoice
-from segtrain.losses.options import OpenShare, Weight
-from segtrain.losses.overlap import Counts, overlap
-from segtrain.losses.region import OverlapLoss, RegionLoss, dice_cost
+from segtrain.losses.options import AtLeastOne, OpenShare, Weight
+from segtrain.losses.overlap import Counts, overlap, power_overlap
+from segtrain.losses.region import OverlapLoss, PowerLoss, RegionLoss, dice_cost
 from segtrain.losses.registry import register_loss
 from segtrain.losses.voxels import Voxels
 
-AtLeastOne = Annotated[float, Field(ge=1, allow_inf_nan=False)]
 OneToTwo = Annotated[float, Field(ge=1, le=2)]
 
 
@@ -85,10 +85,11 @@ class FocalDice(RegionLoss):
 
 
 @register_loss("dice_pp")
-class DicePlusPlus(RegionLoss):
+class DicePlusPlus(PowerLoss):
     """Dice whose errors count to a power, so that certain errors outweigh hesitant ones; gamma 1 is Dice.
 
-    The equation is from the design notes, not checked against the paper.
+    For soft labels the errors are |p - g|, so that they are 0 where answer and label agree. The equation is from the
+    design notes, not checked against the paper.
     """
 
     formula = "1 - (2 TP + s) / (2 TP + sum (p (1 - g))^gamma + sum ((1 - p) g)^gamma + s)"
@@ -113,14 +114,13 @@ class DicePlusPlus(RegionLoss):
 
 
 @register_loss("sensitivity_specificity")
-class SensitivitySpecificity(RegionLoss):
+class SensitivitySpecificity(PowerLoss):
     """Mean squared error of the object and of the rest, each by its own size, at the prices r and 1 - r."""
 
     formula = "r sum (g - p)^2 g / sum g + (1 - r) sum (g - p)^2 (1 - g) / sum (1 - g)"
     paper = "Brosch 2015, MICCAI"
     good_for = "tiny lesions (MS in its paper): object and rest each count by their own size"
     bad_at = "use without tuning r: 16.6 points below dice on liver tumours at r 0.1 (Ma 2021)"
-    error_power = 2.0
 
     def __init__(
         self,
@@ -161,12 +161,17 @@ class NoiseRobustDice(OverlapLoss):
         **shared: Any,
     ) -> None:
         super().__init__(mode, **shared)
-        self.error_power = gamma
+        self.gamma = gamma
+
+    def asked(self) -> Asked:
+        """Errors to the power, and their squares for the denominator."""
+        return Asked(overlap=True, powers=(self.gamma, 2.0))
 
     def measure(self, voxels: Voxels) -> Tensor:
-        """Wang 2020, for targets of 0 and 1: sum p^2 + sum g^2 = 2 TP + sum (p - g)^2."""
-        counts = self.counts(voxels)
-        squared = self.pooled(overlap(voxels, first=self.first(voxels), error_power=2.0), voxels)
+        """Wang 2020, with sum p^2 + sum g^2 = 2 sum p g + sum (p - g)^2."""
+        counts, squared = (
+            self.pooled(power_overlap(voxels, power, first=self.first(voxels)), voxels) for power in (self.gamma, 2.0)
+        )
         costs = ratio(counts.fp + counts.fn, 2 * squared.tp + squared.fp + squared.fn + self.smooth)
         return self.class_mean(costs, counts, voxels)
 

@@ -6,18 +6,19 @@ Most cost what a function of the voxel's cross-entropy says, so that their sum c
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Annotated, Any, final
+from typing import Annotated, Any, ClassVar, final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from segtrain.losses.arithmetic import ratio, weighted_mean
+from segtrain.losses.arithmetic import beside, ratio, weighted_mean
+from segtrain.losses.asked import NOTHING, Asked
 from segtrain.losses.base import Loss, ModeChoice
 from segtrain.losses.entropy import PLAIN, EntropyCost, FocalEntropy
-from segtrain.losses.options import OpenShare, Positive, Share, Weight
+from segtrain.losses.options import BelowOne, OpenShare, Positive, Share, Weight
 from segtrain.losses.registry import register_loss
-from segtrain.losses.voxels import Voxels
+from segtrain.losses.voxels import Mode, Voxels
 
 Price = Tensor | float
 """A number, or one for each output."""
@@ -45,19 +46,16 @@ def two_sided_mean(voxels: Voxels, class_weights: Tensor | None, foreground: flo
     if foreground == background or not voxels.is_soft:
         return entropy_mean(voxels, PLAIN, class_weights, (foreground, background))
     # A half member costs both parts, so it cannot be priced as a whole.
-    price = voxels.logits.new_tensor(foreground / background)
-    truth = voxels.truth.to(voxels.dtype)
-    cost = F.binary_cross_entropy_with_logits(voxels.logits, truth, reduction="none", pos_weight=price)
-    return background * weighted_mean(cost, voxels.weights(class_weights))
+    inside, outside = F.logsigmoid(voxels.logits), F.logsigmoid(-voxels.logits)
+    cost = -(foreground * voxels.truth * inside + background * (1 - voxels.truth) * outside)
+    return weighted_mean(cost, voxels.weights(class_weights))
 
 
 def sides(voxels: Voxels, foreground: float, background: float) -> tuple[Price, Price]:
     """Prices of two sides: class 0 and the other classes, or those outside and inside of a sigmoid."""
     if voxels.mode != "multiclass":
         return foreground, background
-    by_class = torch.full((voxels.outputs,), foreground, dtype=voxels.dtype, device=voxels.raw.device)
-    by_class[0] = background
-    return by_class, 1.0
+    return beside(voxels.raw, [background, *[foreground] * (voxels.outputs - 1)], voxels.dtype), 1.0
 
 
 class EntropyLoss(Loss):
@@ -66,9 +64,9 @@ class EntropyLoss(Loss):
     family = "distribution"
 
     @final
-    def entropy_costs(self) -> tuple[EntropyCost, ...]:
+    def asked(self) -> Asked:
         """The one cost."""
-        return (self.entropy_cost(),)
+        return Asked((self.entropy_cost(),))
 
     @final
     def measure(self, voxels: Voxels) -> Tensor:
@@ -86,7 +84,11 @@ class EntropyLoss(Loss):
 
 @register_loss("ce")
 class CrossEntropy(Loss):
-    """Cross-entropy of the true class; under sigmoids, of each output (there it is `bce`)."""
+    """Cross-entropy of the true class; under sigmoids, of each output (there it is `bce`).
+
+    With label smoothing a perfect, certain answer is not its minimum. Class weights then weigh the share of each class
+    that the labels are spread over, as in torch.
+    """
 
     family = "distribution"
     formula = "mean -log p_y"
@@ -101,27 +103,33 @@ class CrossEntropy(Loss):
         mode: ModeChoice = "auto",
         /,
         *,
-        label_smoothing: Annotated[Share, "Share of the truth that is spread over all classes."] = 0.0,
+        label_smoothing: Annotated[BelowOne, "Share of the truth that is spread over all classes."] = 0.0,
         **shared: Any,
     ) -> None:
         super().__init__(mode, **shared)
         self.label_smoothing = label_smoothing
+        self.optimum = 0.0 if label_smoothing == 0 else None
 
-    def entropy_costs(self) -> tuple[EntropyCost, ...]:
+    def asked(self) -> Asked:
         """The cross-entropy itself; smoothed, it is no function of it."""
-        return (PLAIN,) if self.label_smoothing == 0 else ()
+        return Asked((PLAIN,)) if self.label_smoothing == 0 else NOTHING
 
     def measure(self, voxels: Voxels) -> Tensor:
         """Cross-entropy with the truth (1 - e) g + e / classes."""
         weights = self.weights_of(voxels)
         if self.label_smoothing == 0:
             return entropy_mean(voxels, PLAIN, weights)
-        if voxels.mode == "multiclass":
-            spread = -voxels.log_probabilities.mean(1)
-        else:
+        if voxels.mode != "multiclass":
             spread = -(F.logsigmoid(voxels.logits) + F.logsigmoid(-voxels.logits)) / 2
-        cost = torch.lerp(voxels.cross_entropy, spread, self.label_smoothing)
-        return weighted_mean(cost, voxels.weights(weights))
+            cost = torch.lerp(voxels.cross_entropy, spread, self.label_smoothing)
+            return weighted_mean(cost, voxels.weights(weights))
+        weighted = voxels.log_probabilities if weights is None else voxels.log_probabilities * weights.unsqueeze(1)
+        labelled = weighted_mean(voxels.cross_entropy, voxels.weights(weights))
+        spread = weighted_mean(-weighted.mean(1), voxels.weight)
+        if weights is not None:
+            # The divisor of both is the sum of the true classes' weights.
+            spread = ratio(spread, weighted_mean(weights[voxels.truth], voxels.weight))
+        return torch.lerp(labelled, spread, self.label_smoothing)
 
 
 @register_loss("weighted_ce")
@@ -139,16 +147,35 @@ class WeightedCrossEntropy(EntropyLoss):
         return PLAIN
 
 
-@register_loss("bce")
-class BinaryCrossEntropy(Loss):
-    """Cross-entropy of each sigmoid, from logits: a certain error keeps its gradient."""
+class TwoSidedCrossEntropy(Loss):
+    """Cross-entropy of each sigmoid, its two sides at their prices."""
 
     family = "distribution"
+    modes: ClassVar[tuple[Mode, ...]] = ("binary", "multilabel")
+
+    @final
+    def asked(self) -> Asked:
+        """The cross-entropy itself."""
+        return Asked((PLAIN,))
+
+    @final
+    def measure(self, voxels: Voxels) -> Tensor:
+        """Mean over voxels and outputs."""
+        return two_sided_mean(voxels, self.weights_of(voxels), *self.side_prices())
+
+    @abstractmethod
+    def side_prices(self) -> tuple[float, float]:
+        """Of foreground and background."""
+
+
+@register_loss("bce")
+class BinaryCrossEntropy(TwoSidedCrossEntropy):
+    """Cross-entropy of each sigmoid, from logits: a certain error keeps its gradient."""
+
     formula = "mean -[pos_weight g log p + (1 - g) log(1 - p)]"
     paper = ""
     good_for = "one structure, or structures that overlap, with probabilities to be read as such"
     bad_at = "small objects: almost all sigmoids are easy background unless pos_weight is raised"
-    modes = ("binary", "multilabel")
 
     def __init__(
         self,
@@ -161,25 +188,19 @@ class BinaryCrossEntropy(Loss):
         super().__init__(mode, **shared)
         self.pos_weight = pos_weight
 
-    def entropy_costs(self) -> tuple[EntropyCost, ...]:
-        """The cross-entropy itself."""
-        return (PLAIN,)
-
-    def measure(self, voxels: Voxels) -> Tensor:
-        """Binary cross-entropy, the foreground at its price."""
-        return two_sided_mean(voxels, self.weights_of(voxels), self.pos_weight, 1.0)
+    def side_prices(self) -> tuple[float, float]:
+        """The foreground at its price."""
+        return self.pos_weight, 1.0
 
 
 @register_loss("balanced_bce")
-class BalancedBinaryCrossEntropy(Loss):
+class BalancedBinaryCrossEntropy(TwoSidedCrossEntropy):
     """Binary cross-entropy whose two sides share a weight of 1: `focal` without focus, with alpha = beta."""
 
-    family = "distribution"
     formula = "mean -[beta g log p + (1 - beta)(1 - g) log(1 - p)]"
     paper = ""
     good_for = "one number between missed and invented voxels"
     bad_at = "small objects at beta 0.5, where it is half of bce; a high beta shifts all probabilities up"
-    modes = ("binary", "multilabel")
 
     def __init__(
         self,
@@ -192,13 +213,9 @@ class BalancedBinaryCrossEntropy(Loss):
         super().__init__(mode, **shared)
         self.beta = beta
 
-    def entropy_costs(self) -> tuple[EntropyCost, ...]:
-        """The cross-entropy itself."""
-        return (PLAIN,)
-
-    def measure(self, voxels: Voxels) -> Tensor:
-        """Binary cross-entropy, both sides at their prices."""
-        return two_sided_mean(voxels, self.weights_of(voxels), self.beta, 1 - self.beta)
+    def side_prices(self) -> tuple[float, float]:
+        """Both at their prices."""
+        return self.beta, 1 - self.beta
 
 
 @register_loss("focal")
@@ -206,12 +223,13 @@ class Focal(EntropyLoss):
     """Cross-entropy that fades out, voxel by voxel, where the answer is right already.
 
     A number as alpha weighs the foreground with alpha and the background with 1 - alpha; a list has a weight a class.
+    The default is the paper's, 0.25; 0.5, as in Ma 2021, or null favour neither side.
     """
 
     formula = "mean -alpha_t (1 - p_t)^gamma log p_t, alpha_t = alpha for foreground, 1 - alpha for background"
     paper = "Lin 2017, ICCV, arXiv 1708.02002"
     good_for = "few hard voxels among very many easy ones; beside a region loss, as in dice_focal"
-    bad_at = "small lesions when alone: 15.1 points below dice on liver tumours (Ma 2021); answers stay unsure"
+    bad_at = "small lesions alone: 15.1 points below dice on liver tumours (Ma 2021, alpha 0.5); unsure answers"
 
     def __init__(
         self,
@@ -242,5 +260,5 @@ class Focal(EntropyLoss):
                     f"focal: a list as alpha needs exclusive classes, one number each; it has {len(alpha)}, and the "
                     f"{voxels.mode} logits have {voxels.outputs} channels"
                 )
-            return torch.tensor(alpha, dtype=voxels.dtype, device=voxels.raw.device), 1.0
+            return beside(voxels.raw, alpha, voxels.dtype), 1.0
         return sides(voxels, alpha, 1 - alpha)

@@ -16,7 +16,11 @@ from segtrain.losses.arithmetic import LINEAR_BELOW, bounded_power
 
 @dataclass(frozen=True, eq=False)
 class Certainty:
-    """How sure the answer is of the truth in each voxel: three forms of one number, each with digits of its own."""
+    """How sure the answer is of the truth in each voxel: three forms of one number.
+
+    From the cross-entropy (`of`) each has all its digits. Made from p_t, as under softmax, e and 1 - p_t have as many
+    as p_t leaves them: next to p_t = 1 they are only known up to the rounding of 1.
+    """
 
     e: Tensor
     """Cross-entropy, -log p_t."""

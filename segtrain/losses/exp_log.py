@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from segtrain.losses.arithmetic import bounded_power, ratio
+from segtrain.losses.asked import Asked
 from segtrain.losses.base import ModeChoice
 from segtrain.losses.dice_kin import log_dice_cost
 from segtrain.losses.distribution import entropy_mean
-from segtrain.losses.entropy import EntropyCost, PowerEntropy
+from segtrain.losses.entropy import PowerEntropy
 from segtrain.losses.options import Positive, Weight
 from segtrain.losses.ranks import sum_over_ranks
 from segtrain.losses.region import OverlapLoss
@@ -52,15 +53,15 @@ class ExpLog(OverlapLoss):
         super().__init__(mode, include_background=include_background, **shared)
         self.dice_weight, self.ce_weight, self.exponent = dice_weight, ce_weight, exponent
 
-    def entropy_costs(self) -> tuple[EntropyCost, ...]:
-        """Cross-entropy to the power."""
-        return (PowerEntropy(self.exponent),)
+    def asked(self) -> Asked:
+        """Counts, and cross-entropy to the power."""
+        return Asked((PowerEntropy(self.exponent),), overlap=True)
 
     def measure(self, voxels: Voxels) -> Tensor:
         """Wong 2018, Eq. 1 to 3."""
         counts = self.counts(voxels)
         dice = bounded_power(log_dice_cost(counts, self.smooth, SMALLEST_DICE), self.exponent)
-        (cost,) = self.entropy_costs()
+        cost = PowerEntropy(self.exponent)
         entropy = entropy_mean(voxels, cost, self.weights_of(voxels), (self._rarity(voxels), 1.0))
         return self.dice_weight * self.class_mean(dice, counts, voxels) + self.ce_weight * entropy
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor
 
-from segtrain.losses.arithmetic import ratio, weighted_mean
+from segtrain.losses.arithmetic import exact, weighted_mean
 from segtrain.losses.base import Loss, ModeChoice
 from segtrain.losses.options import Percent, Share
 from segtrain.losses.registry import register_loss
@@ -17,7 +17,11 @@ from segtrain.losses.voxels import Voxels
 
 @register_loss("topk_ce")
 class TopKCrossEntropy(Loss):
-    """Mean of the k percent largest cross-entropies of the batch; k is of the voxels that count, and at least one."""
+    """Mean of the k percent largest cross-entropies of the batch; k is of the voxels that count, and at least one.
+
+    Weights do not change which voxels are the hardest, only what these count in the mean; a voxel or class of weight 0
+    does not count. All of them (k = 100) are `ce`.
+    """
 
     family = "distribution"
     formula = "mean of the ceil(k N / 100) largest -log p_y"
@@ -40,15 +44,15 @@ class TopKCrossEntropy(Loss):
 
     def measure(self, voxels: Voxels) -> Tensor:
         """Wu 2016."""
-        cost, weights = voxels.cross_entropy, voxels.weights(self.weights_of(voxels))
-        costs = (cost if weights is None else cost * weights).flatten()
-        largest = costs.topk(_share_of(costs.numel(), self.k), sorted=True).values
-        if voxels.valid is None:
-            return largest.mean()
-        # Ignored voxels cost 0 and so come last; how many of the others to keep is known on the device only.
-        kept = _share_of_valid(voxels, costs.numel(), self.k).clamp_max(len(largest))
-        keep = torch.arange(len(largest), device=largest.device) < kept
-        return ratio((largest * keep).sum(), kept.to(largest.dtype))
+        costs, weights = voxels.cross_entropy, voxels.weights(self.weights_of(voxels))
+        at_most = _share_of(costs.numel(), self.k)
+        if weights is None:
+            return costs.flatten().topk(at_most, sorted=False).values.mean()
+        weights = weights.to(costs.dtype).expand_as(costs).flatten()
+        largest, places = _behind(costs.flatten(), weights).topk(at_most)
+        # How many of them to keep is known on the device only.
+        keep = torch.arange(at_most, device=largest.device) < _share_of_counted(weights, self.k)
+        return weighted_mean(largest, weights[places] * keep)
 
 
 @register_loss("ohem_ce")
@@ -79,30 +83,35 @@ class OnlineHardExamples(Loss):
 
     def measure(self, voxels: Voxels) -> Tensor:
         """The choice is made on costs without weights and has no gradient."""
-        cost = voxels.cross_entropy
-        weights = voxels.weights(self.weights_of(voxels))
-        kept = self._kept(voxels).to(cost.dtype)
-        return weighted_mean(cost, kept if weights is None else kept * weights)
+        costs, weights = voxels.cross_entropy, voxels.weights(self.weights_of(voxels))
+        if weights is not None:
+            weights = weights.to(costs.dtype).expand_as(costs)
+        kept = self._kept(costs.detach(), weights).to(costs.dtype)
+        return weighted_mean(costs, kept if weights is None else kept * weights)
 
     @torch.no_grad()
-    def _kept(self, voxels: Voxels) -> Tensor:
+    def _kept(self, costs: Tensor, weights: Tensor | None) -> Tensor:
         """Bool, of the shape of the costs."""
-        cost = voxels.cross_entropy.detach()
-        if voxels.valid is not None:
-            counted = voxels.valid if cost.ndim == voxels.valid.ndim else voxels.valid.unsqueeze(1)
-            cost = cost.masked_fill(~counted, -1)
-        largest = cost.flatten().topk(_share_of(cost.numel(), self.min_percent), sorted=True).values
-        last = _share_of_valid(voxels, cost.numel(), self.min_percent).long() - 1
-        hard = torch.exp(-cost) <= self.threshold
-        return (hard | (cost >= largest[last.clamp(0, len(largest) - 1)])) & (cost >= 0)
+        at_most = _share_of(costs.numel(), self.min_percent)
+        hard = torch.exp(-costs) <= self.threshold
+        if weights is None:
+            return hard | (costs >= costs.flatten().topk(at_most, sorted=False).values.amin())
+        ranked = _behind(costs, weights)
+        last = _share_of_counted(weights, self.min_percent) - 1
+        # A lookup by a number of the device would make a GPU wait.
+        least = ranked.flatten().topk(at_most).values.index_select(0, last.clamp(0, at_most - 1).view(1))
+        return hard | (ranked >= least)
+
+
+def _behind(costs: Tensor, weights: Tensor) -> Tensor:
+    """The costs, where a voxel that weighs nothing comes after all others."""
+    return costs.masked_fill(weights == 0, -1)
 
 
 def _share_of(voxels: int, percent: float) -> int:
     return min(voxels, math.ceil(voxels * percent / 100))
 
 
-def _share_of_valid(voxels: Voxels, values: int, percent: float) -> Tensor:
-    """The same of the values that belong to voxels that count: known on the device only."""
-    if voxels.valid is None:
-        return torch.tensor(_share_of(values, percent), device=voxels.raw.device)
-    return torch.ceil(voxels.valid.sum() * (values // voxels.valid.numel()) * percent / 100)
+def _share_of_counted(weights: Tensor, percent: float) -> Tensor:
+    """The same of the voxels that weigh anything: known on the device only."""
+    return torch.ceil((weights > 0).sum().to(exact(weights)) * percent / 100).long()

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from segtrain.losses.arithmetic import ratio, weighted_mean
+from segtrain.losses.asked import Asked
 from segtrain.losses.base import Loss, ModeChoice
 from segtrain.losses.components import (
     COMPONENTS,
@@ -24,7 +25,6 @@ from segtrain.losses.components import (
     sums_by_id,
 )
 from segtrain.losses.compound import DiceCE
-from segtrain.losses.entropy import EntropyCost
 from segtrain.losses.options import SMOOTH, Weight
 from segtrain.losses.registry import register_loss
 from segtrain.losses.spatial import Spacing, spacing_of
@@ -72,9 +72,9 @@ class InstanceLoss(Loss):
         self.whole = DiceCE(mode, smooth=smooth, **{**shared, "ignore_label": None})
 
     @final
-    def entropy_costs(self) -> tuple[EntropyCost, ...]:
-        """Those of the whole."""
-        return self.whole.entropy_costs()
+    def asked(self) -> Asked:
+        """What the whole asks for."""
+        return self.whole.asked()
 
     @final
     def measure(self, voxels: Voxels) -> Tensor:

@@ -36,7 +36,7 @@ except ImportError as error:
         missing = Problem("Keras cannot be imported", why=why, hint=ANOTHER_BACKEND)
     raise ImportError("\n".join(missing.lines()), name=error.name) from error
 
-SMALLEST = 1e-30
+LEAST_PROBABILITY = 1e-30
 """Probabilities below count as this one and get no gradient. Far under Keras' own 1e-7, so that a voxel which is wrong
 with certainty still learns, and far enough from the smallest float32 that its inverse is finite."""
 NEEDS_LOGITS = {"nacl"}
@@ -107,7 +107,9 @@ class KerasLoss(keras.losses.Loss):  # type: ignore[misc]  # Keras has no types
 
         `y_true` holds class indices (B, *S) or (B, *S, 1), or a channel a class (B, *S, C): one-hot for exclusive
         classes, membership for independent sigmoids (mode multilabel, or a loss that knows no other). `sample_weight`
-        is a weight a voxel, (B, *S) or (B, *S, 1); means are over the weights, so that 0 leaves a voxel out.
+        is a weight a voxel, (B, *S) or (B, *S, 1); means are over the weights. A weight of 0 takes no cost from a
+        voxel; what lies around it (distances, contours, skeletons, objects, `nacl`) still sees it, which only a mask
+        prevents.
         ValueError, with all shapes, where these do not fit together.
         """
         mask = getattr(y_pred, "_keras_mask", None)
@@ -179,15 +181,15 @@ def logits_of(probabilities: Tensor, mode: Mode) -> Tensor:
     """Logits (B, C, *S), at least float32, whose softmax or sigmoid these probabilities are.
 
     log p for exclusive classes, which differs from the network's own logits by a constant a voxel and rescales what
-    does not sum to 1; log(p / (1 - p)) for sigmoids. p is clamped to `SMALLEST` from below, and for sigmoids to the
-    largest number under 1 from above: in float32 logits above 16.6 cannot be told apart. Gradients are finite, and 0
-    where p was clamped. ValueError where these are no probabilities.
+    does not sum to 1; log(p / (1 - p)) for sigmoids. p is clamped to `LEAST_PROBABILITY` from below, and for sigmoids
+    to the largest number under 1 from above: in float32 logits above 16.6 cannot be told apart. Gradients are finite,
+    and 0 where p was clamped. ValueError where these are no probabilities.
     """
     p = probabilities.to(torch.promote_types(probabilities.dtype, torch.float32))
     _check_probabilities(p)
     if mode == "multiclass":
-        return p.clamp(min=SMALLEST).log()
-    return p.clamp(SMALLEST, 1 - torch.finfo(p.dtype).eps / 2).logit()
+        return p.clamp(min=LEAST_PROBABILITY).log()
+    return p.clamp(LEAST_PROBABILITY, 1 - torch.finfo(p.dtype).eps / 2).logit()
 
 
 def target_of(truth: Tensor, answer: Tensor, mode: Mode) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from segtrain.losses.arithmetic import weighted_mean
+from segtrain.losses.arithmetic import beside, ratio, weighted_mean
 from segtrain.losses.base import Loss, ModeChoice
 from segtrain.losses.memory import unfilled
 from segtrain.losses.options import Index
@@ -22,7 +22,8 @@ from segtrain.losses.registry import register_loss
 from segtrain.losses.voxels import Voxels
 
 NEGLIGIBLE = 1e-6
-"""Errors up to this are not sorted: the steps sum to 1 at most, so that all of them together cost no more than this."""
+"""Errors up to this are not sorted: the steps sum to 1 at most, so that all of them together cost no more than this.
+One that is not a number is, as the largest of all."""
 
 PART = 1 << 15
 """Voxels that are looked at together: their numbers stay in the cache."""
@@ -96,7 +97,7 @@ def _in_falling_order(errors: Numbers, members: Flags) -> NDArray[np.uint64]:
     filled = 0
     for start in range(0, len(errors), PART):
         part = errors[start : start + PART]
-        places = np.flatnonzero(part > NEGLIGIBLE).astype(np.uint32)
+        places = np.flatnonzero(~(part <= NEGLIGIBLE)).astype(np.uint32)
         halves = keys[filled : filled + len(places)].view(np.uint32).reshape(-1, 2)
         halves[:, HEAD] = ~((part.view(np.uint32)[places] << np.uint32(1)) | members[start : start + PART][places])
         halves[:, PLACE] = places + np.uint32(start)
@@ -138,9 +139,11 @@ def _jaccard_steps(members: Tensor) -> Tensor:
 
 
 def _hard(voxels: Voxels) -> Tensor:
-    """Truth (B, C, N) as booleans: the order of a set function knows no half members."""
+    """Truth (B, C, N) as booleans: the order of a set function knows no half members. False where nothing counts."""
     members = voxels.membership
-    return members if members.dtype == torch.bool else members > 0.5
+    members = members if members.dtype == torch.bool else members > 0.5
+    # Ignored voxels are no members yet.
+    return members if voxels.weight is None or voxels.weight_map is None else members & (voxels.weight > 0).unsqueeze(1)
 
 
 def _pooled(values: Tensor) -> Tensor:
@@ -149,19 +152,36 @@ def _pooled(values: Tensor) -> Tensor:
 
 
 class LovaszLoss(Loss):
-    """What the two share: rows of a sample and class, or of a class, and the mean over them."""
+    """What the two share: rows of a sample and class, or of a class, and the mean over them.
+
+    A set function knows of no weights: a voxel of a weight map counts where its weight is not 0, and its error is
+    multiplied with its weight over the mean of those of its row.
+    """
 
     family = "region"
 
-    def row_mean(self, errors: Tensor, voxels: Voxels, counted: Tensor | None, per_image: bool) -> Tensor:
-        """Mean of the rows; `counted` (C,) bool or (B, C) leaves rows out."""
+    def __init__(self, mode: ModeChoice = "auto", /, *, per_image: bool, **shared: Any) -> None:
+        super().__init__(mode, **shared)
+        self.per_image = per_image
+
+    def row_mean(self, errors: Tensor, voxels: Voxels, counted: Tensor | None) -> Tensor:
+        """Mean of the rows of errors (B, C, N); `counted` (C,) bool, or (B, C) or (B, 1), leaves rows out."""
+        if voxels.weight is not None:
+            errors = errors.masked_fill((voxels.weight == 0).unsqueeze(1), 0)
+            if voxels.weight_map is not None:
+                errors = errors * self._relative(voxels.weight).unsqueeze(1)
         members = _hard(voxels)
-        if not per_image:
+        if not self.per_image:
             errors, members = _pooled(errors), _pooled(members)
         rows = lovasz_extension(errors.flatten(0, 1), members.flatten(0, 1)).view(members.shape[:2])
         own = self.weights_of(voxels)
         weights = own if counted is None else (counted if own is None else counted * own)
         return weighted_mean(rows, weights)
+
+    def _relative(self, weight: Tensor) -> Tensor:
+        """Weights (B, N) of which those above 0 have mean 1: in each sample, or in the batch."""
+        axes = (1,) if self.per_image else (0, 1)
+        return ratio(weight * (weight > 0).sum(axes, keepdim=True), weight.sum(axes, keepdim=True))
 
 
 @register_loss("lovasz_hinge")
@@ -182,19 +202,12 @@ class LovaszHinge(LovaszLoss):
         per_image: Annotated[bool, "A value for each sample, then the mean; else over the whole batch."] = True,
         **shared: Any,
     ) -> None:
-        super().__init__(mode, **shared)
-        self.per_image = per_image
+        super().__init__(mode, per_image=per_image, **shared)
 
     def measure(self, voxels: Voxels) -> Tensor:
         """Berman 2018, Eq. 8."""
         errors = 1 - voxels.logits * (2 * _hard(voxels).to(voxels.logits.dtype) - 1)
-        counted = None
-        if voxels.valid is not None:
-            errors = errors.masked_fill(~voxels.valid.unsqueeze(1), -torch.inf)
-            counted = voxels.valid.any(1, keepdim=True) if self.per_image else None
-        if voxels.weight_map is not None:
-            errors = errors * voxels.weight_map.unsqueeze(1)
-        return self.row_mean(errors, voxels, counted, self.per_image)
+        return self.row_mean(errors, voxels, voxels.sample_weights(None) if self.per_image else None)
 
 
 @register_loss("lovasz_softmax")
@@ -218,18 +231,13 @@ class LovaszSoftmax(LovaszLoss):
         per_image: Annotated[bool, "A value for each sample, then the mean; else over the whole batch."] = False,
         **shared: Any,
     ) -> None:
-        super().__init__(mode, **shared)
+        super().__init__(mode, per_image=per_image, **shared)
         self.classes = classes
-        self.per_image = per_image
 
     def measure(self, voxels: Voxels) -> Tensor:
         """Berman 2018, Eq. 11."""
         errors = (voxels.degrees() - voxels.probabilities).abs()
-        if voxels.valid is not None:
-            errors = errors.masked_fill(~voxels.valid.unsqueeze(1), 0)
-        if voxels.weight_map is not None:
-            errors = errors * voxels.weight_map.unsqueeze(1)
-        return self.row_mean(errors, voxels, self._counted(voxels), self.per_image)
+        return self.row_mean(errors, voxels, self._counted(voxels))
 
     def _counted(self, voxels: Voxels) -> Tensor | None:
         if self.classes == "all":
@@ -239,4 +247,4 @@ class LovaszSoftmax(LovaszLoss):
             return present if self.per_image else present.any(0)
         if max(self.classes, default=0) >= voxels.outputs:
             raise ValueError(f"lovasz_softmax: classes {self.classes}, but there are {voxels.outputs} output channels")
-        return torch.tensor([c in self.classes for c in range(voxels.outputs)], device=voxels.logits.device)
+        return beside(voxels.raw, [c in self.classes for c in range(voxels.outputs)], torch.bool)

@@ -11,9 +11,10 @@ from pydantic import AfterValidator, Field
 from torch import Tensor
 
 from segtrain.losses.arithmetic import ratio, weighted_mean
+from segtrain.losses.asked import Asked
 from segtrain.losses.base import Loss, ModeChoice
 from segtrain.losses.distribution import entropy_mean
-from segtrain.losses.entropy import PLAIN, EntropyCost
+from segtrain.losses.entropy import PLAIN
 from segtrain.losses.options import Positive, Weight
 from segtrain.losses.registry import register_loss
 from segtrain.losses.voxels import Voxels
@@ -56,9 +57,9 @@ class NeighbourAwareCalibration(Loss):
         super().__init__(mode, **shared)
         self.alpha, self.kernel_size = alpha, kernel_size
 
-    def entropy_costs(self) -> tuple[EntropyCost, ...]:
+    def asked(self) -> Asked:
         """The cross-entropy itself."""
-        return (PLAIN,)
+        return Asked((PLAIN,))
 
     def measure(self, voxels: Voxels) -> Tensor:
         """Class weights weigh the cross-entropy."""

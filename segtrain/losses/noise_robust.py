@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from segtrain.losses.arithmetic import weighted_mean
+from segtrain.losses.arithmetic import exact, weighted_mean
 from segtrain.losses.base import Loss, ModeChoice
 from segtrain.losses.distribution import EntropyLoss
 from segtrain.losses.entropy import EntropyCost, GeneralizedEntropy, SymmetricEntropy
@@ -82,8 +82,8 @@ class TLoss(Loss):
 
     The likelihood carries a constant that grows with the number of voxels: a perfect answer does not cost 0, and values
     of patches of different sizes cannot be compared. log nu is a parameter of the module: an optimiser that is given
-    `loss.parameters()` learns it, as the paper does; otherwise it stays where it starts. The equation is from the
-    design notes and the authors' code (with unit scale), not checked against the paper.
+    `loss.parameters()` learns it, as the paper does; otherwise, as in `segtrain fit`, it stays where it starts. The
+    equation is from the design notes and the authors' code (with unit scale), not checked against the paper.
     """
 
     family = "distribution"
@@ -96,6 +96,7 @@ class TLoss(Loss):
     bad_at = "several classes; comparing values, which grow with the size of a patch"
     modes = ("binary",)
     optimum = None
+    caution = "a fit keeps nu where it starts, where the paper learns it: set it to suit the noise"
 
     def __init__(
         self,
@@ -110,11 +111,12 @@ class TLoss(Loss):
 
     def measure(self, voxels: Voxels) -> Tensor:
         """Weights count as so many voxels."""
-        nu = self.log_nu.to(voxels.dtype).exp()
         weight = 1 if voxels.weight is None else voxels.weight.unsqueeze(1)
-        errors = ((voxels.probabilities - voxels.truth.to(voxels.dtype)) ** 2 * weight).sum(-1)
-        size = voxels.count
+        squares = (voxels.probabilities - voxels.truth.to(voxels.dtype)) ** 2 * weight
+        # Terms of the size of D almost cancel: in float32 not even the sign of the slope in nu would be left.
+        kind = exact(voxels.raw)
+        errors, size = squares.sum(-1, dtype=kind), voxels.count.to(kind)
+        nu = self.log_nu.to(kind).exp()
         tail = (nu + size) / 2 * torch.log1p(errors / nu)
         constant = torch.lgamma(nu / 2) - torch.lgamma((nu + size) / 2) + size / 2 * (math.pi * nu).log()
-        counted = None if voxels.weight is None else size > 0
-        return weighted_mean(constant + tail, counted)
+        return weighted_mean(constant + tail, voxels.sample_weights(None)).to(voxels.dtype)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from segtrain.losses.options import ReduceOver
@@ -42,24 +43,28 @@ class Counts:
         return Counts(*sum_over_ranks(*(field.sum(axes, keepdim=True) for field in fields)))
 
 
-def overlap(voxels: Voxels, *, first: int = 0, error_power: float = 1.0) -> Counts:
-    """Counts of the classes from `first` on.
-
-    With `error_power` q, an error e costs e^q: fp = sum (p (1 - g))^q, fn = sum ((1 - p) g)^q.
-    """
-    if error_power != 1:
-        return _overlap_of_powers(voxels, first, error_power)
+def overlap(voxels: Voxels, *, first: int = 0) -> Counts:
+    """Counts of the classes from `first` on: tp = sum p g, fp = sum p (1 - g), fn = sum (1 - p) g."""
     sums = voxels.sums(overlap=True)
     hits, answers, truth = (part[:, first:] for part in (sums.hits, sums.answers, sums.truth))
     return Counts(hits, answers - hits, truth - hits, truth, voxels.count.expand_as(truth))
 
 
-def _overlap_of_powers(voxels: Voxels, first: int, power: float) -> Counts:
-    p = voxels.probabilities[:, first:]
-    members = voxels.degrees(first)
-    weight = 1 if voxels.weight is None else voxels.weight.unsqueeze(1)
-    tp = (p * members * weight).sum(-1)
-    fp = ((p * (1 - members)) ** power * weight).sum(-1)
-    fn = (((1 - p) * members) ** power * weight).sum(-1)
-    size = (members * weight).sum(-1)
-    return Counts(tp, fp, fn, size, voxels.count.expand_as(size))
+def power_overlap(voxels: Voxels, power: float, *, first: int = 0) -> Counts:
+    """Counts in which an error costs |p - g|^q: fn where the voxel belongs to the class (for its part g), else fp.
+
+    For q = 2 and any truth fp + fn = sum p^2 + sum g^2 - 2 sum p g.
+    """
+    sums = voxels.sums(powers=(power,))
+    hits, truth, missed, invented = (part[:, first:] for part in (sums.hits, sums.truth, *sums.missed, *sums.invented))
+    return Counts(hits, invented, missed, truth, voxels.count.expand_as(truth))
+
+
+def sizes(voxels: Voxels, *, first: int = 0) -> Counts:
+    """Counts of which nothing but `size` and `voxels` is known, without a pass over the answers; the rest is 0."""
+    if voxels.weight is None or voxels.weight_map is None:
+        size = voxels.membership[:, first:].sum(-1, dtype=voxels.dtype)
+    else:
+        size = (voxels.degrees(first) * voxels.weight.unsqueeze(1)).sum(-1)
+    nothing = torch.zeros_like(size)
+    return Counts(nothing, nothing, nothing, size, voxels.count.expand_as(size))

@@ -8,11 +8,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from segtrain.losses.arithmetic import ratio, weighted_mean
+from segtrain.losses.arithmetic import beside, ratio, weighted_mean
+from segtrain.losses.asked import NOTHING, Asked
 from segtrain.losses.base import Loss, ModeChoice
 from segtrain.losses.confusion import confusion
 from segtrain.losses.distribution import entropy_mean
-from segtrain.losses.entropy import PLAIN, EntropyCost
+from segtrain.losses.entropy import PLAIN
 from segtrain.losses.options import SMOOTH, Weight
 from segtrain.losses.registry import register_loss
 from segtrain.losses.voxels import Voxels
@@ -46,9 +47,9 @@ class MarginalCrossEntropy(Loss):
         super().__init__(mode, **shared)
         self.unlabelled = tuple(sorted(set(unlabelled)))
 
-    def entropy_costs(self) -> tuple[EntropyCost, ...]:
+    def asked(self) -> Asked:
         """The cross-entropy itself, where nothing is merged."""
-        return () if self.unlabelled else (PLAIN,)
+        return NOTHING if self.unlabelled else Asked((PLAIN,))
 
     def measure(self, voxels: Voxels) -> Tensor:
         """Shi 2021; an unlabelled class that is marked all the same counts as background."""
@@ -57,9 +58,9 @@ class MarginalCrossEntropy(Loss):
             return entropy_mean(voxels, PLAIN, weights)
         if self.unlabelled[-1] >= voxels.outputs:
             raise ValueError(f"unlabelled names class {self.unlabelled[-1]}, but there are {voxels.outputs} channels")
-        merged = torch.tensor([0, *self.unlabelled], device=voxels.raw.device)
+        merged = beside(voxels.raw, [0, *self.unlabelled], torch.int64)
         background = -voxels.log_probabilities.index_select(1, merged).logsumexp(1)
-        is_background = torch.isin(voxels.truth, merged)
+        is_background = (voxels.truth.unsqueeze(1) == merged.view(1, -1, 1)).any(1)
         return weighted_mean(torch.where(is_background, background, voxels.cross_entropy), voxels.weights(weights))
 
 
@@ -103,8 +104,5 @@ class Exclusion(Loss):
         hits = (shares * forbidden).sum(1)[:, first:]
         answers, excluded = shares.sum(1)[:, first:], (shares.detach().sum(2) @ forbidden)[:, first:]
         weights = self.weights_of(voxels)
-        counted = None if voxels.weight is None else voxels.count > 0
-        if weights is not None:
-            weights = weights[first:] if counted is None else weights[first:] * counted
-        costs = ratio(2 * hits, answers + excluded + self.smooth)
-        return weighted_mean(costs, counted if weights is None else weights)
+        weights = voxels.sample_weights(None if weights is None else weights[first:])
+        return weighted_mean(ratio(2 * hits, answers + excluded + self.smooth), weights)

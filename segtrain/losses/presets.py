@@ -13,13 +13,14 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from segtrain.losses.arithmetic import weighted_mean
+from segtrain.losses.asked import Asked
 from segtrain.losses.base import Loss, ModeChoice
-from segtrain.losses.compound import BceDice, two_sided_cross_entropy
+from segtrain.losses.compound import BceDice
 from segtrain.losses.distribution import BinaryCrossEntropy, Focal
-from segtrain.losses.entropy import EntropyCost
 from segtrain.losses.lovasz import LovaszHinge, LovaszSoftmax
 from segtrain.losses.region import Dice, FocalTversky, IoU, Tversky
 from segtrain.losses.registry import register_loss
@@ -45,14 +46,9 @@ class Preset(Loss):
         super().__init__(mode)
         self.loss = self.of(mode, **self.fixed)
 
-    @property
-    def counts_overlap(self) -> bool:
-        """Whether the loss inside does."""
-        return self.loss.counts_overlap
-
-    def entropy_costs(self) -> tuple[EntropyCost, ...]:
-        """Those of the loss inside."""
-        return self.loss.entropy_costs()
+    def asked(self) -> Asked:
+        """What the loss inside asks for."""
+        return self.loss.asked()
 
     def measure(self, voxels: Voxels) -> Tensor:
         """The value of the loss inside."""
@@ -157,8 +153,10 @@ class PostCombo(Preset):
 
     def measure(self, voxels: Voxels) -> Tensor:
         """`return -combo`, alpha before both terms."""
+        g = voxels.degrees()
         # The listing's clamp of p at 1 - 1e-9 is none in float32 and ends in NaN; 1e-7 keeps the numbers finite.
-        missed, invented = (term.clamp_max(-math.log(1e-7)) for term in two_sided_cross_entropy(voxels))
+        sides = (-g * F.logsigmoid(voxels.logits), -(1 - g) * F.logsigmoid(-voxels.logits))
+        missed, invented = (side.clamp_max(-math.log(1e-7)) for side in sides)
         weight = None if voxels.weight is None else voxels.weight.unsqueeze(1)
         cross_entropy = 0.5 * weighted_mean(missed + 0.5 * invented, weight)
         dice = 1 - self.loss.measure(voxels)

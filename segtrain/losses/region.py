@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from segtrain.losses.arithmetic import bounded_power, ratio, weighted_mean
+from segtrain.losses.asked import Asked
 from segtrain.losses.base import Loss, ModeChoice
 from segtrain.losses.options import SMOOTH, Absent, Positive, ReduceOver, Weight
-from segtrain.losses.overlap import Counts, overlap
+from segtrain.losses.overlap import Counts, overlap, power_overlap, sizes
 from segtrain.losses.registry import register_loss
 from segtrain.losses.voxels import Voxels
 
@@ -24,8 +25,6 @@ class OverlapLoss(Loss):
     """A loss made from overlap counts; holds the options that all of these share."""
 
     family = "region"
-    error_power: float = 1.0
-    """Errors count to this power (2: the squared form)."""
 
     def __init__(
         self,
@@ -51,14 +50,21 @@ class OverlapLoss(Loss):
         self.absent = absent
         self.smooth = smooth
 
-    @property
-    def counts_overlap(self) -> bool:
-        """It is made of them; powers of errors are summed apart."""
-        return self.error_power == 1
+    def asked(self) -> Asked:
+        """It is made of them."""
+        return Asked(overlap=True)
 
     def counts(self, voxels: Voxels) -> Counts:
         """Overlap of the scored classes, pooled as asked for."""
-        return self.pooled(overlap(voxels, first=self.first(voxels), error_power=self.error_power), voxels)
+        return self.pooled(overlap(voxels, first=self.first(voxels)), voxels)
+
+    def sizes(self, voxels: Voxels) -> Counts:
+        """The same for `class_mean` alone, which seldom looks at more than the sizes."""
+        return (
+            self.counts(voxels)
+            if self.absent == "fp_only"
+            else self.pooled(sizes(voxels, first=self.first(voxels)), voxels)
+        )
 
     def pooled(self, counts: Counts, voxels: Voxels) -> Counts:
         """Counts of the scored classes, over samples and classes as asked for."""
@@ -86,7 +92,7 @@ class OverlapLoss(Loss):
 
     def first(self, voxels: Voxels) -> int:
         """The first class that is scored."""
-        return 1 if voxels.mode == "multiclass" and not self.include_background else 0
+        return voxels.first(self.include_background)
 
 
 class RegionLoss(OverlapLoss):
@@ -101,6 +107,22 @@ class RegionLoss(OverlapLoss):
     @abstractmethod
     def cost(self, counts: Counts) -> Tensor:
         """Cost of each sample and class, of the shape of the counts."""
+
+
+class PowerLoss(RegionLoss):
+    """One cost for each sample and class, where an error counts |p - g|^`error_power`."""
+
+    error_power: float = 2.0
+
+    @final
+    def asked(self) -> Asked:
+        """Those powers."""
+        return Asked(overlap=True, powers=(self.error_power,))
+
+    @final
+    def counts(self, voxels: Voxels) -> Counts:
+        """Errors to the power, in the scored classes, pooled as asked for."""
+        return self.pooled(power_overlap(voxels, self.error_power, first=self.first(voxels)), voxels)
 
 
 def dice_cost(counts: Counts, smooth: float) -> Tensor:
@@ -130,17 +152,16 @@ class Dice(RegionLoss):
 
 
 @register_loss("dice_squared")
-class DiceSquared(RegionLoss):
+class DiceSquared(PowerLoss):
     """Soft Dice of V-Net, with squares in the denominator: small probabilities far from the object cost less."""
 
     formula = "1 - (2 sum p g + s) / (sum p^2 + sum g^2 + s)"
     paper = "Milletari 2016, 3DV, arXiv 1606.04797"
     good_for = "foreground that is small in the scan, with a mild price for faint answers far off"
     bad_at = "faint false positives over a wide area, which it hardly sees; patches without foreground"
-    error_power = 2.0  # sum p^2 + sum g^2 = 2 TP + sum (p - g)^2 for a hard g
 
     def cost(self, counts: Counts) -> Tensor:
-        """Milletari 2016, for targets of 0 and 1."""
+        """Milletari 2016, with sum p^2 + sum g^2 = 2 sum p g + sum (p - g)^2."""
         return dice_cost(counts, self.smooth)
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from segtrain.losses.arithmetic import ratio, weighted_mean
+from segtrain.losses.asked import Asked
 from segtrain.losses.base import Loss, ModeChoice
 from segtrain.losses.combine import Compound
 from segtrain.losses.distribution import CrossEntropy
@@ -28,19 +29,14 @@ def shares(voxels: Voxels) -> tuple[Tensor, Tensor]:
 class SizeL1(Loss):
     """Mean absolute difference of answered and true size, as shares of the image."""
 
-    @property
-    def counts_overlap(self) -> bool:
-        """It is made of them."""
-        return True
+    def asked(self) -> Asked:
+        """It is made of counts."""
+        return Asked(overlap=True)
 
     def measure(self, voxels: Voxels) -> Tensor:
         """Liu 2024."""
         answers, truth = shares(voxels)
-        weights = self.weights_of(voxels)
-        if voxels.weight is not None:
-            counted = (voxels.count > 0).to(answers.dtype)
-            weights = counted if weights is None else weights * counted
-        return weighted_mean((answers - truth).abs(), weights)
+        return weighted_mean((answers - truth).abs(), voxels.sample_weights(self.weights_of(voxels)))
 
 
 class SizeKL(Loss):
@@ -57,10 +53,9 @@ class SizeKL(Loss):
         super().__init__(mode, **shared)
         self.smooth = smooth
 
-    @property
-    def counts_overlap(self) -> bool:
-        """It is made of them."""
-        return True
+    def asked(self) -> Asked:
+        """It is made of counts."""
+        return Asked(overlap=True)
 
     def measure(self, voxels: Voxels) -> Tensor:
         """Liu 2024; of a sigmoid, over inside and outside."""
@@ -70,7 +65,7 @@ class SizeKL(Loss):
             costs = costs.sum(1, keepdim=True)
         else:
             costs = costs + self._divergence(1 - answers, 1 - truth)
-        return weighted_mean(costs.clamp_min(0), None if voxels.weight is None else voxels.count > 0)
+        return weighted_mean(costs.clamp_min(0), voxels.sample_weights(None))
 
     def _divergence(self, answers: Tensor, truth: Tensor) -> Tensor:
         truth, answers = truth.clamp_min(0) + self.smooth, answers.clamp_min(0) + self.smooth

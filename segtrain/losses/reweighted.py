@@ -8,6 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from segtrain.losses.arithmetic import LINEAR_BELOW, weighted_mean
+from segtrain.losses.asked import Asked
 from segtrain.losses.base import Loss, ModeChoice
 from segtrain.losses.distribution import EntropyLoss
 from segtrain.losses.entropy import EntropyCost, FocalEntropy, PolyEntropy, ReducedFocalEntropy, WrongEntropy
@@ -44,13 +45,13 @@ class NormalizedFocal(Loss):
         super().__init__(mode, **shared)
         self.gamma = gamma
 
-    def entropy_costs(self) -> tuple[EntropyCost, ...]:
+    def asked(self) -> Asked:
         """The cost, and the factor that normalises it."""
-        return FocalEntropy(self.gamma), WrongEntropy(self.gamma)
+        return Asked((FocalEntropy(self.gamma), WrongEntropy(self.gamma)))
 
     def measure(self, voxels: Voxels) -> Tensor:
         """Class weights weigh a voxel in both sums."""
-        sums = voxels.sums(*self.entropy_costs(), overlap=False)
+        sums = voxels.sums(*self.asked().costs)
         costs, factors = sums.members
         if sums.others:
             costs, factors = costs + sums.others[0], factors + sums.others[1]
@@ -58,8 +59,7 @@ class NormalizedFocal(Loss):
         if weights is not None:
             costs, factors = costs * weights, factors * weights
         divisor = factors.sum(1).detach().clamp_min(LINEAR_BELOW)
-        counted = None if voxels.weight is None else voxels.count[:, 0] > 0
-        return weighted_mean(costs.sum(1) / divisor, counted)
+        return weighted_mean((costs.sum(1) / divisor).unsqueeze(1), voxels.sample_weights(None))
 
 
 @register_loss("reduced_focal")

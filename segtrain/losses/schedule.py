@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from segtrain.core.errors import ConfigError, Problem, raise_all
 from segtrain.core.registry import options_of
 from segtrain.core.settings import Component, Settings
+from segtrain.losses.asked import Asked, all_of
 from segtrain.losses.base import Loss, ModeChoice
-from segtrain.losses.entropy import EntropyCost
 from segtrain.losses.options import Share, Weight
 from segtrain.losses.registry import LOSSES, build_loss, register_loss
 from segtrain.losses.voxels import Voxels
@@ -70,7 +70,8 @@ class WeightedSum(Loss):
     """Any losses, each times a weight that is a number or follows a schedule.
 
     Class weights reach every part that knows them unless its own options say otherwise. A part whose weight is 0 is not
-    measured. The weight of a part is that of the sum, also where its loss has an option of this name.
+    measured. The weight of a part is that of the sum, also where its loss has an option of this name. A perfect answer
+    is its minimum only where it is that of every part.
     """
 
     family = "compound"
@@ -95,11 +96,13 @@ class WeightedSum(Loss):
         super().__init__(mode, **shared)
         self.progress = 0.0
         self.parts = of
-        self.terms = nn.ModuleList(_built(of, mode, shared.get("class_weights")))
+        terms = _built(of, mode, shared.get("class_weights"))
+        self.terms = nn.ModuleList(terms)
+        self.optimum = 0.0 if all(term.optimum == 0 for term in terms) else None
 
-    def entropy_costs(self) -> tuple[EntropyCost, ...]:
-        """Those of all parts that count now, each once."""
-        return tuple(dict.fromkeys(cost for _, term in self._counted() for cost in term.entropy_costs()))
+    def asked(self) -> Asked:
+        """What the parts ask for that count now."""
+        return all_of(term.asked() for _, term in self._counted())
 
     def measure(self, voxels: Voxels) -> Tensor:
         """Sum of weight x part."""

@@ -55,22 +55,17 @@ class SpatialLoss(Loss):
 
     def first(self, voxels: Voxels) -> int:
         """Class from which on they are scored."""
-        return 1 if voxels.mode == "multiclass" and not self.include_background else 0
+        return voxels.first(self.include_background)
 
     def answer_and_truth(self, voxels: Voxels) -> tuple[Tensor, Tensor]:
         """p and g (B, C, N) of the scored classes."""
-        first = self.first(voxels)
-        p = voxels.probabilities[:, first:]
-        return p, voxels.degrees(first)
+        return voxels.answer_and_truth(self.first(voxels))
 
     def class_mean(self, costs: Tensor, voxels: Voxels) -> Tensor:
         """Mean of (B, C) over samples in which a voxel counts and over classes, with their weights."""
         weights = self.weights_of(voxels)
         weights = None if weights is None else weights[self.first(voxels) :]
-        if voxels.weight is not None:
-            counted = (voxels.count > 0).to(costs.dtype)
-            weights = counted if weights is None else counted * weights
-        return weighted_mean(costs, weights)
+        return weighted_mean(costs, voxels.sample_weights(weights))
 
 
 class DistanceLoss(SpatialLoss):

@@ -7,13 +7,14 @@ thickest tube, in voxels: what is thicker has no centre line.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, final
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from segtrain.losses.arithmetic import ratio
+from segtrain.losses.asked import Asked
 from segtrain.losses.base import ModeChoice
 from segtrain.losses.options import SMOOTH, Share, Weight
 from segtrain.losses.ranks import sum_over_ranks
@@ -27,14 +28,24 @@ from segtrain.losses.voxels import Voxels
 Iterations = Annotated[int, Field(ge=1)]
 
 
+class TubeLoss(OverlapLoss):
+    """A score of centre lines or tubes for each sample and class; overlap is counted only for `absent`."""
+
+    family = "topology"
+
+    @final
+    def asked(self) -> Asked:
+        """What a class costs that is absent."""
+        return Asked(overlap=self.absent == "fp_only")
+
+
 @register_loss("cldice")
-class ClDice(OverlapLoss):
+class ClDice(TubeLoss):
     """Dice of centre lines: the harmonic mean of how much of the answer's lies in the truth, and the other way round.
 
     It says little of how thick a tube is.
     """
 
-    family = "topology"
     formula = (
         "1 - 2 Tp Ts / (Tp + Ts), Tp = (sum sk(p) g + s) / (sum sk(p) + s), Ts = (sum sk(g) p + s) / (sum sk(g) + s)"
     )
@@ -57,13 +68,13 @@ class ClDice(OverlapLoss):
 
     def measure(self, voxels: Voxels) -> Tensor:
         """Shit 2021, Eq. 1 and 2."""
-        p, g = answer_and_truth(voxels, self.first(voxels))
+        p, g = voxels.answer_and_truth(self.first(voxels))
         of_answer, of_truth = (centre_lines(values, self.iterations, voxels) for values in (p, g))
         parts = (of_answer * g, of_answer * (1 - g), of_truth * p, of_truth * (1 - p))
         inside, outside, found, missed = pooled_sums(parts, self, voxels)
         precision_error = ratio(outside, inside + outside + self.smooth)
         recall_error = ratio(missed, found + missed + self.smooth)
-        return self.class_mean(harmonic_cost(precision_error, recall_error), self.counts(voxels), voxels)
+        return self.class_mean(harmonic_cost(precision_error, recall_error), self.sizes(voxels), voxels)
 
 
 @register_loss("dice_cldice")
@@ -126,15 +137,14 @@ class CentreLineCrossEntropy(SpatialLoss):
 
     def measure(self, voxels: Voxels) -> Tensor:
         """Acebes 2024, as in the authors' code."""
-        first = self.first(voxels)
-        lines = [centre_lines(values, self.iterations, voxels) for values in answer_and_truth(voxels, first)]
+        lines = [centre_lines(values, self.iterations, voxels) for values in self.answer_and_truth(voxels)]
         entropy = voxels.cross_entropy
         entropy = entropy.unsqueeze(1) if voxels.mode == "multiclass" else entropy
         return self.class_mean(voxel_mean(entropy * (lines[0] + lines[1]), voxels), voxels)
 
 
 @register_loss("skeleton_recall")
-class SkeletonRecall(OverlapLoss):
+class SkeletonRecall(TubeLoss):
     """Recall of a tube around the skeleton of the truth; no skeleton of the answer, so it costs next to nothing.
 
     Recall alone is best at an answer that is all foreground: add it to dice_ce. Exclusive classes have one skeleton in
@@ -142,7 +152,6 @@ class SkeletonRecall(OverlapLoss):
     in every step.
     """
 
-    family = "topology"
     formula = "1 - (sum_tube p + s) / (size of the tube + s), tube = skeleton of g, dilated `radius` times, within g"
     paper = "Kirchhoff 2024, ECCV, arXiv 2404.03010"
     good_for = "thin structures, several classes too, at almost no cost beside dice_ce (Kirchhoff 2024)"
@@ -163,16 +172,10 @@ class SkeletonRecall(OverlapLoss):
 
     def measure(self, voxels: Voxels) -> Tensor:
         """Kirchhoff 2024, Eq. 2."""
-        p, g = answer_and_truth(voxels, self.first(voxels))
+        p, g = voxels.answer_and_truth(self.first(voxels))
         tube = grown(hard_skeleton(voxels, self.first(voxels)), self.radius).flatten(2) * g
         found, missed = pooled_sums((tube * p, tube * (1 - p)), self, voxels)
-        return self.class_mean(ratio(missed, found + missed + self.smooth), self.counts(voxels), voxels)
-
-
-def answer_and_truth(voxels: Voxels, first: int) -> tuple[Tensor, Tensor]:
-    """p and g (B, C, N) of the classes from `first` on."""
-    p = voxels.probabilities[:, first:]
-    return p, voxels.degrees(first)
+        return self.class_mean(ratio(missed, found + missed + self.smooth), self.sizes(voxels), voxels)
 
 
 def centre_lines(values: Tensor, iterations: int, voxels: Voxels) -> Tensor:

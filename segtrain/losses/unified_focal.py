@@ -6,20 +6,18 @@ from abc import abstractmethod
 from typing import Annotated, Any, final
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from segtrain.losses.arithmetic import bounded_power, weighted_mean
+from segtrain.losses.asked import Asked
 from segtrain.losses.base import Loss, ModeChoice
 from segtrain.losses.distribution import entropy_mean, sides
 from segtrain.losses.entropy import PLAIN, EntropyCost, FocalEntropy
-from segtrain.losses.options import SMOOTH, Share, Weight
+from segtrain.losses.options import SMOOTH, BelowOne, Share, Weight
 from segtrain.losses.overlap import Counts, overlap
 from segtrain.losses.region import tversky_cost
 from segtrain.losses.registry import register_loss
 from segtrain.losses.voxels import Voxels
-
-BelowOne = Annotated[float, Field(ge=0, lt=1)]
 
 
 class UnifiedFocal(Loss):
@@ -42,10 +40,14 @@ class UnifiedFocal(Loss):
         super().__init__(mode, **shared)
         self.weight, self.delta, self.gamma, self.smooth = weight, delta, gamma, smooth
 
-    @property
-    def counts_overlap(self) -> bool:
-        """The Tversky part is made of them."""
-        return True
+    @final
+    def asked(self) -> Asked:
+        """Counts of the Tversky part, costs of the other."""
+        return Asked(self.entropy_costs(), overlap=True)
+
+    @abstractmethod
+    def entropy_costs(self) -> tuple[EntropyCost, ...]:
+        """Costs of the focal cross-entropy."""
 
     @final
     def measure(self, voxels: Voxels) -> Tensor:
@@ -60,11 +62,7 @@ class UnifiedFocal(Loss):
         else:
             inverse = tversky_cost(_inverse(counts), 1 - self.delta, self.delta, self.smooth)
             costs = torch.stack([self.background(inverse), self._rare(costs)])
-        weights = self.weights_of(voxels)
-        if voxels.weight is not None:
-            counted = (voxels.count > 0).to(costs.dtype)
-            weights = counted if weights is None else weights * counted
-        return weighted_mean(costs, weights)
+        return weighted_mean(costs, voxels.sample_weights(self.weights_of(voxels)))
 
     def _rare(self, costs: Tensor) -> Tensor:
         return bounded_power(costs, 1 - self.gamma)

@@ -15,11 +15,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from segtrain.losses.asked import NOTHING, Asked
+from segtrain.losses.checks import (
+    Mode,
+    check_fit,
+    check_logits,
+    check_values,
+    check_weight_map,
+    checked_maps,
+    checked_spacing,
+    per_voxel,
+    resolve_mode,
+)
 from segtrain.losses.entropy import EntropyCost
 from segtrain.losses.one_pass import Sums, sigmoid_sums, softmax_sums
 
-Mode = Literal["multiclass", "binary", "multilabel"]
-"""multiclass: exclusive classes, softmax. binary: one sigmoid. multilabel: C independent sigmoids."""
+__all__ = ["Extras", "Mode", "Reading", "Voxels", "read", "resolve_mode"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +41,8 @@ class Voxels:
     raw: Tensor
     """(B, C, N) logits in the type they came in."""
     given: Tensor
-    """The target as it came: class indices (B, N), or membership (B, C, N). Anything where a voxel is ignored."""
+    """The target as it came: class indices (B, N), or membership (B, C, N), which exclusive classes have too where they
+    share voxels. Anything where a voxel is ignored."""
     valid: Tensor | None
     """(B, N) bool; None: every voxel counts."""
     space: tuple[int, ...]
@@ -41,10 +53,8 @@ class Voxels:
     """(B, N) >= 0: how much each voxel counts; None: all alike."""
     maps: Mapping[str, Tensor] = field(default_factory=dict)
     """Name -> (B, C or 1, *S): maps of the truth that a loss needs and that the caller already has."""
-    announced: tuple[EntropyCost, ...] = ()
-    """Costs whose sums will be asked for; they ride in the pass that the first of them starts."""
-    announced_overlap: bool = True
-    """Whether overlap counts will be asked for."""
+    asked: Asked = NOTHING
+    """Sums that will be asked for; they ride in the pass that the first of them starts."""
 
     @property
     def outputs(self) -> int:
@@ -65,7 +75,7 @@ class Voxels:
     @cached_property
     def truth(self) -> Tensor:
         """multiclass: class indices (B, N), int64, 0 where ignored; else membership (B, C, N), bool or floating."""
-        if self.mode == "multiclass":
+        if self.mode == "multiclass" and not self.is_soft:
             classes = self.given.to(torch.int64)
             return classes if self.valid is None else classes.masked_fill(~self.valid, 0)
         members = self.given.to(self.dtype) if self.given.is_floating_point() else self.given
@@ -99,18 +109,18 @@ class Voxels:
         return values.reshape(*values.shape[:2], *self.space)
 
     @cached_property
-    def _passes(self) -> dict[tuple[tuple[EntropyCost, ...], bool], Sums]:
+    def _passes(self) -> dict[Asked, Sums]:
         """Passes that were made."""
         return {}
 
-    def sums(self, *costs: EntropyCost, overlap: bool) -> Sums:
-        """Counts and sums of costs, in the order given, from one pass over all that was announced or is asked now."""
-        wanted = (*self.announced, *(cost for cost in costs if cost not in self.announced))
-        key = wanted, overlap or self.announced_overlap
-        if key not in self._passes:
+    def sums(self, *costs: EntropyCost, overlap: bool = False, powers: tuple[float, ...] = ()) -> Sums:
+        """Counts and sums of costs and powers, in the order given, from one pass over all that is asked for."""
+        wanted = self.asked | Asked(costs, overlap, powers)
+        if wanted not in self._passes:
             make = softmax_sums if self.mode == "multiclass" else sigmoid_sums
-            self._passes[key] = make(self.raw, self.given, self.weight, wanted, overlap=key[1])
-        return self._passes[key].of([wanted.index(cost) for cost in costs])
+            self._passes[wanted] = make(self.raw, self.given, self.weight, wanted)
+        places = [wanted.costs.index(cost) for cost in costs]
+        return self._passes[wanted].of(places, [wanted.powers.index(power) for power in powers])
 
     @cached_property
     def log_probabilities(self) -> Tensor:
@@ -125,7 +135,7 @@ class Voxels:
     @cached_property
     def membership(self) -> Tensor:
         """(B, C, N), bool or float: how far a voxel belongs to a class. False where ignored."""
-        if self.mode != "multiclass":
+        if self.mode != "multiclass" or self.is_soft:
             return self.truth
         # Comparisons of bytes that give bytes run ten times as fast as those of int64 that give booleans.
         kind = torch.uint8 if self.outputs < torch.iinfo(torch.uint8).max else torch.int64
@@ -141,6 +151,14 @@ class Voxels:
         members = self.membership[:, first:]
         # Bytes become floating numbers twenty times as fast as booleans do.
         return (members.view(torch.uint8) if members.dtype == torch.bool else members).to(self.dtype)
+
+    def first(self, include_background: bool) -> int:
+        """The first class that is scored: exclusive classes may have a background that is not."""
+        return 1 if self.mode == "multiclass" and not include_background else 0
+
+    def answer_and_truth(self, first: int) -> tuple[Tensor, Tensor]:
+        """p and g (B, C, N) of the classes from `first` on."""
+        return self.probabilities[:, first:], self.degrees(first)
 
     @cached_property
     def cross_entropy(self) -> Tensor:
@@ -158,6 +176,16 @@ class Voxels:
         own = class_weights[self.truth] if flat else class_weights.view(1, -1, 1)
         return own if weight is None else own * weight
 
+    def sample_weights(self, class_weights: Tensor | None) -> Tensor | None:
+        """Weight of each sample and class: 0 where no voxel of a sample counts, else that of the class. None: all 1.
+
+        [C], [B, 1] or [B, C]: it broadcasts to a cost of each sample and class.
+        """
+        if self.weight is None:
+            return class_weights
+        counted = (self.count > 0).to(self.dtype)
+        return counted if class_weights is None else counted * class_weights
+
 
 @dataclass(frozen=True, eq=False)
 class Extras:
@@ -169,137 +197,50 @@ class Extras:
     maps: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-def read(
-    logits: Tensor,
-    target: Tensor,
-    mask: Tensor | None,
-    *,
-    mode: Mode | Literal["auto"],
-    ignore_label: int | None,
-    extras: Extras | None = None,
-    announced: tuple[EntropyCost, ...] = (),
-    announced_overlap: bool = True,
-) -> Voxels:
+@dataclass(frozen=True)
+class Reading:
+    """How a loss reads its arguments."""
+
+    mode: Mode | Literal["auto"] = "auto"
+    ignore_label: int | None = None
+    asked: Asked = NOTHING
+    shared: bool = False
+    """Whether exclusive classes may share a voxel: a floating target (B, C, *S) whose channels sum to 1."""
+
+
+def read(logits: Tensor, target: Tensor, mask: Tensor | None, how: Reading, extras: Extras | None = None) -> Voxels:
     """The arguments of a loss as `Voxels`. ValueError, with all shapes, where they do not fit together."""
     extras = extras or Extras()
-    _check_logits(logits, target)
-    found = resolve_mode(logits, target) if mode == "auto" else mode
-    _check_fit(found, logits, target)
-    valid = _valid_voxels(logits, target, mask, ignore_label)
-    raw = logits.reshape(*logits.shape[:2], -1)
-    given = target.reshape(len(raw), -1) if found == "multiclass" else target.reshape(raw.shape)
-    _check_values(found, given, valid, raw.shape[1])
-    weight_map = None if extras.weight_map is None else _per_voxel("weight_map", extras.weight_map, logits, target)
+    check_logits(logits, target)
+    found = resolve_mode(logits, target) if how.mode == "auto" else how.mode
+    check_fit(found, logits, target, shared=how.shared)
+    valid = _valid_voxels(logits, target, mask, how.ignore_label)
+    channels = found != "multiclass" or (target.is_floating_point() and target.ndim == logits.ndim)
+    given = target.reshape(logits.shape).flatten(2) if channels else target.reshape(len(logits), -1)
+    check_values(found, given, valid, logits.shape[1])
+    weight_map = extras.weight_map
+    if weight_map is not None:
+        weight_map = per_voxel("weight_map", weight_map, logits, target)
+        check_weight_map(weight_map, valid)
     return Voxels(
-        mode=found,
-        raw=raw,
-        given=given,
-        valid=valid,
+        found,
+        logits.flatten(2),
+        given,
+        valid,
         space=tuple(logits.shape[2:]),
-        spacing_mm=_spacing(extras.spacing_mm, logits),
+        spacing_mm=checked_spacing(extras.spacing_mm, logits),
         weight_map=weight_map,
-        maps=_checked_maps(extras.maps, logits),
-        announced=announced,
-        announced_overlap=announced_overlap,
+        maps=checked_maps(extras.maps, logits),
+        asked=how.asked,
     )
-
-
-def resolve_mode(logits: Tensor, target: Tensor) -> Mode:
-    """The mode that shapes and dtype of a call stand for."""
-    if logits.shape[1] == 1:
-        return "binary"
-    if target.ndim == logits.ndim - 1 or target.shape[1] == 1:
-        return "multiclass"
-    if target.dtype == torch.bool or target.is_floating_point():
-        return "multilabel"
-    raise ValueError(
-        f"an integer target with one channel a class is ambiguous: {_shapes(logits, target)}; pass class indices "
-        f"{_form(logits, 'B', '*S')}, or booleans for independent classes"
-    )
-
-
-def _check_logits(logits: Tensor, target: Tensor) -> None:
-    if logits.ndim not in (4, 5):
-        raise ValueError(f"logits must be (B, C, *S) with two or three spatial axes: {_shapes(logits, target)}")
-    if not logits.is_floating_point():
-        raise ValueError(f"logits must be floating point, not {logits.dtype}")
-    if logits.numel() == 0:
-        raise ValueError(f"there are no voxels: {_shapes(logits, target)}")
-
-
-def _check_fit(mode: Mode, logits: Tensor, target: Tensor) -> None:
-    samples, outputs, *space = logits.shape
-    flat, one, each = (samples, *space), (samples, 1, *space), (samples, outputs, *space)
-    if (mode == "binary" and outputs != 1) or (mode == "multiclass" and outputs == 1):
-        raise ValueError(f"{mode} does not go with {outputs} output channels: {_shapes(logits, target)}")
-    allowed = {"multiclass": (flat, one), "binary": (flat, one), "multilabel": (each,)}[mode]
-    if tuple(target.shape) not in allowed:
-        wanted = " or ".join(map(str, allowed))
-        raise ValueError(f"a {mode} target must be {wanted}: {_shapes(logits, target)}")
-    if mode == "multiclass" and (target.is_floating_point() or target.dtype == torch.bool):
-        raise ValueError(f"a multiclass target holds integers, not {target.dtype}: {_shapes(logits, target)}")
 
 
 def _valid_voxels(logits: Tensor, target: Tensor, mask: Tensor | None, ignore_label: int | None) -> Tensor | None:
     """(B, N) bool, or None where every voxel counts."""
     samples = len(logits)
-    valid = None if mask is None else _per_voxel("mask", mask, logits, target).to(torch.bool)
+    valid = None if mask is None else per_voxel("mask", mask, logits, target).to(torch.bool)
     if ignore_label is not None and target.dtype != torch.bool:
         channels = target.reshape(samples, -1, logits.shape[2:].numel())
         kept = (channels != ignore_label).all(1)
         valid = kept if valid is None else valid & kept
     return valid
-
-
-def _per_voxel(name: str, values: Tensor, logits: Tensor, target: Tensor) -> Tensor:
-    """(B, N) of one value a voxel."""
-    samples, _, *space = logits.shape
-    if tuple(values.shape) not in ((samples, *space), (samples, 1, *space)):
-        raise ValueError(
-            f"{name} must be {(samples, *space)} or {(samples, 1, *space)}, not {tuple(values.shape)}: "
-            f"{_shapes(logits, target)}"
-        )
-    return values.reshape(samples, -1)
-
-
-def _spacing(spacing_mm: tuple[float, ...] | None, logits: Tensor) -> tuple[float, ...]:
-    axes = logits.ndim - 2
-    if spacing_mm is None:
-        return (1.0,) * axes
-    if len(spacing_mm) != axes or not all(size > 0 for size in spacing_mm):
-        raise ValueError(f"spacing_mm must be {axes} positive numbers for logits {tuple(logits.shape)}: {spacing_mm}")
-    return spacing_mm
-
-
-def _checked_maps(maps: Mapping[str, Tensor], logits: Tensor) -> Mapping[str, Tensor]:
-    samples, outputs, *space = logits.shape
-    allowed = ((samples, outputs, *space), (samples, 1, *space))
-    for name, values in maps.items():
-        if tuple(values.shape) not in allowed:
-            raise ValueError(f"map {name} must be {allowed[0]} or {allowed[1]}, not {tuple(values.shape)}")
-    return maps
-
-
-def _check_values(mode: Mode, given: Tensor, valid: Tensor | None, outputs: int) -> None:
-    """Labels are classes, memberships lie in 0 to 1, wherever a voxel counts."""
-    # On a GPU the check would make the step wait; there a wrong label belongs to no class.
-    if given.device.type != "cpu" or given.dtype == torch.bool:
-        return
-    largest = outputs - 1 if mode == "multiclass" else 1
-    counted = valid if valid is None or mode == "multiclass" else valid.unsqueeze(1)
-    low, high = (given if counted is None else given.masked_fill(~counted, 0)).aminmax()
-    if low >= 0 and high <= largest:
-        return
-    wrong = low.item() if not low >= 0 else high.item()
-    rule = f"there are {outputs} classes (0 to {largest})" if mode == "multiclass" else "membership lies in 0 to 1"
-    kind = "class " if mode == "multiclass" else ""
-    raise ValueError(f"target holds {kind}{wrong:g}, but {rule}; give ignore_label if these voxels shall not count")
-
-
-def _shapes(logits: Tensor, target: Tensor) -> str:
-    return f"logits {tuple(logits.shape)}, target {tuple(target.shape)} {target.dtype}"
-
-
-def _form(logits: Tensor, *axes: str) -> str:
-    sizes = {"B": logits.shape[:1], "*S": logits.shape[2:]}
-    return str(tuple(size for axis in axes for size in sizes[axis]))

@@ -15,8 +15,11 @@ loss answers to errors. Any of them is one line of a config: `loss: {name: tvers
 
 What a loss is good for and bad at is from its paper and from published comparisons, above all Ma 2021 (twenty losses on
 four tasks, single runs: a few points tell little; `segtrain compare-losses` tells what holds for your data); where
-nothing is published, it is what the formula implies. Under torch.distributed, `reduce_over: batch` pools over the batch
-of all ranks.
+nothing is published, it is what the formula implies. Under torch.distributed, `reduce_over: batch` and `flat` pool over
+the batch of all ranks.
+
+What only the source post does (a focal factor of the mean, a negated sum, one price before both terms) is no option of
+the losses: it is there as `post/...` and `post-keras/...`, and nowhere else.
 
 Symbols: p probability, g truth (0 or 1), TP = sum p g, FP = sum p (1 - g), FN = sum (1 - p) g, s = `smooth`, C classes.
 """

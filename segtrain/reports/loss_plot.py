@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -12,27 +12,13 @@ from matplotlib.figure import Figure
 from segtrain.core.errors import ConfigError, Problem
 from segtrain.core.files import write_bytes
 from segtrain.losses.response import Response
+from segtrain.reports.on_white import INK, MUTED, SERIES, STYLE
 
 KINDS = ("png", "svg", "pdf")
-INK, MUTED, LINE, FIRST, SECOND = "#1c2430", "#5d6875", "#e3e7ec", "#1f77a4", "#d9730d"
+FIRST, SECOND = SERIES[:2]
 
-STYLE: Any = {
-    "text.parse_math": False,
-    "svg.fonttype": "none",
-    "font.size": 9,
-    "text.color": INK,
-    "axes.edgecolor": MUTED,
-    "axes.labelcolor": MUTED,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 10,
-    "axes.titleweight": "bold",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": LINE,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-}
+TITLE_WIDTH = 110
+"""Characters of a formula that fit a line of the picture."""
 
 
 def write_loss_plot(path: Path, name: str, formula: str, found: Response) -> None:
@@ -49,7 +35,8 @@ def write_loss_plot(path: Path, name: str, formula: str, found: Response) -> Non
 
 def _figure(name: str, formula: str, found: Response) -> Figure:
     figure = Figure(figsize=(9.2, 6.4), layout="constrained", facecolor="white")
-    figure.suptitle(f"{name}\n{formula}", x=0.01, ha="left", fontsize=10, color=INK)
+    lines = textwrap.fill(formula, TITLE_WIDTH, break_on_hyphens=False)
+    figure.suptitle(f"{name}\n{lines}", x=0.01, ha="left", fontsize=10, color=INK)
     size, place, certainty, pull = figure.subplots(2, 2).flat
     panels = (
         (size, found.size, "Too small, too large", "radius of the answer / true radius"),

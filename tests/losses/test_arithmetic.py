@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from segtrain.losses.arithmetic import LINEAR_BELOW, bounded_power, ratio, weighted_mean
+from segtrain.losses.arithmetic import LINEAR_BELOW, beside, bounded_power, exact, ratio, weighted_mean
 from tests.losses.fixtures import double
 
 
@@ -62,3 +62,14 @@ def test_weights_that_sum_to_zero_give_a_zero_with_a_zero_slope():
     weights = torch.zeros(2, dtype=torch.bool)
     assert weighted_mean(double([1, 2]), weights) == 0
     assert torch.equal(slope(lambda x: weighted_mean(x, weights), [1, 2]), double([0, 0]))
+
+
+def test_few_numbers_lie_beside_a_tensor():
+    assert beside(torch.zeros(1), [0.5, 2], torch.float64).tolist() == [0.5, 2]
+    assert beside(torch.zeros(1, device="meta"), [1], torch.int64).device.type == "meta"
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_sums_of_very_many_values_are_exact_on_every_device_that_can(dtype):
+    assert exact(torch.zeros(1, dtype=dtype)) == torch.float64
+    assert exact(torch.zeros(1, dtype=dtype, device="meta")) == torch.float64

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from segtrain.losses import build_loss
-from segtrain.losses.border_ce import to_two_objects
+from segtrain.losses.border_ce import TWO_NEAREST, to_two_objects
 from segtrain.losses.components import COMPONENTS
 from segtrain.losses.maps import SIGNED_DISTANCE
-from segtrain.losses.voxels import Extras, read
+from segtrain.losses.voxels import Extras, Reading, read
 from tests.losses.fixtures import random_sample
 
 NAMES = ["contour_weighted_ce", "distance_ce", "unet_border_ce"]
@@ -130,7 +130,7 @@ class TestUNet:
 @every_mode
 def test_objects_are_components_of_a_class(mode):
     logits, labels = row([1, 1, 0, 0, 1, 2 if mode == "multiclass" else 1, 0], mode)
-    voxels = read(logits, labels, None, mode=mode, ignore_label=None)
+    voxels = read(logits, labels, None, Reading(mode))
     sums = [4, 3, 3, 3, 1, 1, 3] if mode == "multiclass" else [4, 3, 3, 3, 3, 4, 6]
     assert to_two_objects(voxels, (1, 1), reach_mm=10).tolist() == [sums]
 
@@ -138,12 +138,20 @@ def test_objects_are_components_of_a_class(mode):
 def test_the_callers_components_are_used():
     logits, labels = row([1, 1, 0, 0])
     ids = torch.tensor([[[[7, 9, 0, 0]]]])
-    voxels = read(logits, labels, None, mode="binary", ignore_label=None, extras=Extras(maps={COMPONENTS: ids}))
+    voxels = read(logits, labels, None, Reading("binary"), extras=Extras(maps={COMPONENTS: ids}))
     assert to_two_objects(voxels, (1, 1), reach_mm=10).tolist() == [[1, 1, 3, 5]]
-    assert build_loss("unet_border_ce").needs == (COMPONENTS,)
+
+
+def test_the_callers_distances_are_used():
+    logits, labels = row([1, 0, 0, 1, 0])
+    loss = build_loss("unet_border_ce", w0=10, sigma=2)
+    assert loss.needs == (TWO_NEAREST,)
+    far = torch.full((1, 1, 1, 5), torch.inf)
+    assert loss(logits, labels, maps={TWO_NEAREST: far}).item() == pytest.approx(math.log(2))
+    assert loss(logits, labels, maps={TWO_NEAREST: torch.zeros(1, 1, 1, 5)}).item() == (pytest.approx(11 * math.log(2)))
 
 
 def test_one_object_or_none_has_no_two():
     for labels in ([0, 0, 0], [0, 1, 0]):
-        voxels = read(*row(labels), None, mode="binary", ignore_label=None)
+        voxels = read(*row(labels), None, Reading("binary"))
         assert torch.isposinf(to_two_objects(voxels, (1, 1), reach_mm=10)).all()

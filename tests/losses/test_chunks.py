@@ -45,3 +45,18 @@ def test_totals_are_weighted_and_logits_of_ignored_voxels_are_hidden():
 def test_sums_are_made_in_float32_at_least(dtype):
     assert sum_dtype(torch.zeros(1, dtype=dtype)) == torch.float32
     assert sum_dtype(torch.zeros(1, dtype=torch.float64)) == torch.float64
+
+
+def test_on_other_devices_chunks_are_small_beside_the_logits():
+    x = torch.zeros(1, 4, 8_000_000, device="meta")
+    lengths = [chunk.g.shape[1] for chunk, _ in member_chunks(x, x, None, None, 1)]
+    assert len(lengths) == chunks.PARTS
+    assert sum(lengths) == 8_000_000
+    few = torch.zeros(1, 4, 1 << 18, device="meta")
+    assert len(list(member_chunks(few, few, None, None, 1))) == 1
+
+
+def test_a_membership_that_is_no_number_is_hidden_where_a_voxel_weighs_nothing():
+    truth = torch.tensor([[[torch.nan, 0.5]]])
+    ((chunk, _),) = member_chunks(torch.zeros(1, 1, 2), truth, torch.tensor([[0.0, 1.0]]), None, 1)
+    assert chunk.g.tolist() == [[0, 0.5]]

@@ -12,12 +12,12 @@ from segtrain.losses.components import (
     nearest_component_ids,
     sums_by_id,
 )
-from segtrain.losses.voxels import Extras, read
+from segtrain.losses.voxels import Extras, Reading, read
 
 
 def read_target(target, outputs, **extras):
     logits = torch.zeros(len(target), outputs, *target.shape[-2:])
-    return read(logits, target, None, mode="auto", ignore_label=None, extras=Extras(**extras))
+    return read(logits, target, None, Reading(), extras=Extras(**extras))
 
 
 CLASSES = torch.tensor([[[1, 0, 2, 2], [0, 1, 0, 0], [0, 0, 0, 1]], [[0, 0, 0, 0], [2, 0, 2, 0], [2, 0, 0, 1]]])

@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from segtrain.losses import build_loss
-from segtrain.losses.compound import two_sided_cross_entropy
-from segtrain.losses.voxels import read
+from segtrain.losses.voxels import Reading, read
 from tests.losses.fixtures import double, gradient_of, hard_answer, random_sample
 
 MODES = ["multiclass", "binary", "multilabel"]
@@ -21,23 +20,11 @@ def same(number):
     return pytest.approx(number, rel=1e-11)
 
 
-def sides_of(logits, target):
-    return two_sided_cross_entropy(read(logits, target, None, mode="auto", ignore_label=None))
-
-
-@every_mode
-def test_the_two_sides_are_the_logarithms_of_p_and_one_minus_p(mode):
-    logits, target = random_sample(mode)
-    missed, invented = sides_of(logits, target)
+def sides_of(mode, logits, target):
+    """-g log p and -(1 - g) log(1 - p) (B, C, N), each class against the rest."""
     p = (logits.softmax(1) if mode == "multiclass" else logits.sigmoid()).flatten(2)
-    members = read(logits, target, None, mode=mode, ignore_label=None).membership
-    assert torch.allclose(missed, torch.where(members, -p.log(), 0.0))
-    assert torch.allclose(invented, torch.where(members, 0.0, -(1 - p).log()))
-
-
-def test_a_certain_error_keeps_its_cost_where_p_rounds_to_one():
-    _, invented = sides_of(double([[[[60.0]], [[0]], [[0]]]]), torch.tensor([[[1]]]))
-    assert invented[0, 0, 0].item() == pytest.approx(60 - double([2]).log().item())
+    members = read(logits, target, None, Reading(mode)).membership
+    return torch.where(members, -p.log(), 0.0), torch.where(members, 0.0, -(1 - p).log())
 
 
 @pytest.mark.parametrize("mode", ["binary", "multilabel"])
@@ -98,7 +85,7 @@ def test_with_and_without_class_weights_a_mask_leaves_the_loss_of_the_other_voxe
 def test_class_weights_weigh_both_halves_of_combo(mode):
     logits, target = random_sample(mode)
     weights = CLASS_WEIGHTS[mode]
-    missed, invented = sides_of(logits, target)
+    missed, invented = sides_of(mode, logits, target)
     own = double(weights).view(1, -1, 1).expand_as(missed)
     cross_entropy = (own * (missed + invented) / 2).sum() / own.sum()
     expected = (cross_entropy.item() + value("dice", (logits, target), class_weights=weights)) / 2
@@ -110,3 +97,13 @@ def test_a_certain_error_keeps_its_gradient_in_float32(name):
     logits, target = hard_answer(fp=1, tp=1, margin=40)
     gradient = gradient_of(build_loss(name), logits.float(), target)
     assert gradient[0, 0, 0, 1] > 0.01
+
+
+@pytest.mark.parametrize("mode", ["binary", "multilabel"])
+@pytest.mark.parametrize("fn_weight", [0.0, 0.3, 1.0])
+def test_combo_prices_the_two_parts_of_a_soft_label(mode, fn_weight):
+    logits, target = random_sample(mode)
+    soft = torch.where(target, 0.8, 0.3).double()
+    p = logits.sigmoid()
+    expected = -(fn_weight * soft * p.log() + (1 - fn_weight) * (1 - soft) * (1 - p).log()).mean()
+    assert value("combo", (logits, soft), ce_share=1, fn_weight=fn_weight) == same(expected.item())

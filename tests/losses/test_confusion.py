@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from segtrain.core.errors import ConfigError
 from segtrain.losses import build_loss
 from segtrain.losses.confusion import confusion
-from segtrain.losses.voxels import read
+from segtrain.losses.voxels import Reading, read
 from tests.losses.fixtures import certain, fixture_m, gradient_of, random_sample
 
 DISTANCES = ((0.0, 1.0, 1.0), (1.0, 0.0, 0.5), (1.0, 0.2, 0.0))
@@ -21,14 +21,14 @@ def same(number):
 
 def test_rows_are_the_truth_and_columns_the_answer():
     answer, target = torch.tensor([[[0, 0, 1, 2]]]), torch.tensor([[[0, 1, 1, 2]]])
-    voxels = read(certain("multiclass", answer), target, None, mode="auto", ignore_label=None)
+    voxels = read(certain("multiclass", answer), target, None, Reading())
     assert confusion(voxels).round().tolist() == [[[1, 0, 0], [1, 1, 0], [0, 0, 1]]]
 
 
 def test_ignored_voxels_are_in_no_cell():
     logits, target = fixture_m()
     mask = torch.tensor([[[True, True], [True, False]]])
-    found = confusion(read(logits, target, mask, mode="auto", ignore_label=None))
+    found = confusion(read(logits, target, mask, Reading()))
     assert found.sum((0, 2)).tolist() == pytest.approx([1, 1, 1])
 
 

@@ -199,3 +199,25 @@ class TestTvmf:
             p[:, 0] = 1 - p[:, 1:].sum(1)
             assert value("tvmf_dice", (p.clamp_min(1e-300).log(), target), **options) < 1e-12
             assert value("tvmf_dice", (p.clamp_min(1e-300).log(), target), smooth=0) > 0.1
+
+
+@pytest.mark.parametrize("name", ["dice_squared", "nr_dice", "dice_pp"])
+@pytest.mark.parametrize("mode", ["binary", "multilabel"])
+def test_an_answer_that_is_a_soft_label_costs_nothing(name, mode):
+    logits, _ = random_sample(mode)
+    assert build_loss(name, mode, smooth=0)(logits, logits.sigmoid()).item() == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("mode", ["binary", "multilabel"])
+@pytest.mark.parametrize("name", ["dice_squared", "nr_dice", "sensitivity_specificity"])
+def test_of_soft_labels_it_is_the_formula_of_the_card(name, mode):
+    logits, target = random_sample(mode)
+    p, g = logits.sigmoid().flatten(2), torch.where(target, 0.8, 0.3).double().flatten(2)
+    errors, hits, squares = (p - g).abs(), (p * g).sum(-1), (p**2).sum(-1) + (g**2).sum(-1)
+    missed, invented = (errors**2 * g).sum(-1) / g.sum(-1), (errors**2 * (1 - g)).sum(-1) / (1 - g).sum(-1)
+    expected = {
+        "dice_squared": 1 - 2 * hits / squares,
+        "nr_dice": (errors**1.5).sum(-1) / squares,
+        "sensitivity_specificity": 0.05 * missed + 0.95 * invented,
+    }[name].mean()
+    assert value(name, (logits, g.view(logits.shape)), smooth=0) == pytest.approx(expected.item(), rel=1e-10)

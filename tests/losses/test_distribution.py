@@ -171,3 +171,33 @@ def test_with_any_option_a_mask_leaves_the_loss_of_the_other_voxels(name, option
     mask = torch.rand(1, 4, 6, generator=torch.Generator().manual_seed(3)) > 0.3
     kept = [t.flatten(-2)[..., mask.flatten()].unsqueeze(-2) for t in (logits, target)]
     assert value(name, (logits, target), mode, mask, **options) == same(value(name, kept, mode, **options))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_label_smoothing_with_class_weights_is_torchs(masked):
+    logits, target = random_sample("multiclass")
+    weights = (1.0, 2.0, 0.5)
+    if masked:
+        target[:, 0] = 255
+    expected = F.cross_entropy(logits, target, double(weights), ignore_index=255, label_smoothing=0.2)
+    found = value("ce", (logits, target), label_smoothing=0.2, class_weights=weights, ignore_label=255)
+    assert found == same(expected.item())
+
+
+def test_smoothed_labels_have_another_optimum_and_leave_some_of_the_truth():
+    assert build_loss("ce").optimum == 0
+    assert build_loss("ce", label_smoothing=0.1).optimum is None
+    assert build_loss("dice_ce", ce={"label_smoothing": 0.1}).optimum is None
+    with pytest.raises(ConfigError, match="label_smoothing"):
+        build_loss("ce", label_smoothing=1)
+
+
+@pytest.mark.parametrize("name", ["bce", "balanced_bce"])
+@pytest.mark.parametrize("mode", ["binary", "multilabel"])
+def test_the_two_parts_of_a_soft_label_have_their_prices(name, mode):
+    logits, target = random_sample(mode)
+    soft = torch.where(target, 0.8, 0.3).double()
+    options, prices = ({"pos_weight": 3}, (3, 1)) if name == "bce" else ({"beta": 0.7}, (0.7, 0.3))
+    p = logits.sigmoid()
+    expected = -(prices[0] * soft * p.log() + prices[1] * (1 - soft) * (1 - p).log()).mean()
+    assert value(name, (logits, soft), **options) == same(expected.item())

@@ -126,3 +126,33 @@ def test_class_weights_multiply_the_size_weights_and_their_scale_does_not_matter
     logits, target = sample
     alone = build_loss("dice", smooth=0)(torch.logit(logits.softmax(1)[:, 1:2]), target == 1).item()
     assert only_one == same(alone)
+
+
+class TestAbsentClasses:
+    LOGITS, TARGET = fixture_m()[0], torch.tensor([[[0, 1], [1, 1]]])
+
+    def test_their_own_false_positives_are_free(self):
+        logits, target = random_sample("multilabel")
+        target[:, 1] = False
+        gradient = gradient_of(build_loss("generalized_dice"), logits, target)
+        assert gradient[:, 0].any()
+        assert not gradient[:, 1].any()
+
+    def test_with_the_largest_weight_they_cost(self):
+        p = self.LOGITS.softmax(1).flatten(2)
+        g = torch.nn.functional.one_hot(self.TARGET, 3).movedim(-1, 1).flatten(2).double()
+        weights = double([[1, 1 / 9, 1]])
+        expected = 1 - 2 * (weights * (p * g).sum(-1)).sum() / (weights * (p + g).sum(-1)).sum()
+        assert value((self.LOGITS, self.TARGET), absent="max", smooth=0) == same(expected.item())
+
+    def test_without_any_class_an_answer_costs_only_where_absent_ones_weigh(self):
+        logits, target = random_sample("multilabel")
+        nothing = logits, target & False
+        assert value(nothing) == 0
+        assert value(nothing, absent="max") == pytest.approx(1, abs=1e-4)
+        assert gradient_of(build_loss("generalized_dice", absent="max", smooth=1.0), *nothing).gt(0).all()
+
+    @every_weighting
+    def test_where_all_are_present_the_option_changes_nothing(self, weighting):
+        sample = random_sample("multiclass")
+        assert value(sample, weighting=weighting, absent="max") == value(sample, weighting=weighting)

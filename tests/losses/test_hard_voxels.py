@@ -103,3 +103,26 @@ def test_with_any_option_a_mask_leaves_the_loss_of_the_other_voxels(name, option
     mask = torch.rand(1, 4, 6, generator=torch.Generator().manual_seed(3)) > 0.3
     kept = [t.flatten(-2)[..., mask.flatten()].unsqueeze(-2) for t in (logits, target)]
     assert value(name, (logits, target), mode, mask, **options) == same(value(name, kept, mode, **options))
+
+
+@every_mode
+@pytest.mark.parametrize("name", ["topk_ce", "ohem_ce"])
+def test_all_voxels_are_cross_entropy_with_weights_too(name, mode):
+    logits, target = random_sample(mode)
+    loss = {"topk_ce": {"k": 100}, "ohem_ce": {"threshold": 1}}[name]
+    weight = torch.rand(2, 3, 4, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    weight[0, 0] = 0
+    for own in (None, CLASS_WEIGHTS[mode], (0.0, *CLASS_WEIGHTS[mode][1:])):
+        both = [build_loss(n, mode, class_weights=own, **o) for n, o in ((name, loss), ("ce", {}))]
+        found, expected = (each(logits, target, weight_map=weight).item() for each in both)
+        assert found == same(expected)
+
+
+@every_mode
+@pytest.mark.parametrize("name", ["topk_ce", "ohem_ce"])
+def test_weights_do_not_say_which_voxels_are_hard(name, mode):
+    logits, target = random_sample(mode)
+    own = tuple(1 / w for w in CLASS_WEIGHTS[mode])
+    options = {"topk_ce": {"k": 20}, "ohem_ce": {"threshold": 0, "min_percent": 20}}[name]
+    gradients = [gradient_of(build_loss(name, mode, class_weights=w, **options), logits, target) for w in (None, own)]
+    assert torch.equal(gradients[0] != 0, gradients[1] != 0)

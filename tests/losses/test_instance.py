@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from segtrain.losses import build_loss
 from segtrain.losses.components import component_ids, nearest_component_ids
 from segtrain.losses.instance import inverse_size_weights
-from segtrain.losses.voxels import read
+from segtrain.losses.voxels import Reading, read
 from tests.losses.fixtures import certain, random_sample
 
 MODES = ["multiclass", "binary", "multilabel"]
@@ -22,7 +22,7 @@ def same(number):
 
 
 def voxels_of(logits, target, mask=None):
-    return read(logits, target, mask, mode="auto", ignore_label=None)
+    return read(logits, target, mask, Reading())
 
 
 def lesions(*sizes):

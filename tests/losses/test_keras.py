@@ -225,7 +225,7 @@ class TestTraining:
         losses = network.fit(images, truth, epochs=3, batch_size=4, verbose=0).history["loss"]
         assert losses[0] > losses[1] > losses[2]
 
-    def test_weights_reach_the_loss_through_fit(self, keras, keras_loss):
+    def test_weights_reach_the_loss_of_an_evaluation(self, keras, keras_loss):
         network, (images, labels) = self.network(keras), self.scans()
         network.compile("sgd", keras_loss("ce", dtype=None))
         none = np.zeros((4, 8, 8), np.float32)

@@ -182,3 +182,33 @@ def test_the_hinge_cuts_soft_membership_at_one_half():
 def test_probabilities_equal_to_a_soft_membership_cost_nothing():
     logits, _ = random_sample("binary")
     assert value("lovasz_softmax", (logits, logits.sigmoid())) == 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("per_image", [True, False])
+class TestWeightMap:
+    @staticmethod
+    def both(name, dtype, per_image, weights, mask=None):
+        logits, target = random_sample("multilabel", dtype=dtype)
+        loss = build_loss(name, per_image=per_image)
+        return [loss(logits, target, mask, weight_map=weight).item() for weight in weights]
+
+    def test_it_multiplies_errors_by_the_weight_over_the_mean_weight(self, name, dtype, per_image):
+        weight = 0.1 + torch.rand(2, 3, 4, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+        one, scaled = self.both(name, dtype, per_image, (weight, 7 * weight))
+        assert scaled == pytest.approx(one, rel=1e-5)
+
+    def test_beside_a_mask_it_is_finite(self, name, dtype, per_image):
+        mask = torch.rand(2, 3, 4, 2, generator=torch.Generator().manual_seed(2)) > 0.5
+        (found,) = self.both(name, dtype, per_image, (mask.double(),), mask)
+        (expected,) = self.both(name, dtype, per_image, (None,), mask)
+        assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_row_with_an_error_that_is_no_number_costs_none():
+    errors = torch.rand(2, 9, generator=torch.Generator().manual_seed(0))
+    errors[1, 4] = torch.nan
+    for dtype in (torch.float32, torch.float64):
+        values = lovasz_extension(errors.to(dtype), torch.arange(9).expand(2, 9) < 4)
+        assert values.isnan().tolist() == [False, True]

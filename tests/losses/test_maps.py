@@ -9,7 +9,7 @@ from segtrain.losses.maps import (
     squared_distances,
     squared_distances_of,
 )
-from segtrain.losses.voxels import Extras, read
+from segtrain.losses.voxels import Extras, Reading, read
 from tests.losses.fixtures import random_sample
 
 MODES = ["multiclass", "binary", "multilabel"]
@@ -19,7 +19,7 @@ every_mode = pytest.mark.parametrize("mode", MODES)
 
 def voxels_of(mode, mask=None, maps=None, space=(3, 4, 2)):
     extras = Extras(maps=maps or {})
-    return read(*random_sample(mode, space=space), mask, mode=mode, ignore_label=None, extras=extras)
+    return read(*random_sample(mode, space=space), mask, Reading(mode), extras=extras)
 
 
 def random_masked(mode):
@@ -92,5 +92,5 @@ def test_a_map_without_a_channel_for_each_class_is_refused():
 
 def test_half_a_member_is_none():
     logits = torch.zeros(1, 1, 2, 2)
-    voxels = read(logits, torch.tensor([[[[0, 0.5], [0.6, 1]]]]), None, mode="auto", ignore_label=None)
+    voxels = read(logits, torch.tensor([[[[0, 0.5], [0.6, 1]]]]), None, Reading())
     assert members(voxels, 0).tolist() == [[[False, False, True, True]]]

@@ -6,6 +6,7 @@ import torch
 
 from segtrain.losses import build_loss, list_losses
 from segtrain.losses.base import Loss
+from segtrain.losses.border_ce import TWO_NEAREST
 from segtrain.losses.components import COMPONENTS, NEAREST_COMPONENT
 from segtrain.losses.maps import SIGNED_DISTANCE
 from segtrain.losses.needed_maps import needed_maps, needs_maps
@@ -28,7 +29,7 @@ MAPS = {
     "log_hausdorff_dt": SIGNED_DISTANCE,
     "region_wise": SIGNED_DISTANCE,
     "skeleton_recall": SKELETON,
-    "unet_border_ce": COMPONENTS,
+    "unet_border_ce": TWO_NEAREST,
 }
 CASES = [(name, mode) for name in MAPS for mode in supported_modes(name)]
 TWO_SIDES = [{"name": "boundary"}, {"name": "hausdorff_one_sided", "spacing_mm": [1, 1, 1]}]
@@ -68,7 +69,7 @@ def test_a_loss_makes_no_map_beside_them(name, mode, monkeypatch):
     loss = build_loss(name, mode)
     maps = maps_of(loss, target, mode=mode)
     assert list(maps) == [MAPS[name]]
-    for place in ("maps.signed_distance_mm", "components._each", "skeletons.thinned"):
+    for place in ("maps.signed_distance_mm", "components._each", "skeletons.thinned", "border_ce.two_nearest_mm"):
         monkeypatch.setattr(f"segtrain.losses.{place}", None)
     loss(logits, target, maps=maps)
 
@@ -145,3 +146,13 @@ def test_a_map_of_a_users_own_is_left_to_the_loss():
     found = maps_of(Mine("multiclass"), line(0, 1, 1))
     assert list(found) == [SIGNED_DISTANCE]
     assert found[SIGNED_DISTANCE].flatten(2)[0, 0].tolist() == [-0.5, 0.5, 1], "all classes, unless it says which"
+
+
+def test_distances_to_two_objects_reach_as_far_as_any_part_looks():
+    parts = [{"name": "unet_border_ce", "sigma": sigma, "spacing_mm": [1, 1, 1]} for sigma in (0.1, 10)]
+    loss = build_loss("weighted_sum", "multiclass", of=parts)
+    found = maps_of(loss, line(1, 0, 0, 0, 2))[TWO_NEAREST]
+    assert found.shape == (1, 1, 1, 1, 5)
+    assert found.flatten().tolist() == [4, 4, 4, 4, 4]
+    ahead, alone = both_ways(loss, "multiclass")
+    assert ahead.item() == pytest.approx(alone.item(), rel=1e-6)

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from segtrain.core.errors import ConfigError
 from segtrain.losses import build_loss
 from segtrain.losses.neighbours import class_shares, smoothed_labels
-from segtrain.losses.voxels import read
+from segtrain.losses.voxels import Reading, read
 from tests.losses.fixtures import gradient_of, random_sample
 
 
@@ -21,7 +21,7 @@ def same(number):
 
 
 def voxels_of(sample, mask=None):
-    return read(*sample, mask, mode="auto", ignore_label=None)
+    return read(*sample, mask, Reading())
 
 
 def one_hot(target):

@@ -115,3 +115,15 @@ def test_a_wrong_label_pulls_less_than_under_cross_entropy(name):
         g[0, 0, 0, 0].abs() / g.abs().sum() for g in (gradient_of(build_loss(n), logits, target) for n in (name, "ce"))
     ]
     assert share[0] < 0.5 * share[1]
+
+
+@pytest.mark.parametrize("voxels", [1e3, 8e6])
+def test_the_slope_of_nu_holds_for_large_volumes_in_float32(voxels):
+    logits, target = random_sample("binary", samples=1)
+    weight = torch.full((1, 3, 4, 2), voxels / 24)
+    slopes = []
+    for x in (logits, logits.float()):
+        loss = build_loss("t_loss")
+        loss(x, target, weight_map=weight).backward()
+        slopes.append(loss.log_nu.grad.item())
+    assert slopes[1] == pytest.approx(slopes[0], rel=1e-4)

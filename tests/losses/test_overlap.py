@@ -1,13 +1,13 @@
 import pytest
 import torch
 
-from segtrain.losses.overlap import overlap
-from segtrain.losses.voxels import read
+from segtrain.losses.overlap import overlap, power_overlap, sizes
+from segtrain.losses.voxels import Extras, Reading, read
 from tests.losses.fixtures import double, fixture_b, fixture_b2, fixture_m, hard_answer, random_sample
 
 
 def counted(logits, target, mask=None, mode="auto", **options):
-    return overlap(read(logits, target, mask, mode=mode, ignore_label=None), **options)
+    return overlap(read(logits, target, mask, Reading(mode)), **options)
 
 
 def test_soft_counts_of_fixture_b():
@@ -61,14 +61,14 @@ def test_flat_pooling_weighs_the_classes():
 @pytest.mark.parametrize("mode", ["multiclass", "binary", "multilabel"])
 def test_squared_errors_make_the_denominator_a_sum_of_squares(mode):
     logits, target = random_sample(mode)
-    voxels = read(logits, target, None, mode=mode, ignore_label=None)
-    counts = overlap(voxels, error_power=2)
+    voxels = read(logits, target, None, Reading(mode))
+    counts = power_overlap(voxels, 2.0)
     squares = (voxels.probabilities**2).sum(-1) + voxels.membership.sum(-1)
     assert torch.allclose(2 * counts.tp + counts.fp + counts.fn, squares)
 
 
 def test_a_power_next_to_one_is_next_to_the_plain_counts():
-    plain, near = counted(*fixture_b2()), counted(*fixture_b2(), error_power=1 + 1e-9)
+    plain, near = counted(*fixture_b2()), power_overlap(read(*fixture_b2(), None, Reading()), 1 + 1e-9)
     assert torch.allclose(plain.fp, near.fp)
     assert torch.allclose(plain.fn, near.fn)
 
@@ -87,3 +87,29 @@ def test_sizes_carry_no_gradient():
     assert counts.tp.requires_grad
     assert not counts.size.requires_grad
     assert not counts.voxels.requires_grad
+
+
+@pytest.mark.parametrize("mode", ["binary", "multilabel"])
+@pytest.mark.parametrize("power", [1.0, 1.5, 2.0])
+def test_powers_of_errors_are_those_of_soft_truths_too(mode, power):
+    logits, target = random_sample(mode)
+    soft = torch.rand(target.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    counts = power_overlap(read(logits, soft, None, Reading(mode)), power)
+    errors = (logits.sigmoid() - soft).abs() ** power
+    assert torch.allclose(counts.fp + counts.fn, errors.flatten(2).sum(-1))
+    assert torch.allclose(counts.fn, (soft * errors).flatten(2).sum(-1))
+
+
+@pytest.mark.parametrize("mode", ["multiclass", "binary", "multilabel"])
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_sizes_are_those_of_the_counts_and_make_no_pass(mode, masked, weighted, monkeypatch):
+    random = torch.Generator().manual_seed(5)
+    mask = torch.rand(2, 3, 4, 2, generator=random) > 0.4 if masked else None
+    extras = Extras(torch.rand(2, 3, 4, 2, generator=random) if weighted else None)
+    voxels = read(*random_sample(mode), mask, Reading(mode), extras)
+    expected = overlap(voxels)
+    monkeypatch.setattr(type(voxels), "sums", None)
+    found = sizes(voxels)
+    assert torch.allclose(found.size, expected.size)
+    assert torch.equal(found.voxels, expected.voxels)

@@ -122,9 +122,9 @@ class TestWeightedSum:
 
     def test_entropies_are_announced_once(self):
         loss = build_loss("weighted_sum", of=[{"name": "dice_ce"}, {"name": "ce"}, {"name": "focal", "weight": RAMP}])
-        assert len(loss.entropy_costs()) == 1
+        assert len(loss.asked().costs) == 1
         set_progress(loss, 1)
-        assert len(loss.entropy_costs()) == 2
+        assert len(loss.asked().costs) == 2
 
     def test_it_is_written_in_plain_words(self):
         shown = {option.name: option for option in card("weighted_sum").options}["of"]
@@ -193,3 +193,8 @@ class TestProgress:
         set_progress(loss, 0.6)
         for other in (copy.deepcopy(loss), pickle.loads(pickle.dumps(loss))):
             assert value(other, sample) == value(loss, sample)
+
+
+def test_a_perfect_answer_is_its_minimum_where_it_is_that_of_every_part():
+    assert build_loss("weighted_sum").optimum == 0
+    assert build_loss("weighted_sum", of=[{"name": "dice"}, {"name": "boundary"}]).optimum is None

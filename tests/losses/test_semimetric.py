@@ -4,7 +4,7 @@ import torch
 from segtrain.losses import build_loss
 from segtrain.losses.overlap import overlap
 from segtrain.losses.semimetric import soft_overlap
-from segtrain.losses.voxels import read
+from segtrain.losses.voxels import Reading, read
 from tests.losses.fixtures import gradient_of, random_sample
 
 MODES = ["multiclass", "binary", "multilabel"]
@@ -39,7 +39,7 @@ def test_for_labels_of_zero_and_one_it_is_the_plain_loss(name, hard, reduce_over
 @every_soft_mode
 def test_labels_of_zero_and_one_written_as_numbers_are_counted_alike(mode):
     logits, target = random_sample(mode)
-    hard, soft = (read(logits, t, None, mode=mode, ignore_label=None) for t in (target, target.double()))
+    hard, soft = (read(logits, t, None, Reading(mode)) for t in (target, target.double()))
     for one, other in zip(vars(overlap(hard)).values(), vars(soft_overlap(soft)).values(), strict=True):
         assert torch.allclose(one, other)
 
@@ -99,3 +99,50 @@ def test_the_jaccard_metric_keeps_the_triangle_inequality_and_dice_does_not():
     assert (ab + bc - ac).min() >= 0
     ab, bc, ac = sides["dml"]
     assert (ab + bc - ac).min() < 0
+
+
+def raters(space=(3, 4)):
+    """Shares of three exclusive classes (2, 3, *space) that sum to 1."""
+    random = torch.Generator().manual_seed(7)
+    return torch.rand(2, 3, *space, generator=random, dtype=torch.float64).softmax(1)
+
+
+@every_loss
+class TestSharedVoxels:
+    def test_an_answer_of_the_same_shares_costs_nothing(self, name):
+        shares = raters()
+        loss = build_loss(name, "multiclass", include_background=True)
+        assert loss(shares.log(), shares).item() == pytest.approx(0, abs=1e-12)
+        assert loss(shares.log() * 2, shares) > 0.01
+
+    def test_one_hot_shares_are_classes(self, name):
+        logits, target = random_sample("multiclass")
+        shares = torch.nn.functional.one_hot(target, 3).movedim(-1, 1).double()
+        loss = build_loss(name, "multiclass")
+        assert loss(logits, shares).item() == same(loss(logits, target).item())
+
+    def test_a_mask_hides_shares_that_are_none(self, name):
+        shares, mask = raters(), torch.rand(2, 3, 4, generator=torch.Generator().manual_seed(1)) > 0.3
+        loss = build_loss(name, "multiclass")
+        hidden = shares.masked_fill(~mask.unsqueeze(1), torch.nan)
+        assert loss(shares.log() * 2, hidden, mask) == loss(shares.log() * 2, shares, mask)
+
+    def test_shares_that_sum_to_something_else_are_refused(self, name):
+        with pytest.raises(ValueError, match=r"exclusive classes sum to 0.5, not 1"):
+            build_loss(name, "multiclass")(torch.zeros(2, 3, 3, 4), raters() / 2)
+
+
+def test_no_other_loss_takes_shares_of_exclusive_classes():
+    with pytest.raises(ValueError, match="a multiclass target must be"):
+        build_loss("dice_ce", "multiclass")(torch.zeros(2, 3, 3, 4), raters())
+
+
+@pytest.mark.parametrize("mode", ["multiclass", "binary", "multilabel"])
+def test_with_other_prices_dml_is_tversky_and_with_both_one_jml(mode):
+    sample = random_sample(mode)
+    prices = {"fp_weight": 0.3, "fn_weight": 0.7, "smooth": 0}
+    assert value("dml", sample, mode, **prices) == same(value("tversky", sample, mode, **prices))
+    prices = {"fp_weight": 1, "fn_weight": 1, "smooth": 0}
+    assert value("dml", sample, mode, **prices) == same(value("jml", sample, mode, smooth=0))
+    hard = {"fp_weight": 0.3, "fn_weight": 0.7, "smooth": 0, "exponent": 2}
+    assert value("dml", sample, mode, **hard) == same(value("focal_tversky", sample, mode, **hard))

@@ -4,7 +4,7 @@ import torch
 
 from segtrain.losses.skeletons import SKELETON, hard_skeleton
 from segtrain.losses.thinning import thinned
-from segtrain.losses.voxels import Extras, read
+from segtrain.losses.voxels import Extras, Reading, read
 
 
 def two_bars(classes=(1, 2)):
@@ -16,7 +16,7 @@ def two_bars(classes=(1, 2)):
 
 def read_target(target, outputs, maps=None):
     logits = torch.zeros(2, outputs, *target.shape[-2:])
-    return read(logits, target, None, mode="auto", ignore_label=None, extras=Extras(maps=maps or {}))
+    return read(logits, target, None, Reading(), extras=Extras(maps=maps or {}))
 
 
 def test_exclusive_classes_have_one_in_common():

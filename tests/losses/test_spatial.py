@@ -5,7 +5,7 @@ from segtrain.losses import build_loss, list_losses
 from segtrain.losses.card import card
 from segtrain.losses.registry import LOSSES
 from segtrain.losses.spatial import SpatialLoss, spacing_of, voxel_mean, voxel_sum
-from segtrain.losses.voxels import Extras, read
+from segtrain.losses.voxels import Extras, Reading, read
 from tests.losses.fixtures import gradient_of, random_sample
 
 SPATIAL = [name for name in list_losses() if issubclass(LOSSES.find(name), SpatialLoss)]
@@ -19,7 +19,7 @@ every_spaced = pytest.mark.parametrize("name", SPACED)
 
 def voxels_of(mask=None, weight_map=None, spacing_mm=None):
     extras = Extras(weight_map=weight_map, spacing_mm=spacing_mm)
-    return read(*random_sample("multilabel"), mask, mode="auto", ignore_label=None, extras=extras)
+    return read(*random_sample("multilabel"), mask, Reading(), extras=extras)
 
 
 def random_mask():

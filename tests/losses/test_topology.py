@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from segtrain.losses import build_loss
 from segtrain.losses.soft_skeleton import soft_skeleton
 from segtrain.losses.topology import harmonic_cost
+from segtrain.losses.voxels import Voxels
 from tests.losses.fixtures import certain, double, gradient_of, random_sample
 from tests.losses.test_optimisation import hard_dice_on_the_way
 
@@ -202,3 +203,11 @@ def test_the_harmonic_cost_is_one_minus_the_harmonic_mean():
         assert harmonic_cost(first, second).item() == pytest.approx(expected.item())
     tiny = double([1e-12])
     assert harmonic_cost(tiny, tiny).item() == pytest.approx(1e-12, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["cldice", "skeleton_recall"])
+@pytest.mark.parametrize("absent", ["keep", "skip"])
+def test_sizes_alone_need_no_pass_over_the_answers(name, absent, monkeypatch):
+    monkeypatch.setattr(Voxels, "sums", None)
+    logits, target = random_sample("multiclass")
+    assert build_loss(name, absent=absent)(logits, target).isfinite()

@@ -1,10 +1,12 @@
 """A loss as a picture."""
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from segtrain.core.errors import ConfigError
+from segtrain.losses.card import cards
 from segtrain.losses.response import response_of
-from segtrain.reports.loss_plot import write_loss_plot
+from segtrain.reports.loss_plot import _figure, write_loss_plot
 
 STARTS = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
 
@@ -31,3 +33,10 @@ def test_another_ending_is_refused_and_nothing_written(tmp_path, found):
     with pytest.raises(ConfigError, match=r"let the name end in \.png, \.svg, \.pdf"):
         write_loss_plot(tmp_path / "dice.doc", "dice", "", found)
     assert not list(tmp_path.iterdir())
+
+
+def test_no_formula_runs_out_of_the_picture(found):
+    for shown in cards():
+        figure = _figure(shown.name, shown.formula, found)
+        title = figure._suptitle.get_window_extent(FigureCanvasAgg(figure).get_renderer())
+        assert title.x1 <= figure.bbox.x1, shown.name
