@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from segtrain.models.settings import ModelSettings
+from segtrain.models.settings import SHIPPED, ModelSettings
 
 
 def test_what_is_left_out_is_left_to_the_plan():
@@ -19,7 +19,8 @@ def test_lists_of_a_yaml_become_tuples():
 @pytest.mark.parametrize(
     "options",
     [
-        {"name": "vnet"},
+        {"name": 3},
+        {"preset": "XL"},
         {"dims": 4},
         {"block": "dense"},
         {"widths": ()},
@@ -39,3 +40,39 @@ def test_sizes_that_cannot_be_are_refused(options):
     (key,) = options
     with pytest.raises(ValidationError, match=key):
         ModelSettings(**options)
+
+
+def test_a_name_alone_will_do():
+    assert ModelSettings.model_validate("unet") == ModelSettings()
+
+
+def test_a_residual_encoder_has_a_preset_of_medium_size_unless_another_is_wanted():
+    assert [ModelSettings.model_validate(v).preset for v in ("unet", "residual_unet")] == [None, "M"]
+    assert ModelSettings(name="residual_unet", preset="L").preset == "L"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"preset": "S"}, "preset belongs to name: residual_unet"),
+        ({"name": "mine.py:Net", "preset": "S"}, "preset belongs to name: residual_unet"),
+        ({"name": "residual_unet", "block": "residual"}, "block belongs to name: unet"),
+    ],
+)
+def test_keys_of_another_network_are_refused(options, words):
+    with pytest.raises(ValidationError, match=words):
+        ModelSettings(**options)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_unknown_keys_of_a_shipped_network_are_refused_all_at_once(name):
+    with pytest.raises(ValidationError) as error:
+        ModelSettings.model_validate({"name": name, "widhts": [4], "growth": 2})
+    found = [(item["type"], item["loc"]) for item in error.value.errors()]
+    assert found == [("extra_forbidden", ("widhts",)), ("extra_forbidden", ("growth",))]
+
+
+def test_a_network_of_ones_own_has_its_options_beside_the_keys():
+    settings = ModelSettings.model_validate({"name": "mine.py:Net", "growth": 2, "widths": [4]})
+    assert (settings.options, settings.widths) == ({"growth": 2}, (4,))
+    assert ModelSettings.model_validate(settings.model_dump(mode="json")) == settings

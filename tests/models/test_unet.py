@@ -3,26 +3,14 @@
 import pytest
 import torch
 
-from segtrain.core.plan import ChannelIntensity, Plan
+from segtrain.core.plan import Plan
 from segtrain.models.settings import ModelSettings
 from segtrain.models.unet import UNet, count_parameters
+from tests.models import networks
 
 
-def plan(dims=3, channels=1, stages=3) -> Plan:
-    flat = dims == 2
-    one, two, three = (1, 1, 1), (2, 2, 1) if flat else (2, 2, 2), (3, 3, 1) if flat else (3, 3, 3)
-    return Plan(
-        dims=dims,
-        slice_axis=2 if flat else None,
-        spacing_mm=(1.0, 1.0, None if flat else 2.0),
-        patch_size=(16, 12, 1) if flat else (16, 12, 8),
-        batch_size=2,
-        widths=(4, 8, 16)[:stages],
-        strides=(two, two)[: stages - 1],
-        kernels=(three,) * stages if stages > 1 else (one,),
-        convolutions=(1, 2, 2)[:stages],
-        intensity=tuple(ChannelIntensity(channel=f"c{i}", rule="zscore") for i in range(channels)),
-    )
+def plan(dims=3, channels=1, stages=3):
+    return networks.plan(dims, tuple(f"c{i}" for i in range(channels)), stages)
 
 
 @pytest.mark.parametrize("block", ["plain", "residual"])
@@ -87,3 +75,24 @@ def test_channels_last_keeps_its_layout_and_its_values():
 def test_parameters_are_counted():
     model = UNet(plan(stages=1), ModelSettings(), outputs=2, seed=0)
     assert count_parameters(model) == 4 * 1 + 2 * 4 + 4 * 2 + 2
+
+
+def test_fewer_convolutions_on_the_way_up_are_possible():
+    whole, lean = (
+        UNet(Plan(**{**dict(plan()), "decoder_convolutions": units}), ModelSettings(), outputs=2, seed=0)
+        for units in (None, (1, 1))
+    )
+    assert [len(stage) for stage in whole.decoder] == [1, 2]
+    assert [len(stage) for stage in lean.decoder] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("block", "names"),
+    [("plain", ("encoder.0.0.0.weight",)), ("residual", ("encoder.0.0.first.0.weight", "encoder.0.0.side.0.weight"))],
+)
+def test_it_says_which_weights_read_the_image_and_which_answer(block, names):
+    model = UNet(plan(channels=3), ModelSettings(block=block), outputs=5, seed=0)
+    assert model.input_weights == names
+    assert {model.get_parameter(name).shape[1] for name in names} == {3}
+    answering = {name for name, p in model.named_parameters() if p.shape[0] == 5}
+    assert set(model.output_weights) == answering
