@@ -14,7 +14,9 @@ from segtrain.core.task import IGNORED_CLASS, Task
 from segtrain.core.volume import LabelMap, Volume
 
 SAMPLES_PER_CASE = 5_000
-"""Foreground voxels per case and channel that stand for its intensities (nnU-Net takes 10 000)."""
+"""Foreground voxels per case and channel that stand for its intensities, at most (nnU-Net takes 10 000)."""
+SAMPLES = 1_000_000
+"""Of all cases together and per channel, so that a large set needs no more memory than 200 cases."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,14 +53,21 @@ class DatasetFingerprint:
         return np.concatenate([c.foreground_samples[channel] for c in self.cases])
 
 
-def fingerprint_case(case: str, image: Volume, labels: LabelMap, task: Task) -> CaseFingerprint:
-    """Take the facts of one case; which voxels are sampled depends on the case id alone."""
+def samples_per_case(cases: int) -> int:
+    """Voxels that each of so many cases gives."""
+    return min(SAMPLES_PER_CASE, max(1, SAMPLES // max(1, cases)))
+
+
+def fingerprint_case(
+    case: str, image: Volume, labels: LabelMap, task: Task, samples: int = SAMPLES_PER_CASE
+) -> CaseFingerprint:
+    """Take the facts of one case; which voxels are sampled depends on its id and their number alone."""
     classes = task.to_classes(labels.array)
     flat = image.array.reshape(image.array.shape[0], -1)
     labelled = np.flatnonzero((classes > 0) & (classes != IGNORED_CLASS))
     pool = labelled if labelled.size else np.arange(classes.size)
     rng = generator(0, "fingerprint", case)
-    chosen = rng.choice(pool, size=min(SAMPLES_PER_CASE, pool.size), replace=False)
+    chosen = rng.choice(pool, size=min(samples, pool.size), replace=False)
     return CaseFingerprint(
         case=case,
         grid=image.grid.canonical(),

@@ -7,7 +7,7 @@ of a sweep and on any number of workers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,16 @@ from segtrain.data.settings import PatchSettings
 from segtrain.data.store import StoredCase
 
 T = TypeVar("T", bound=np.generic)
+
+
+class Patch(NamedTuple):
+    """A cut of a case. Beyond the scan both are 0: the mean intensity, and background."""
+
+    case: str
+    image: NDArray[np.float32]
+    """(channels, *S); S has two axes for a 2D plan."""
+    classes: NDArray[np.uint8]
+    """(*S)."""
 
 
 class PatchSampler:
@@ -36,38 +46,45 @@ class PatchSampler:
         order = generator(self._seed, "case order", round_number).permutation(len(self._cases))
         return self._cases[int(order[place])]
 
-    def cut(self, index: int) -> tuple[str, NDArray[np.float32], NDArray[np.uint8]]:
-        """Case id, image (channels, *S) and classes (*S) of one sample; S has two axes for a 2D plan.
+    def cut(self, index: int) -> Patch:
+        """The patch of one sample, of the plan's size."""
+        return self.cut_wider(index, (0, 0, 0) if self._slice_axis is None else (0, 0))
 
-        What lies beyond the scan is 0: the mean intensity, and background.
-        """
+    def cut_wider(self, index: int, margin: Sequence[int]) -> Patch:
+        """The same with more voxels at both ends of each axis of the patch, or fewer where a margin is negative."""
         case = self.case_of(index)
-        start = self._start(case, generator(self._seed, "patch", index))
-        image = np.stack([cut_box(c, start, self._size) for c in case.image])
-        classes = cut_box(case.classes, start, self._size)
+        around = np.array(margin)
+        if self._slice_axis is not None:
+            around = np.insert(around, self._slice_axis, 0)
+        start = self._start(case, generator(self._seed, "patch", index)) - around
+        size = self._size + 2 * around
+        image, classes = cut_box(case.image, start, size), cut_box(case.classes, start, size)
         if self._slice_axis is not None:
             image, classes = image.squeeze(1 + self._slice_axis), classes.squeeze(self._slice_axis)
-        return case.case, image, classes
+        return Patch(case.case, image, classes)
 
     def _start(self, case: StoredCase, rng: np.random.Generator) -> NDArray[np.int64]:
         """First voxel of the patch; it reaches beyond the scan only on axes where the scan is smaller."""
         slack = np.array(case.classes.shape) - self._size
         low, high = np.minimum(0, slack), np.maximum(0, slack)
         anywhere = rng.integers(low, high + 1)
-        if len(case.centres) == 0 or rng.random() >= self._foreground_share:
+        centres = case.centres
+        if len(centres) == 0 or rng.random() >= self._foreground_share:
             return np.asarray(anywhere)
-        present = np.unique(case.centres[:, 0])
-        rows = case.centres[case.centres[:, 0] == rng.choice(present)]
+        present = np.unique(centres[:, 0])
+        rows = centres[centres[:, 0] == rng.choice(present)]
         centre = rows[rng.integers(len(rows)), 1:]
         return np.asarray(np.clip(centre - self._size // 2, low, high))
 
 
 def cut_box(array: NDArray[T], start: NDArray[np.int64], size: NDArray[np.int64]) -> NDArray[T]:
-    """A box of `size` from voxel `start`, filled with 0 beyond the array."""
-    box = np.zeros(size, dtype=array.dtype)
+    """A box of `size` from voxel `start` of the last axes, filled with 0 beyond the array."""
+    before, shape = array.shape[: -len(size)], array.shape[-len(size) :]
+    box = np.zeros((*before, *size), dtype=array.dtype)
     first = np.maximum(start, 0)
-    last = np.minimum(start + size, array.shape)
-    inside = tuple(slice(a, b) for a, b in zip(first, last, strict=True))
-    target = tuple(slice(a, b) for a, b in zip(first - start, last - start, strict=True))
+    last = np.maximum(first, np.minimum(start + size, shape))
+    whole = [slice(None)] * len(before)
+    inside = (*whole, *(slice(a, b) for a, b in zip(first, last, strict=True)))
+    target = (*whole, *(slice(a, b) for a, b in zip(first - start, last - start, strict=True)))
     box[target] = array[inside]
     return box

@@ -1,33 +1,28 @@
 """DatasetFingerprint -> Plan. Pure: the same data, settings and machine class give the same plan.
 
-The rules are nnU-Net's (Isensee et al. 2021, supplementary note 2): median spacing, a patch as large as the
-median scan where the device can hold it, halving an axis while that leaves at least four voxels and the axis
-is not coarser than twice the finest. Sizes for a CPU are smaller: two cores must learn in minutes.
+The rules for spacing, strides and kernels are nnU-Net's (`data.topology`). What a device holds decides how large patch
+and network are; sizes for a CPU are smaller: two cores must learn in minutes.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from segtrain.core.errors import ConfigError, Problem, raise_all
-from segtrain.core.plan import ChannelIntensity, Plan, Size3
+from segtrain.core.plan import Plan, Size3
 from segtrain.data.fingerprint import DatasetFingerprint
+from segtrain.data.intensity_rule import intensity_rule
+from segtrain.data.presets import ResidualPreset, feature_values
 from segtrain.data.settings import DataSettings
+from segtrain.data.topology import Triple, as_size, largest_patch, target_spacing, topology
 
-MINIMUM_BOTTLENECK = 4
-"""Voxels an axis keeps at the deepest stage."""
-ANISOTROPY = 2.0
-"""An axis this much coarser than the finest is neither pooled nor convolved across (nnU-Net)."""
-STRONG_ANISOTROPY = 3.0
-"""From here on, the coarse axis takes the 10th percentile of spacings instead of the median (nnU-Net)."""
-CT_MINIMUM = -500.0
-"""Values below this are Hounsfield units of air."""
-Triple = NDArray[np.float64]
+SMALLEST_PATCH = 512
+"""Voxels below which a patch is not made smaller to save memory."""
 
 
 @dataclass(frozen=True)
@@ -57,22 +52,33 @@ class PlanWishes:
     spacing_mm: tuple[float, float, float] | None = None
     patch_size: Size3 | None = None
     batch_size: int | None = None
+    preset: ResidualPreset | None = None
+    """Of a residual encoder; None: the plain network."""
+    follows: Plan | None = None
+    """Plan of the run whose weights are the start: what is not wished is as there."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of patch and network that belong together."""
+
+    patch: Size3
+    strides: tuple[Size3, ...]
+    kernels: tuple[Size3, ...]
+    widths: tuple[int, ...]
+    convolutions: tuple[int, ...]
+    decoder_convolutions: tuple[int, ...] | None = None
 
 
 def make_plan(data: DatasetFingerprint, settings: DataSettings, wishes: PlanWishes, device: DeviceClass) -> Plan:
     """Decide everything. ConfigError where the user's own sizes do not fit together."""
-    spacing = np.array(wishes.spacing_mm or target_spacing(data.spacings_mm))
+    if wishes.follows is not None:
+        return following_plan(data, settings, wishes, wishes.follows)
+    shapes = np.array([case.grid.shape for case in data.cases], dtype=float)
+    spacing = np.array(wishes.spacing_mm or target_spacing(data.spacings_mm, shapes))
     slice_axis = int(spacing.argmax()) if wishes.dims == 2 else None
-    median_size = np.median(data.sizes_mm, axis=0) / spacing
-    stages = len(wishes.widths) if wishes.widths else device.stages
-    limit = device.patch_voxels[wishes.dims]
-    wanted = np.array(wishes.patch_size or largest_patch(median_size, limit, slice_axis), dtype=float)
-    strides, kernels = topology(wanted, spacing, stages, slice_axis, fixed=wishes.widths is not None)
-    raise_all(ConfigError, wish_faults(wishes, len(kernels), _size(wanted)))
-    widths = wishes.widths or tuple(min(device.first_width * 2**i, device.largest_width) for i in range(len(kernels)))
-    factor = np.prod(strides, axis=0, dtype=int) if strides else np.ones(3, dtype=int)
-    patch = wanted if wishes.patch_size else np.ceil(wanted / factor) * factor
-    first, others = device.convolutions
+    scans = data.sizes_mm / spacing
+    shape = fitting_shape(np.median(scans, axis=0), spacing, wishes, device, slice_axis)
     try:
         return Plan(
             dims=wishes.dims,
@@ -81,16 +87,106 @@ def make_plan(data: DatasetFingerprint, settings: DataSettings, wishes: PlanWish
                 tuple[float, float, float],
                 tuple(None if a == slice_axis else round(float(s), 6) for a, s in enumerate(spacing)),
             ),
-            patch_size=_size(patch),
-            batch_size=wishes.batch_size or (2 if wishes.dims == 3 else 8),
-            widths=widths,
-            strides=tuple(strides),
-            kernels=tuple(kernels),
-            convolutions=wishes.convolutions or (first, *[others] * (len(kernels) - 1)),
+            patch_size=shape.patch,
+            batch_size=wishes.batch_size or batch_size(shape, wishes, device, float(scans.prod(axis=1).sum())),
+            widths=shape.widths,
+            strides=shape.strides,
+            kernels=shape.kernels,
+            convolutions=shape.convolutions,
+            decoder_convolutions=shape.decoder_convolutions,
             intensity=tuple(intensity_rule(data, i, settings.modality) for i in range(len(data.channels))),
         )
     except ValueError as error:
-        raise ConfigError(Problem(_first_line(error), where="model")) from error
+        raise ConfigError(Problem(first_line(error), where="model")) from error
+
+
+def fitting_shape(
+    median_size: Triple, spacing: Triple, wishes: PlanWishes, device: DeviceClass, slice_axis: int | None
+) -> Shape:
+    """As large as the device allows; a residual encoder on a GPU, as large as its preset's memory allows."""
+    preset, limit = wishes.preset, float(device.patch_voxels[wishes.dims])
+    if preset is None or wishes.patch_size is not None:
+        return shape_within(limit, median_size, spacing, wishes, device, slice_axis)
+    if device.name == "cpu":
+        return shape_within(preset.cpu_patch_share * limit, median_size, spacing, wishes, device, slice_axis)
+    limit = float(median_size.prod()) + 1
+    while True:
+        shape = shape_within(limit, median_size, spacing, wishes, device, slice_axis)
+        excess = values_of(shape) / preset.feature_values[wishes.dims]
+        if excess <= 1 or limit < SMALLEST_PATCH:
+            return shape
+        limit = min(limit, math.prod(shape.patch)) / min(2.0, max(1.05, excess))
+
+
+def shape_within(
+    limit: float, median_size: Triple, spacing: Triple, wishes: PlanWishes, device: DeviceClass, slice_axis: int | None
+) -> Shape:
+    """The network for a patch of the median scan's proportions with at most `limit` voxels, or for the wished one."""
+    stages = len(wishes.widths) if wishes.widths else device.stages
+    wanted = np.array(wishes.patch_size or largest_patch(median_size, limit, slice_axis), dtype=float)
+    strides, kernels = topology(wanted, spacing, stages, slice_axis, fixed=wishes.widths is not None)
+    raise_all(ConfigError, wish_faults(wishes, len(kernels), as_size(wanted)))
+    factor = np.prod(strides, axis=0, dtype=int) if strides else np.ones(3, dtype=int)
+    patch = wanted if wishes.patch_size else np.ceil(wanted / factor) * factor
+    stages, preset = len(kernels), wishes.preset
+    (first, others), width = device.convolutions, device.first_width
+    convolutions: tuple[int, ...] = (first, *[others] * (stages - 1))
+    if preset is not None:
+        convolutions = preset.blocks_of(stages)
+        width = preset.cpu_first_width if device.name == "cpu" else width
+    return Shape(
+        patch=as_size(patch),
+        strides=tuple(strides),
+        kernels=tuple(kernels),
+        widths=wishes.widths or tuple(min(width * 2**i, device.largest_width) for i in range(stages)),
+        convolutions=wishes.convolutions or convolutions,
+        decoder_convolutions=None if preset is None else (1,) * (stages - 1),
+    )
+
+
+def batch_size(shape: Shape, wishes: PlanWishes, device: DeviceClass, scan_voxels: float) -> int:
+    """Patches a step; `scan_voxels` are those of all training scans."""
+    if wishes.preset is None or device.name == "cpu":
+        return 2 if wishes.dims == 3 else 8
+    return wishes.preset.batch_size(values_of(shape), wishes.dims, scan_voxels / math.prod(shape.patch))
+
+
+def values_of(shape: Shape) -> int:
+    """Values in all feature maps of a residual encoder's patch."""
+    return feature_values(shape.widths, shape.convolutions, shape.strides, shape.patch)
+
+
+def following_plan(data: DatasetFingerprint, settings: DataSettings, wishes: PlanWishes, old: Plan) -> Plan:
+    """The plan of the run whose weights are the start, for other data and with what is wished instead.
+
+    As where nnU-Net moves plans from one data set to another, all is kept: weights have learnt a network, but a voxel
+    size and a scale of intensities too. Only channels that were not there get a rule of their own.
+    ConfigError where a wish is another network.
+    """
+    raise_all(ConfigError, following_faults(wishes, old))
+    known = {rule.channel: rule for rule in old.intensity if settings.modality == "auto"}
+    rules = [known.get(name) or intensity_rule(data, i, settings.modality) for i, name in enumerate(data.channels)]
+    changes = {
+        "patch_size": wishes.patch_size or old.patch_size,
+        "batch_size": wishes.batch_size or old.batch_size,
+        "intensity": tuple(rules),
+    }
+    if wishes.spacing_mm is not None:
+        changes["spacing_mm"] = tuple(None if a == old.slice_axis else s for a, s in enumerate(wishes.spacing_mm))
+    try:
+        return Plan(**{**dict(old), **changes})
+    except ValueError as error:
+        raise ConfigError(Problem(first_line(error), where="model")) from error
+
+
+def following_faults(wishes: PlanWishes, old: Plan) -> Iterator[Problem]:
+    """Wishes that weights of the old plan's network do not fit."""
+    for name in ("dims", "widths", "convolutions"):
+        wished, there = getattr(wishes, name), getattr(old, name)
+        if wished is not None and wished != there:
+            what = f"model.{name} is {wished}, the network of model.init_from has {there}"
+            hint = f"leave model.{name} out: it follows; or leave model.init_from out and start anew"
+            yield Problem(what, f"model.{name}", "its weights would not fit", hint)
 
 
 def wish_faults(wishes: PlanWishes, stages: int, patch: Size3) -> Iterator[Problem]:
@@ -107,81 +203,7 @@ def wish_faults(wishes: PlanWishes, stages: int, patch: Size3) -> Iterator[Probl
         yield Problem(what, "model.convolutions", why, f"give {stages}, or change model.widths, one for each stage too")
 
 
-def target_spacing(spacings_mm: Triple) -> tuple[float, float, float]:
-    """Median per axis; a strongly anisotropic coarse axis takes a finer spacing that some scans have."""
-    median = np.median(spacings_mm, axis=0)
-    coarse = int(median.argmax())
-    if median[coarse] / median.min() > STRONG_ANISOTROPY:
-        others = [a for a in range(3) if a != coarse]
-        median[coarse] = max(np.percentile(spacings_mm[:, coarse], 10), median[others].max())
-    x, y, z = (float(s) for s in median)
-    return x, y, z
-
-
-def largest_patch(median_size: Triple, limit: int, slice_axis: int | None) -> Size3:
-    """The median scan, scaled down in proportion until it holds at most `limit` voxels."""
-    size = np.array([1.0 if a == slice_axis else n for a, n in enumerate(median_size)])
-    used = np.array([a != slice_axis for a in range(3)])
-    while size.prod() > limit:
-        excess = (size.prod() / limit) ** (1 / used.sum())
-        # An axis that is already short keeps what a bottleneck needs; the others give way.
-        shrunk = np.where(used, np.maximum(size / excess, np.minimum(size, 2 * MINIMUM_BOTTLENECK)), size)
-        if np.allclose(shrunk, size):
-            break
-        size = shrunk
-    return _size(np.maximum(1, np.round(size)))
-
-
-def topology(
-    patch: Triple, spacing: Triple, stages: int, slice_axis: int | None, *, fixed: bool
-) -> tuple[list[Size3], list[Size3]]:
-    """Strides between stages and kernels of each, finest first.
-
-    With `fixed`, exactly `stages` stages are made as long as any axis has two voxels left to halve.
-    """
-    size, step = patch.copy(), spacing.copy()
-    used = np.array([a != slice_axis for a in range(3)])
-    smallest = 2 if fixed else 2 * MINIMUM_BOTTLENECK
-    strides: list[Size3] = []
-    kernels: list[Size3] = []
-    wide = np.zeros(3, dtype=bool)
-    for stage in range(stages):
-        # An axis that was convolved across stays so, however far pooling then stretches the others.
-        wide |= used & (step < ANISOTROPY * step[used].min())
-        kernels.append(_size(np.where(wide, 3, 1)))
-        divisible = used & (size >= smallest)
-        if stage == stages - 1 or not divisible.any():
-            break
-        halve = divisible & (step < ANISOTROPY * step[divisible].min())
-        factor = np.where(halve, 2, 1)
-        strides.append(_size(factor))
-        size, step = np.ceil(size / factor), step * factor
-    return strides, kernels
-
-
-def intensity_rule(data: DatasetFingerprint, index: int, modality: Literal["auto", "mr", "ct"]) -> ChannelIntensity:
-    """CT keeps its absolute scale (percentiles, mean and deviation of the training foreground); MR has none."""
-    minimum = float(np.median([c.minimum[index] for c in data.cases]))
-    if modality == "mr" or (modality == "auto" and minimum > CT_MINIMUM):
-        return ChannelIntensity(channel=data.channels[index], rule="zscore")
-    samples = data.samples(index).astype(np.float64)
-    lower, upper = (float(v) for v in np.percentile(samples, [0.5, 99.5]))
-    clipped = np.clip(samples, lower, upper)
-    return ChannelIntensity(
-        channel=data.channels[index],
-        rule="ct",
-        lower=lower,
-        upper=upper,
-        mean=float(clipped.mean()),
-        std=max(float(clipped.std()), 1e-6),
-    )
-
-
-def _size(values: NDArray[np.float64] | NDArray[np.int64]) -> Size3:
-    x, y, z = (int(v) for v in values)
-    return x, y, z
-
-
-def _first_line(error: ValueError) -> str:
+def first_line(error: ValueError) -> str:
+    """What a plan was refused for, in one line."""
     found = getattr(error, "errors", None)
     return str(found()[0]["msg"]).removeprefix("Value error, ") if found else str(error)

@@ -5,12 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from segtrain.core.plan import Positive
 from segtrain.core.settings import Settings
 
 Share = Annotated[float, Field(ge=0, le=1)]
-NonNegative = Annotated[float, Field(ge=0)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+def _ascending(bounds: tuple[float, float]) -> tuple[float, float]:
+    if bounds[0] > bounds[1]:
+        raise ValueError(f"a range goes from the smaller to the larger number, not from {bounds[0]} to {bounds[1]}")
+    return bounds
+
+
+Ascending = AfterValidator(_ascending)
+Range = Annotated[tuple[NonNegative, NonNegative], Ascending]
+"""Smallest and largest value; all between are equally likely."""
+PositiveRange = Annotated[tuple[Positive, Positive], Ascending]
+Factors = PositiveRange
+"""As nnU-Net draws them (BGContrast): where the range reaches below 1 and above, half of them are below."""
+Unfolded = Annotated[float, Field(ge=0, le=0.4)]
 
 
 class DataSettings(Settings):
@@ -35,6 +51,12 @@ class DataSettings(Settings):
     case is a patient of its own (dicom: PatientID)."""
     modality: Literal["auto", "mr", "ct"] = "auto"
     """mr: z-score per case. ct: clip and scale by the training set. auto: ct where voxels reach below -500."""
+    store: Path | None = None
+    """Where prepared cases are kept, and found again by other runs on the same scans, also at the same time. null:
+    `prepared` in the run folder."""
+    workers: Annotated[int, Field(ge=0)] | None = None
+    """Processes that read and prepare scans; 0: none beside that of the command. null: one for each core, at most 8 and
+    at most what memory holds, where there is work for some seconds."""
 
     @model_validator(mode="after")
     def _has_a_place(self) -> Self:
@@ -69,24 +91,110 @@ class PatchSettings(Settings):
     """Share of patches that are centred on a labelled voxel (nnU-Net: a third)."""
 
 
-class AugmentSettings(Settings):
-    """Ranges of the random changes. Rotation and scale follow nnU-Net's order of size (Isensee et al. 2021)."""
+class RotationSettings(Settings):
+    """Turns about the centre of the patch.
 
-    spatial_probability: Share = 0.2
-    """Share of patches that are turned and scaled."""
-    intensity_probability: Share = 0.5
-    """Share of patches to which each of brightness, contrast, gamma and noise is applied."""
-    flip_axes: tuple[Literal[0, 1, 2], ...] = ()
-    """Axes (R, A, S) that may be mirrored; empty keeps left and right apart."""
-    rotation_degrees: NonNegative = 15.0
-    """Largest rotation about each axis, in voxel space; 2D turns within the slice."""
-    scale: NonNegative = 0.2
-    """0.2 draws sizes from 1/1.2 to 1.2."""
-    brightness: NonNegative = 0.2
-    """Standard deviations that are added or taken away at most."""
-    contrast: NonNegative = 0.25
-    """0.25 draws factors from 1/1.25 to 1.25."""
-    gamma: NonNegative = 0.3
-    """0.3 draws exponents from 1/1.3 to 1.3."""
-    noise: NonNegative = 0.1
-    """Largest standard deviation of added Gaussian noise."""
+    It is the patient that turns, in millimetres, and not the array: anatomy stays rigid where voxels are no cubes.
+    """
+
+    probability: Share = 0.2
+    degrees: Annotated[float, Field(ge=0, le=180)] = 30.0
+    """Largest angle either way, about each axis; within the slice where slices are thick, and in 2D. nnU-Net turns
+    those by up to 180 (by 15 in 2D, where a patch is more than 1.5 times as long as wide): a half turn exchanges left
+    and right in the picture, so it has to be asked for here."""
+
+
+class ScaleSettings(Settings):
+    """Objects larger or smaller, alike along every axis (only within the slice where slices are thick)."""
+
+    probability: Share = 0.2
+    field_of_view: PositiveRange = (0.7, 1.4)
+    """How much is seen, against the patch: objects are smaller above 1 (nnU-Net's `scaling`)."""
+
+
+class ElasticSettings(Settings):
+    """Smooth bends: cubic B-splines on a lattice of control points (Rueckert et al. 1999).
+
+    Off, as in nnU-Net v2, whose default trainer has p_elastic_deform=0.
+    """
+
+    probability: Share = 0.0
+    points_voxels: Annotated[float, Field(ge=2, allow_inf_nan=False)] = 12.0
+    """From one control point to the next, along each axis."""
+    displacement: Annotated[tuple[NonNegative, Unfolded], Ascending] = (0.0, 0.25)
+    """Of a control point at most, along each axis, as a share of points_voxels. Up to 0.4 no bend folds space
+    (Choi & Lee 2000)."""
+
+
+class NoiseSettings(Settings):
+    """Gaussian noise, a field for each channel, in all of them as strong."""
+
+    probability: Share = 0.1
+    deviation: Range = (0.0, 0.1)
+    """Its standard deviation; that of a scan is about 1. nnU-Net calls the range a variance, and draws this."""
+
+
+class BlurSettings(Settings):
+    """Gaussian blur of some channels."""
+
+    probability: Share = 0.2
+    channel_probability: Share = 0.5
+    sigma_voxels: PositiveRange = (0.5, 1.0)
+    """Drawn for each axis and channel."""
+
+
+class BrightnessSettings(Settings):
+    """All values times a factor, one a channel."""
+
+    probability: Share = 0.15
+    factor: Factors = (0.75, 1.25)
+
+
+class ContrastSettings(Settings):
+    """Distances from the patch's mean times a factor, one a channel; the patch's range stays."""
+
+    probability: Share = 0.15
+    factor: Factors = (0.75, 1.25)
+
+
+class LowResolutionSettings(Settings):
+    """Some channels as if they were taken with larger voxels: nearest down, linear up; not across thick slices."""
+
+    probability: Share = 0.25
+    channel_probability: Share = 0.5
+    zoom: Annotated[tuple[Positive, Share], Ascending] = (0.5, 1.0)
+    """Share of the voxels along an axis that are left."""
+
+
+class GammaSettings(Settings):
+    """Values to a power on the patch's own range, one exponent a channel; mean and deviation stay."""
+
+    probability: Share = 0.3
+    inverted_probability: Share = 0.1
+    """Of another one on the negative of the image, before: it moves the bright end and not the dark one."""
+    exponent: Factors = (0.7, 1.5)
+
+
+class AugmentSettings(Settings):
+    """The random changes of patches, in the order in which they are made.
+
+    Kinds, order, probabilities and ranges are those of nnU-Net v2's default trainer (Isensee et al. 2021; release 2.8,
+    `nnUNetTrainer.get_training_transforms`), and where they differ the field says so. Slices are thick where voxels are
+    over three times as long across them as within, or the patch over three times as short in voxels (ANISO_THRESHOLD).
+    """
+
+    share: Share = 1.0
+    """Of the patches that may change at all; 0 trains on the scans as they are."""
+    rotation: RotationSettings = RotationSettings()
+    scale: ScaleSettings = ScaleSettings()
+    elastic: ElasticSettings = ElasticSettings()
+    noise: NoiseSettings = NoiseSettings()
+    blur: BlurSettings = BlurSettings()
+    low_resolution: LowResolutionSettings = LowResolutionSettings()
+    """nnU-Net does this after brightness and contrast: no difference but for what contrast clips."""
+    brightness: BrightnessSettings = BrightnessSettings()
+    contrast: ContrastSettings = ContrastSettings()
+    gamma: GammaSettings = GammaSettings()
+    mirror_axes: tuple[Literal[0, 1, 2], ...] = ()
+    """Axes (R, A, S) that half of the patches are mirrored along. None, since that exchanges left and right; nnU-Net
+    mirrors along all."""

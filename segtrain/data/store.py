@@ -1,99 +1,110 @@
-"""Prepared cases on the disk, read by patch through memory-mapped arrays.
+"""What was made of cases, on the disk: prepared cases, read by patch, and fingerprints.
 
-A case is one folder: `image.npy`, `classes.npy`, `foreground.npy` (voxels of each class to centre patches on)
-and `case.json`, which is written last: a folder without it was cut short and is made anew. The folder's name
-carries a hash of the source files, the task and the plan, so a changed scan is never mistaken for the old one.
+A case is one file, which comes to be whole. Its name carries a hash of the source files, the task and the plan, so a
+changed scan is never mistaken for the old one, and one store serves many runs, at the same time too: two that make
+the same file write the same into it.
 """
 
 from __future__ import annotations
 
 import hashlib
-import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segtrain.core.case import Case, ScanSource
-from segtrain.core.errors import Problem, UnreadableScan
-from segtrain.core.files import disk_errors, read_json, write_json
+from segtrain.core.errors import ResourceError
 from segtrain.core.grid import Grid
 from segtrain.core.plan import Plan
 from segtrain.core.seeds import generator
 from segtrain.core.task import IGNORED_CLASS, Task
-from segtrain.data.dicom_headers import list_series
+from segtrain.data.array_file import MappedArrays, is_whole, read_checked_arrays, write_arrays, write_checked_arrays
+from segtrain.data.fingerprint import CaseFingerprint
 from segtrain.data.prepare import PreparedCase
 
-STORE_VERSION = 1
+STORE_VERSION = 2
 """Raised when what a prepared case holds changes."""
 CENTRES_PER_CLASS = 2_000
 """Voxels of each class that patches may be centred on."""
+SUFFIX = ".safetensors"
 
 
 @dataclass(frozen=True, eq=False)
 class StoredCase:
-    """A prepared case whose arrays stay on the disk until they are read."""
+    """A prepared case whose arrays stay on the disk: each look maps them anew, and keeps nothing in memory."""
 
     case: str
     key: str
     """Changes with the scan, the task and the preparation."""
-    image: NDArray[np.float32]
-    classes: NDArray[np.uint8]
-    centres: NDArray[np.int32]
-    """(n, 4): class, x, y, z."""
+    arrays: Mapping[str, NDArray[Any]]
+    """image, classes and centres."""
     grid: Grid
     native: Grid
 
+    @property
+    def image(self) -> NDArray[np.float32]:
+        """(channels, X, Y, Z), read-only."""
+        return self.arrays["image"]
 
-def source_hash(case: Case) -> str:
-    """sha256 over the bytes of all files that a case is read from, and which series they are.
+    @property
+    def classes(self) -> NDArray[np.uint8]:
+        """(X, Y, Z), read-only."""
+        return self.arrays["classes"]
 
-    Raises UnreadableScan.
-    """
-    digest = hashlib.sha256()
-    for source in [*case.images, *([case.label] if case.label else [])]:
-        digest.update(source.series_uid.encode())
-        for file in _files_of(source):
-            digest.update(hashlib.sha256(_bytes_of(file)).digest())
-    return digest.hexdigest()
-
-
-def folder_of(store: Path, case: Case, plan: Plan, task: Task) -> Path:
-    """Where a prepared case lies: its name changes with the scan, the task and the preparation."""
-    parts = f"{STORE_VERSION}/{source_hash(case)}/{plan.preparation_hash}/{task.model_dump_json()}"
-    return store / f"{case.id}-{hashlib.sha256(parts.encode()).hexdigest()[:12]}"
+    @property
+    def centres(self) -> NDArray[np.int32]:
+        """(n, 4): class, x, y, z."""
+        return self.arrays["centres"]
 
 
-def is_stored(folder: Path) -> bool:
-    """Whether a whole prepared case lies there."""
-    return (folder / "case.json").is_file()
+def prepared_file(store: Path, case: str, source: str, plan: Plan, task: Task) -> Path:
+    """Where a prepared case lies; `source` is the hash of what it is read from."""
+    return store / _name(case, source, plan.preparation_hash, task.model_dump_json())
 
 
-def save(prepared: PreparedCase, classes: NDArray[np.uint8], folder: Path) -> None:
-    """Write a prepared case; a folder that was cut short is replaced."""
-    with disk_errors(folder):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        np.save(folder / "image.npy", prepared.image)
-        np.save(folder / "classes.npy", classes)
-        np.save(folder / "foreground.npy", foreground_centres(prepared.case, classes))
+def fingerprint_file(store: Path, case: str, source: str, task: Task, sampled: tuple[int, int]) -> Path:
+    """Where the facts of a case lie; `sampled` are the number of channels and of samples."""
+    return store / "fingerprints" / _name(case, source, f"{sampled[0]}/{sampled[1]}", task.model_dump_json())
+
+
+def is_stored(file: Path) -> bool:
+    """Whether a whole file lies there."""
+    return is_whole(file)
+
+
+def save(prepared: PreparedCase, classes: NDArray[np.uint8], file: Path) -> None:
+    """Write a prepared case. Raises ResourceError."""
+    centres = foreground_centres(prepared.case, classes)
+    arrays: dict[str, NDArray[Any]] = {"image": prepared.image, "classes": classes, "centres": centres}
     grids = {"grid": prepared.grid.to_json(), "native": prepared.native.to_json()}
-    write_json(folder / "case.json", {"case": prepared.case, **grids})
+    with _or_the_same(file):
+        write_arrays(file, arrays, {"case": prepared.case, **grids})
 
 
-def load(folder: Path) -> StoredCase:
-    """Open a stored case; nothing but its header is read yet."""
-    about = read_json(folder / "case.json")
-    return StoredCase(
-        case=about["case"],
-        key=folder.name.rpartition("-")[2],
-        image=np.load(folder / "image.npy", mmap_mode="r"),
-        classes=np.load(folder / "classes.npy", mmap_mode="r"),
-        centres=np.load(folder / "foreground.npy"),
-        grid=Grid.from_json(about["grid"]),
-        native=Grid.from_json(about["native"]),
-    )
+def load(file: Path) -> StoredCase:
+    """Open a stored case; nothing but its header is read. Raises DataError where it is not whole."""
+    arrays = MappedArrays(file)
+    about = arrays.about
+    grid, native = Grid.from_json(about["grid"]), Grid.from_json(about["native"])
+    return StoredCase(about["case"], file.stem.rpartition("-")[2], arrays, grid, native)
+
+
+def save_fingerprint(record: CaseFingerprint, note: str | None, file: Path) -> None:
+    """Write the facts of a case, with what its reader should know. Raises ResourceError."""
+    about = {"case": record.case, "grid": record.grid.to_json(), "minimum": record.minimum, "note": note}
+    with _or_the_same(file):
+        write_checked_arrays(file, {"samples": record.foreground_samples}, about)
+
+
+def load_fingerprint(file: Path) -> tuple[CaseFingerprint, str | None]:
+    """The facts of a case, and the note. Raises DataError where the file is not what was written."""
+    arrays, about = read_checked_arrays(file)
+    grid, minimum = Grid.from_json(about["grid"]), tuple(about["minimum"])
+    return CaseFingerprint(about["case"], grid, minimum, arrays["samples"]), about["note"]
 
 
 def foreground_centres(case: str, classes: NDArray[np.uint8]) -> NDArray[np.int32]:
@@ -109,17 +120,16 @@ def foreground_centres(case: str, classes: NDArray[np.uint8]) -> NDArray[np.int3
     return np.concatenate(rows).astype(np.int32) if rows else np.zeros((0, 4), dtype=np.int32)
 
 
-def _files_of(source: ScanSource) -> list[Path]:
-    """The file, or the slices of the series that is meant, wherever below the folder they lie."""
-    if not source.path.is_dir():
-        return [source.path]
-    meant = (s for s in list_series(source.path) if source.series_uid in ("", s.uid))
-    return sorted(file for series in meant for file in series.files)
+def _name(case: str, *parts: str) -> str:
+    text = "/".join((str(STORE_VERSION), *parts))
+    return f"{case}-{hashlib.sha256(text.encode()).hexdigest()[:12]}{SUFFIX}"
 
 
-def _bytes_of(file: Path) -> bytes:
+@contextmanager
+def _or_the_same(file: Path) -> Iterator[None]:
+    """Windows lets nobody replace a file that another run reads; it holds the same then."""
     try:
-        return file.read_bytes()
-    except OSError as error:
-        hint = "check the path and its permissions"
-        raise UnreadableScan(Problem("a scan cannot be read", str(file), error.strerror or str(error), hint)) from error
+        yield
+    except ResourceError:
+        if not is_whole(file):
+            raise

@@ -5,7 +5,7 @@ import pytest
 
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap, Volume
-from segtrain.data.fingerprint import SAMPLES_PER_CASE, fingerprint, fingerprint_case
+from segtrain.data.fingerprint import SAMPLES_PER_CASE, fingerprint, fingerprint_case, samples_per_case
 from tests.phantoms import grid, scan
 
 TASK = Task(labels={"background": 0, "organ": 1, "lesion": 4}, ignore=9)
@@ -46,6 +46,12 @@ def test_samples_depend_on_the_case_alone():
     assert one.shape == (1, SAMPLES_PER_CASE)
     assert np.array_equal(one, again)
     assert not np.array_equal(one, other)
+
+
+def test_many_cases_give_fewer_samples_each_so_that_memory_stays_bounded():
+    assert [samples_per_case(n) for n in (0, 1, 200, 2_000, 10_000_000)] == [5_000, 5_000, 5_000, 500, 1]
+    image, labels = scan(grid((30, 30, 30)), seed=1)
+    assert fingerprint_case("a", image, labels, TASK, samples=7).foreground_samples.shape == (1, 7)
 
 
 def test_spacings_and_sizes_are_those_of_canonical_axes():

@@ -14,7 +14,8 @@ def stored(name="a", shape=(24, 20, 12), radius=0.1) -> StoredCase:
     on = grid(shape)
     classes = ellipsoid(on, (0.2, 0.2, 0.2), (radius,) * 3).astype(np.uint8)
     image = np.arange(classes.size, dtype=np.float32).reshape(1, *shape)
-    return StoredCase(name, "key", image, classes, foreground_centres(name, classes), on, on)
+    arrays = {"image": image, "classes": classes, "centres": foreground_centres(name, classes)}
+    return StoredCase(name, "key", arrays, on, on)
 
 
 def sampler(cases=None, plan=None, share=0.33, seed=0) -> PatchSampler:
@@ -64,9 +65,32 @@ def test_a_2d_plan_gets_slices():
     assert classes.shape == (16, 12)
 
 
-@pytest.mark.parametrize("start", [(-2, 0, 3), (20, 18, 10), (-5, -5, -5)])
+@pytest.mark.parametrize("margin", [(3, 0, 1), (-2, 4, -1), (30, 30, 30)])
+def test_a_wider_patch_is_the_same_with_what_lies_around_it(margin):
+    plan = small_plan(patch=(8, 8, 8))
+    for index in range(5):
+        patch = sampler(plan=plan).cut(index)
+        wider = sampler(plan=plan).cut_wider(index, margin)
+        assert wider.case == patch.case
+        assert wider.image.shape == (1, *(8 + 2 * m for m in margin))
+        assert wider.classes.shape == wider.image.shape[1:]
+        inner = tuple(slice(max(0, m), max(0, m) + 8 - 2 * max(0, -m)) for m in margin)
+        within = tuple(slice(max(0, -m), 8 - max(0, -m)) for m in margin)
+        assert np.array_equal(wider.image[0][inner], patch.image[0][within])
+        assert np.array_equal(wider.classes[inner], patch.classes[within])
+
+
+def test_a_wider_slice_is_one_slice():
+    patch = sampler(plan=small_plan(dims=2)).cut_wider(0, (2, -1))
+    assert patch.image.shape == (1, 20, 10)
+    assert patch.classes.shape == (20, 10)
+
+
+@pytest.mark.parametrize("start", [(-2, 0, 3), (20, 18, 10), (-5, -5, -5), (-9, 0, 0), (30, 0, 40)])
 def test_a_box_equals_padding_first(start):
     array = np.random.default_rng(0).normal(size=(24, 20, 12))
     padded = np.pad(array, 40)
     box = cut_box(array, np.array(start), np.array((8, 8, 8)))
     assert np.array_equal(box, padded[tuple(slice(s + 40, s + 48) for s in start)])
+    channels = cut_box(np.stack([array, -array]), np.array(start), np.array((8, 8, 8)))
+    assert np.array_equal(channels, np.stack([box, -box]))

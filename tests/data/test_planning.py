@@ -6,7 +6,8 @@ import pytest
 from segtrain.core.errors import ConfigError
 from segtrain.core.grid import Grid
 from segtrain.data.fingerprint import CaseFingerprint, DatasetFingerprint
-from segtrain.data.planning import CPU, GPU, PlanWishes, largest_patch, make_plan, target_spacing, topology
+from segtrain.data.planning import CPU, GPU, PlanWishes, make_plan
+from segtrain.data.presets import PRESETS, REFERENCE_BATCH, feature_values
 from segtrain.data.settings import DataSettings
 
 
@@ -48,15 +49,6 @@ def test_two_dimensions_cut_across_the_thickest_axis():
     assert plan.spacing_mm[0] is None
 
 
-def test_ct_keeps_its_scale_and_mr_does_not():
-    ct, mr = plan_for(data(minimum=-1000.0, cases=1)).intensity[0], plan_for(data()).intensity[0]
-    assert (ct.rule, mr.rule) == ("ct", "zscore")
-    assert ct.lower == pytest.approx(0.5)
-    assert ct.upper == pytest.approx(99.5)
-    assert ct.mean == pytest.approx(50)
-    assert plan_for(data(minimum=-1000.0), modality="mr").intensity[0].rule == "zscore"
-
-
 def test_a_patch_that_the_strides_do_not_divide_is_refused_with_what_would_fit():
     wishes = PlanWishes(patch_size=(40, 50, 40), widths=(8, 16, 32))
     with pytest.raises(ConfigError, match=r"patch_size 50 on axis 1 is not a multiple of 4.*48 or 52"):
@@ -94,17 +86,119 @@ def test_wishes_win():
     assert (plan.widths, plan.patch_size, plan.spacing_mm, plan.batch_size) == ((4, 8), (32, 32, 16), (2, 2, 2), 7)
 
 
-def test_spacing_is_the_median_and_finer_on_a_very_coarse_axis():
-    assert target_spacing(np.array([[1, 1, 1], [2, 1, 1], [3, 1, 2.0]])) == (2, 1, 1)
-    spacings = np.array([[1, 1, z] for z in np.linspace(2, 10, 11)])
-    assert target_spacing(spacings)[2] == pytest.approx(2.8)
+THICK = {"shape": (128, 128, 24), "spacing_mm": (0.7, 0.7, 6.5)}
 
 
-def test_a_large_patch_shrinks_in_proportion():
-    assert largest_patch(np.array([400.0, 200.0, 200.0]), 96_000, None) == (73, 36, 36)
+def test_the_rules_of_topology_go_into_the_plan():
+    plan = plan_for(data(**THICK), device=GPU)
+    assert plan.strides == ((2, 2, 1),) * 3 + ((2, 2, 2),) * 2
+    assert plan.kernels == ((3, 3, 1),) * 3 + ((3, 3, 3),) * 3
+    assert plan.patch_size == (128, 128, 24)
 
 
-def test_topology_keeps_four_voxels_at_the_bottom():
-    strides, kernels = topology(np.array([32.0, 32, 8]), np.ones(3), 6, None, fixed=False)
-    assert np.prod(strides, axis=0).tolist() == [8, 8, 2]
-    assert len(kernels) == len(strides) + 1
+def test_a_slice_of_thick_slices_is_planned_in_its_own_plane():
+    plan = plan_for(data(**THICK), PlanWishes(dims=2), device=GPU)
+    assert (plan.slice_axis, plan.patch_size, plan.spacing_mm) == (2, (128, 128, 1), (0.7, 0.7, None))
+    assert plan.strides == ((2, 2, 1),) * 5
+    assert plan.kernels == ((3, 3, 1),) * 6
+
+
+def residual(preset, fingerprint=None, device=CPU, **wishes):
+    return plan_for(
+        fingerprint or data((300, 300, 200), cases=20), PlanWishes(preset=PRESETS[preset], **wishes), device
+    )
+
+
+@pytest.mark.parametrize("device", [CPU, GPU])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_residual_encoder_has_the_blocks_of_its_preset_and_one_convolution_a_stage_upwards(preset, device):
+    plan = residual(preset, device=device)
+    stages = len(plan.widths)
+    assert plan.convolutions == PRESETS[preset].blocks_of(stages)
+    assert plan.decoder_convolutions == (1,) * (stages - 1)
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_a_larger_card_takes_a_larger_patch_or_batch_and_is_filled(dims):
+    voxels = []
+    for preset in ("S", "M", "L"):
+        plan = residual(preset, data((700, 700, 400), cases=20), GPU, dims=dims)
+        allowed = PRESETS[preset].feature_values[dims]
+        found = feature_values(plan.widths, plan.convolutions, plan.strides, plan.patch_size)
+        assert found <= allowed
+        filled = found * plan.batch_size / (allowed * REFERENCE_BATCH[dims])
+        assert 0.5 < filled < 1.3
+        voxels.append(np.prod(plan.patch_size) * plan.batch_size)
+    assert voxels == sorted(voxels)
+
+
+def test_small_scans_make_batches_and_not_patches_larger():
+    plan = residual("L", data(cases=200), GPU)
+    assert plan.patch_size == (40, 56, 40)
+    assert 2 < plan.batch_size <= 10, "5 % of 200 scans"
+
+
+def test_on_a_cpu_every_preset_stays_small():
+    plans = {preset: residual(preset) for preset in PRESETS}
+    assert [plan.widths[0] for plan in plans.values()] == [8, 8, 12]
+    assert all(plan.batch_size == 2 and np.prod(plan.patch_size) < 140_000 for plan in plans.values())
+    assert np.prod(plans["S"].patch_size) < np.prod(plans["M"].patch_size)
+
+
+def test_wishes_win_over_a_preset():
+    plan = residual("L", device=GPU, widths=(4, 8), convolutions=(1, 1), patch_size=(32, 32, 16), batch_size=7)
+    assert (plan.widths, plan.convolutions, plan.patch_size, plan.batch_size) == ((4, 8), (1, 1), (32, 32, 16), 7)
+
+
+def old_plan(**wishes):
+    """Of a run on CT with other scans."""
+    wanted = PlanWishes(widths=(4, 8, 16), patch_size=(32, 32, 16), spacing_mm=(2.0, 2.0, 3.0), batch_size=3, **wishes)
+    return plan_for(data(minimum=-1000.0), wanted)
+
+
+def test_a_plan_that_follows_is_the_old_one():
+    old = old_plan()
+    assert plan_for(data((300, 300, 200), (0.5, 0.5, 5.0)), PlanWishes(follows=old), GPU) == old
+
+
+def test_a_plan_that_follows_takes_what_weights_do_not_depend_on_from_the_wishes():
+    wishes = PlanWishes(patch_size=(16, 16, 8), batch_size=1, spacing_mm=(1.0, 1.0, 1.0), follows=old_plan())
+    plan = plan_for(data(), wishes)
+    assert (plan.patch_size, plan.batch_size, plan.spacing_mm) == ((16, 16, 8), 1, (1, 1, 1))
+    assert (plan.widths, plan.strides) == (old_plan().widths, old_plan().strides)
+
+
+def test_a_channel_that_is_known_keeps_its_scale_and_a_new_one_gets_its_own():
+    old = old_plan()
+    fingerprint = data(minimum=0.0)
+    same = plan_for(fingerprint, PlanWishes(follows=old))
+    assert same.intensity == old.intensity
+    other = plan_for(DatasetFingerprint(("T1",), fingerprint.cases), PlanWishes(follows=old))
+    assert [(rule.channel, rule.rule) for rule in other.intensity] == [("T1", "zscore")]
+    told = plan_for(fingerprint, PlanWishes(follows=old), modality="mr")
+    assert told.intensity[0].rule == "zscore"
+
+
+def test_a_plan_in_slices_keeps_its_axis():
+    old = plan_for(data((30, 128, 128), (6.5, 0.7, 0.7)), PlanWishes(dims=2))
+    plan = plan_for(data(), PlanWishes(dims=2, follows=old, spacing_mm=(1.0, 0.5, 0.5)))
+    assert (plan.slice_axis, plan.spacing_mm) == (0, (None, 0.5, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("wishes", "words"),
+    [
+        ({"widths": (4, 8)}, r"model.widths is \(4, 8\), the network of model.init_from has \(4, 8, 16\)"),
+        ({"convolutions": (2, 2, 2)}, r"model.convolutions[\s\S]*fix: leave model.convolutions out"),
+        ({"dims": 2}, "model.dims is 2"),
+        ({"patch_size": (30, 32, 16)}, "patch_size 30 on axis 0 is not a multiple of 4"),
+    ],
+)
+def test_wishes_that_the_old_weights_do_not_fit_are_refused(wishes, words):
+    with pytest.raises(ConfigError, match=words):
+        plan_for(data(), PlanWishes(follows=old_plan(), **wishes))
+
+
+def test_wishes_that_the_old_plan_has_too_are_no_fault():
+    old = old_plan()
+    assert plan_for(data(), PlanWishes(widths=old.widths, convolutions=old.convolutions, follows=old)) == old

@@ -48,17 +48,41 @@ def test_channels_keep_the_order_in_which_they_are_written(options, names):
 def test_a_share_lies_between_0_and_1(share):
     with pytest.raises(ValidationError, match="foreground_share"):
         PatchSettings(foreground_share=share)
-    with pytest.raises(ValidationError, match="spatial_probability"):
-        AugmentSettings(spatial_probability=share)
+    with pytest.raises(ValidationError, match=r"noise\.probability"):
+        AugmentSettings(noise={"probability": share})
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("rotation_degrees", -1), ("scale", -0.1), ("gamma", -1), ("noise", -1), ("flip_axes", (3,))]
+    ("kind", "key", "value"),
+    [
+        ("rotation", "degrees", -1),
+        ("rotation", "degrees", 181),
+        ("scale", "field_of_view", (0, 1.2)),
+        ("scale", "field_of_view", (1.4, 0.7)),
+        ("elastic", "displacement", (0, 0.41)),
+        ("elastic", "points_voxels", 1),
+        ("noise", "deviation", (-0.1, 0.1)),
+        ("noise", "deviation", (0, float("inf"))),
+        ("blur", "sigma_voxels", (1, 0.5)),
+        ("low_resolution", "zoom", (0.5, 1.1)),
+        ("low_resolution", "zoom", (0.8, 0.5)),
+        ("contrast", "factor", (0.75,)),
+        ("gamma", "exponent", (-1, 1)),
+        ("gamma", "sigma", 1),
+    ],
 )
-def test_a_range_that_is_none_is_refused_by_its_key(key, value):
-    with pytest.raises(ValidationError, match=key):
-        AugmentSettings(**{key: value})
+def test_a_range_that_is_none_is_refused_by_its_key(kind, key, value):
+    with pytest.raises(ValidationError, match=rf"{kind}\.{key}"):
+        AugmentSettings(**{kind: {key: value}})
+
+
+def test_one_value_of_a_kind_leaves_the_others():
+    settings = AugmentSettings(gamma={"probability": 0.5}, mirror_axes=(1,))
+    assert settings.gamma.exponent == AugmentSettings().gamma.exponent
+    assert (settings.gamma.probability, settings.noise) == (0.5, AugmentSettings().noise)
+    with pytest.raises(ValidationError, match="mirror_axes"):
+        AugmentSettings(mirror_axes=(3,))
 
 
 def test_nothing_is_mirrored_unless_it_was_asked_for():
-    assert AugmentSettings().flip_axes == ()
+    assert AugmentSettings().mirror_axes == ()

@@ -1,0 +1,240 @@
+"""Independent pieces of work in a bounded number of processes; one that dies costs its piece a second try, no more.
+
+Why not `multiprocessing`: its children import the main module of the caller, so that a script which calls
+`segtrain.fit` outside of `if __name__ == "__main__"` would begin again in each of them (on Windows and macOS always);
+and its pools do not know which piece a dead child held, but give all of them up. Here a child is a plain
+`python -c`, which reads a piece from its stdin, answers on its stdout, and ends when its stdin does: when the command
+was killed, too. It holds one piece at a time, so `workers` pieces are in memory at once and never more.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import IO, Any, Generic, TypeVar, cast
+
+Piece = TypeVar("Piece")
+Result = TypeVar("Result")
+
+HANG_SECONDS = 3600.0
+"""A process that works longer on one piece hangs, as on a network drive that went away: it is ended."""
+OUT_OF_MEMORY = 77
+"""Exit code of a child whose memory did not suffice, where the system says so instead of killing it."""
+CHILD = (
+    "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
+    "from segtrain.execution.workers import serve; serve()"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Done(Generic[Piece, Result]):
+    """A piece, and what the function made of it."""
+
+    piece: Piece
+    result: Result
+
+
+@dataclass(frozen=True, eq=False)
+class Died(Generic[Piece]):
+    """The process that worked on a piece ended before it answered."""
+
+    piece: Piece
+    why: str
+    again: bool
+    """It is tried once more, alone, after all others."""
+
+
+def each(
+    function: Callable[[Piece], Result], pieces: Sequence[Piece], workers: int
+) -> Generator[Done[Piece, Result] | Died[Piece], None, None]:
+    """Apply a function of a module to every piece, in whatever order they get done; with 0 workers in this process.
+
+    What the function raises is raised here, and ends the rest. Closed early, it ends the processes.
+    """
+    if workers == 0:
+        yield from _here(function, pieces)
+        return
+    once_more: list[Piece] = []
+    for outcome in _elsewhere(function, pieces, workers):
+        if isinstance(outcome, Died):
+            once_more.append(outcome.piece)
+            yield Died(outcome.piece, outcome.why, again=True)
+        else:
+            yield outcome
+    yield from _elsewhere(function, once_more, 1)
+
+
+def serve() -> None:
+    """The child: answer until the command ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Windows no session of its own keeps Ctrl-C away
+    with os.fdopen(os.dup(1), "wb") as answers, suppress(BrokenPipeError):
+        os.dup2(2, 1)  # what a library prints is no answer
+        while True:
+            try:
+                function, piece = pickle.load(sys.stdin.buffer)
+            except EOFError:
+                return
+            pickle.dump(_answer(function, piece), answers)
+            answers.flush()
+
+
+def _answer(function: Callable[[Any], Any], piece: Any) -> tuple[bool, Any]:
+    """Whether the function returned, and what, or what it raised."""
+    try:
+        return True, function(piece)
+    except MemoryError:
+        os._exit(OUT_OF_MEMORY)
+    except Exception as error:
+        told = traceback.format_exc()
+        try:
+            whole = pickle.loads(pickle.dumps(error))
+        except Exception:  # an exception that cannot travel; its text can
+            whole = RuntimeError(told)
+        return False, (whole, told)
+
+
+def _here(
+    function: Callable[[Piece], Result], pieces: Sequence[Piece]
+) -> Generator[Done[Piece, Result] | Died[Piece], None, None]:
+    for piece in pieces:
+        try:
+            result = function(piece)
+        except MemoryError:
+            yield Died(piece, "out of memory", again=False)
+        else:
+            yield Done(piece, result)
+
+
+def _elsewhere(
+    function: Callable[[Piece], Result], pieces: Sequence[Piece], workers: int
+) -> Generator[Done[Piece, Result] | Died[Piece], None, None]:
+    """One thread for each child, which waits for its answers."""
+    children = [_Child() for _ in range(min(workers, len(pieces)))]
+    idle: SimpleQueue[_Child] = SimpleQueue()
+    for child in children:
+        idle.put(child)
+
+    def work(piece: Piece) -> Done[Piece, Result] | Died[Piece]:
+        child = idle.get()
+        try:
+            return Done(piece, cast(Result, child.ask(function, piece)))
+        except _Ended as end:
+            return Died(piece, str(end), again=False)
+        finally:
+            idle.put(child)
+
+    waiting: set[Future[Done[Piece, Result] | Died[Piece]]] = set()
+    with ExitStack() as stack:
+        for child in children:
+            stack.callback(child.close)
+        pool = stack.enter_context(ThreadPoolExecutor(max(1, len(children)), thread_name_prefix="worker"))
+        for child in children:
+            stack.callback(child.kill)
+        stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+        waiting.update(pool.submit(work, piece) for piece in pieces)
+        for future in as_completed(waiting):
+            yield future.result()
+
+
+class _Ended(Exception):
+    """A child is gone; the text says why."""
+
+
+class _Child:
+    """A process that is started when it is first asked, and again after it died."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._over = False
+        self._lock = threading.Lock()
+
+    def ask(self, function: Callable[[Any], Any], piece: Any) -> Any:
+        """What the function makes of the piece. Raises _Ended, or what the function raises."""
+        process = self._started()
+        questions, answers = cast(IO[bytes], process.stdin), cast(IO[bytes], process.stdout)
+        with _limited(process) as hung:
+            try:
+                pickle.dump((function, piece), questions)
+                questions.flush()
+                returned, value = pickle.load(answers)
+            except (EOFError, OSError, pickle.UnpicklingError) as error:
+                code = self.close()
+                why = f"it gave no answer in {HANG_SECONDS / 60:.0f} minutes" if hung.is_set() else reason(code)
+                raise _Ended(why) from error
+        if returned:
+            return value
+        raised, told = value
+        raised.add_note(f"in another process:\n{told}")
+        raise raised
+
+    def kill(self) -> None:
+        """End the process, whatever it does, and start no other."""
+        with self._lock:
+            self._over = True
+            if self._process is not None:
+                self._process.kill()
+
+    def close(self) -> int:
+        """Wait for the end of the process, which follows from that of its stdin; its exit code."""
+        process, self._process = self._process, None
+        if process is None:
+            return 0
+        with suppress(OSError):
+            cast(IO[bytes], process.stdin).close()
+        cast(IO[bytes], process.stdout).close()
+        return process.wait()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        with self._lock:
+            if self._over:
+                raise _Ended("the command is over")
+            if self._process is None:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-P", "-c", CHILD],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    start_new_session=True,  # Ctrl-C reaches the whole terminal; what it means, the command decides
+                )
+                with suppress(OSError):  # dead already: the question will find out
+                    pickle.dump(sys.path, cast(IO[bytes], self._process.stdin))
+            return self._process
+
+
+@contextmanager
+def _limited(process: subprocess.Popen[bytes]) -> Iterator[threading.Event]:
+    """End the process if the block takes too long; the event says that it did."""
+    hung = threading.Event()
+
+    def end() -> None:
+        hung.set()
+        process.kill()
+
+    timer = threading.Timer(HANG_SECONDS, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield hung
+    finally:
+        timer.cancel()
+
+
+def reason(code: int) -> str:
+    """What an exit code says about a process that should have answered."""
+    if code == OUT_OF_MEMORY:
+        return "out of memory"
+    if code >= 0:
+        return f"it ended with exit code {code}"
+    number = -code
+    name = signal.Signals(number).name if number in {*signal.Signals} else f"signal {number}"
+    hint = ", as a system ends what takes too much memory" if name == "SIGKILL" else ""
+    return f"it was ended by {name}{hint}"

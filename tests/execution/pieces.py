@@ -1,0 +1,93 @@
+"""What the processes of test_workers.py are asked to do; they import it by its name."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from segtrain.core.errors import Problem, UnreadableScan
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A number, and a folder to leave marks in."""
+
+    number: int
+    folder: Path
+
+
+def square(piece: Piece) -> tuple[int, int]:
+    """The process that did it, and the result."""
+    return os.getpid(), piece.number**2
+
+
+def slowly(piece: Piece) -> int:
+    """Tells when it begins and ends."""
+    (piece.folder / f"{piece.number}.begun").touch()
+    time.sleep(0.2)
+    (piece.folder / f"{piece.number}.ended").touch()
+    return len(list(piece.folder.glob("*.begun"))) - len(list(piece.folder.glob("*.ended")))
+
+
+def endless(piece: Piece) -> None:
+    """Writes down who it is, and never ends."""
+    unfinished = piece.folder / f"{piece.number}.pid.tmp"
+    unfinished.write_text(str(os.getpid()))
+    unfinished.rename(piece.folder / f"{piece.number}.pid")
+    time.sleep(3600)
+
+
+def killed_at_3(piece: Piece) -> int:
+    """Piece 3 costs every process its life."""
+    if piece.number == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return piece.number
+
+
+def killed_at_3_once(piece: Piece) -> int:
+    """Piece 3 is done at the second try."""
+    mark = piece.folder / "tried"
+    if piece.number == 3 and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return piece.number
+
+
+def no_memory(piece: Piece) -> int:
+    """Too large."""
+    raise MemoryError
+
+
+def exits(piece: Piece) -> int:
+    """Leaves without an answer."""
+    os._exit(5)
+
+
+def unreadable(piece: Piece) -> int:
+    """Raises what a user can mend."""
+    raise UnreadableScan(Problem("damaged", f"case {piece.number}", "it is cut short", "copy it again"))
+
+
+class Stubborn(Exception):
+    """Cannot travel between processes."""
+
+    def __init__(self, first: object, second: object) -> None:
+        super().__init__(f"{first} and {second}")
+
+
+def stubborn(piece: Piece) -> int:
+    """Raises what cannot travel."""
+    raise Stubborn("one", "two")
+
+
+def talkative(piece: Piece) -> int:
+    """As a library that prints does, in Python and beneath it."""
+    sys.stdout.write("this is no answer\n")
+    sys.stdout.flush()
+    subprocess.run([sys.executable, "-c", "print('neither is this')"], check=True)
+    return piece.number
