@@ -14,15 +14,25 @@ from segtrain.core.memory import memory_errors
 Model = TypeVar("Model", bound=nn.Module)
 
 
-def find_device(name: str) -> torch.device:
-    """The device asked for; `auto` takes CUDA, then MPS, then the CPU. ResourceError where it is not there."""
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if name == "auto":
-        return torch.device(next(kind for kind, found in there.items() if found))
-    if not there.get(name, False):
+def find_device(name: str, local_rank: int | None = None) -> torch.device:
+    """The device asked for; `auto` takes CUDA, then MPS, then the CPU. ResourceError where it is not there.
+
+    One of several processes of a host, `local_rank`, takes the GPU of that number; an MPS device serves one process.
+    """
+    several = local_rank is not None
+    there = {"cuda": torch.cuda.is_available(), "mps": not several and torch.backends.mps.is_available(), "cpu": True}
+    kind = next(kind for kind, found in there.items() if found) if name == "auto" else name
+    if not there.get(kind, False):
         found = ", ".join(kind for kind, is_there in there.items() if is_there)
-        raise ResourceError(Problem(f"there is no device {name!r} here", hint=f"--device auto, or one of: {found}"))
-    return torch.device(name)
+        where = "for several processes" if several else "here"
+        raise ResourceError(Problem(f"there is no device {name!r} {where}", hint=f"--device auto, or one of: {found}"))
+    if kind != "cuda" or local_rank is None:
+        return torch.device(kind)
+    if local_rank >= torch.cuda.device_count():
+        what = f"process {local_rank} of this host finds {torch.cuda.device_count()} GPUs"
+        hint = "start as many processes as there are GPUs: torchrun --nproc-per-node=gpu"
+        raise ResourceError(Problem(what, hint=hint))
+    return torch.device(kind, local_rank)
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:

@@ -21,6 +21,7 @@ from segtrain.core.memory import memory_errors
 from segtrain.models.blocks import channels_last
 from segtrain.training.devices import autocast
 from segtrain.training.optimisers import learning_rate
+from segtrain.training.ranks import exchanging, mean_over_ranks
 from segtrain.training.settings import TrainingSettings
 from segtrain.training.state import TrainingState
 
@@ -55,11 +56,11 @@ def train(
     while True:
         if state.is_at_epoch_end:
             _require_finite(state, ids)
-            mean, skipped = state.epoch_mean(), len(state.skipped())
+            mean, slope, skipped = state.epoch_mean(), state.epoch_norm(), len(state.skipped())
             state.losses, state.norms = [], []
             rate = learning_rate(state.step - 1, state.total_steps, settings)
             seconds = time.perf_counter() - started
-            yield EpochEnded(state.epoch, state.epochs, state.step, mean, rate, seconds, skipped)
+            yield EpochEnded(state.epoch, state.epochs, state.step, mean, rate, seconds, skipped, slope)
             ids, started = [], time.perf_counter()
             state.model.train()
         batch = next(steps, None)
@@ -86,8 +87,11 @@ def _step(
     hint = "set a smaller model.patch_size or model.widths, or training.accumulation"
     with memory_errors(doing, hint, where=str(device)):
         state.optimiser.zero_grad(set_to_none=True)
-        parts = [_backward(state.model, part, loss, settings, device) for part in split(batch, settings.accumulation)]
-        value = torch.stack(parts).mean()
+        parts = []
+        for number, part in enumerate(split(batch, settings.accumulation), start=1):
+            with exchanging(state.network, now=number == settings.accumulation):
+                parts.append(_backward(state.network, part, loss, settings, device))
+        value = mean_over_ranks(torch.stack(parts).mean())
         norm = nn.utils.clip_grad_norm_(state.model.parameters(), settings.clip_norm or inf)
         # The fused optimisers leave everything as it is where this is 1: no need to wait for the number here.
         state.optimiser.found_inf = (~(value + norm).isfinite()).float()  # type: ignore[attr-defined]

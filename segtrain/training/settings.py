@@ -49,3 +49,10 @@ class TrainingSettings(Settings):
     """Folds of the cross-validation that `--fold K` takes one of."""
     validate_every: Count = 1
     """Epochs between two validations on whole cases; the last epoch is always validated."""
+    watch: tuple[Literal["tensorboard", "mlflow"], ...] = ()
+    """Who else is told of each epoch, beside log.jsonl, metrics.csv and progress.png. Both are extras:
+    `pip install 'segtrain[tensorboard]'`."""
+    mlflow_uri: Annotated[str, Field(pattern=r"^(databricks|[A-Za-z][A-Za-z0-9+.-]+:.+)")] | None = None
+    """Where MLflow keeps the run, as sqlite:///runs/mlflow.db or http://HOST:5000; null: mlflow.db in the run folder,
+    without any network."""
+    mlflow_experiment: Annotated[str, Field(min_length=1)] = "segtrain"

@@ -29,6 +29,13 @@ class TrainingState:
     """Norms of the gradients of the same steps, before they were clipped; likewise."""
     history: list[dict[str, float | int | None]] = field(default_factory=list)
     """A row an epoch, as in metrics.csv."""
+    spread: nn.Module | None = None
+    """The model as several ranks train it (`Ranks.spread`); None where one process does."""
+
+    @property
+    def network(self) -> nn.Module:
+        """What a step calls."""
+        return self.model if self.spread is None else self.spread
 
     @property
     def judged(self) -> nn.Module:
@@ -63,8 +70,15 @@ class TrainingState:
 
     def epoch_mean(self) -> float:
         """Mean loss of this epoch's steps that changed something; NaN where none did."""
+        return self._mean(self.losses)
+
+    def epoch_norm(self) -> float:
+        """Mean norm of the gradient, likewise."""
+        return self._mean(self.norms)
+
+    def _mean(self, values: list[Tensor]) -> float:
         out = {place for place, _ in self.skipped()}
-        kept = [loss for place, loss in enumerate(_numbers(self.losses)) if place not in out]
+        kept = [value for place, value in enumerate(_numbers(values)) if place not in out]
         return sum(kept) / len(kept) if kept else nan
 
     def is_finite(self) -> bool:

@@ -44,6 +44,22 @@ def test_a_device_that_is_not_there_is_a_resource_error_with_those_that_are(mach
     assert error.value.exit_code == 4
 
 
+def test_each_process_of_a_host_takes_a_gpu_of_its_own(machine, monkeypatch):
+    machine("cuda")
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert [find_device("auto", rank) for rank in (0, 1)] == [torch.device("cuda", 0), torch.device("cuda", 1)]
+    assert find_device("cpu", 5) == CPU
+    with pytest.raises(ResourceError, match=r"process 2 of this host finds 2 GPUs[\s\S]*--nproc-per-node=gpu"):
+        find_device("cuda", 2)
+
+
+def test_several_processes_do_not_share_an_mps_device(machine):
+    machine("mps")
+    assert find_device("auto", 1) == CPU
+    with pytest.raises(ResourceError, match=r"no device 'mps' for several processes[\s\S]*one of: cpu"):
+        find_device("mps", 0)
+
+
 @pytest.mark.parametrize(
     ("precision", "dtype"), [("auto", torch.float32), ("float32", torch.float32), ("bf16", torch.bfloat16)]
 )

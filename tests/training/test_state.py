@@ -46,6 +46,14 @@ def test_steps_that_are_not_finite_are_named_and_do_not_count(losses, norms, exp
     assert there.epoch_mean() == pytest.approx(mean, nan_ok=True)
 
 
+def test_the_mean_norm_is_over_the_steps_that_changed_something():
+    numbers = {
+        "losses": [torch.tensor(n) for n in (1.0, nan, 1.0)],
+        "norms": [torch.tensor(n) for n in (2.0, 9.0, 4.0)],
+    }
+    assert state(total_steps=3, steps_per_epoch=3, step=3, **numbers).epoch_norm() == 3.0
+
+
 def test_a_weight_that_is_not_finite_is_found():
     there = state(total_steps=4, steps_per_epoch=4)
     assert there.is_finite()
