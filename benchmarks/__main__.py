@@ -3,7 +3,19 @@
 import sys
 from importlib import import_module
 
-NAMES = ("startup", "demo", "hippocampus", "brain_tumour", "losses", "loss_maps")
+NAMES = (
+    "startup",
+    "demo",
+    "hippocampus",
+    "brain_tumour",
+    "network_step",
+    "losses",
+    "loss_maps",
+    "augmentation",
+    "store",
+    "fit_memory",
+    "ranks",
+)
 
 
 def main() -> int:

@@ -29,6 +29,7 @@ COMMANDS: dict[str, Body] = {
     "compare-losses": commands_train.compare_losses,
     "losses": commands_look.losses,
     "report": commands_look.report,
+    "doctor": commands_look.doctor,
     "info": commands_look.info,
 }
 

@@ -1,14 +1,16 @@
-"""`demo`, `check`, `losses`, `report` and `info`: commands that train and score nothing."""
+"""`demo`, `check`, `losses`, `report`, `doctor` and `info`: commands that train and score nothing."""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
-from segtrain.cli.console import Session, plain_lines, problem_json, problem_lines
+from segtrain.cli.console import Session, plain_lines, printable, problem_json, problem_lines
 from segtrain.cli.options import Config, Overrides, Overwrite
 from segtrain.core.errors import ConfigError, Problem
 
@@ -24,6 +26,20 @@ Plot = Annotated[
     typer.Option(
         "--plot", metavar="OUT.png", help="Draw how it answers to errors (.png, .svg or .pdf).", show_default=False
     ),
+]
+Augment = Annotated[
+    bool, typer.Option("--augment", help="Draw a patch of the scan as augmentation changes it in training.")
+]
+OfConfig = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", metavar="C", help="Whose data and settings; else defaults.", show_default=False),
+]
+Mask = Annotated[
+    Path | None,
+    typer.Option("--label", metavar="MASK", help="Labels to outline; else those of the config.", show_default=False),
+]
+Sheet = Annotated[
+    Path | None, typer.Option("--out", metavar="OUT.png", help="The picture that --augment writes.", show_default=False)
 ]
 
 
@@ -86,9 +102,60 @@ def report(session: Session, folder: RunFolder) -> None:
     session.next(f"open {shlex.quote(str(page))} in a browser")
 
 
-def info(session: Session, path: Anything) -> None:
-    """Tell what a scan, a run or a checkpoint is, in words."""
-    from segtrain.recipes.info import describe
+def doctor(session: Session) -> None:
+    """Try what this machine and this installation can do: packages, devices, memory, disk, file formats."""
+    from segtrain.cli.tables import doctor_report
+    from segtrain.recipes.doctor import examine
 
-    facts = describe(path)
+    health = examine()
+    problems = {
+        "faults": [problem_json(problem) for problem in health.faults],
+        "warnings": [problem_json(problem) for problem in health.warnings],
+    }
+    told = [Text(line) for line in _labelled("warning", health.warnings) + _labelled("fault", health.faults)]
+    session.result({**health.facts, **problems, "ok": not health.faults}, *doctor_report(health.facts), *told)
+    count = len(health.faults)
+    session.say(f"{count} fault{'s' if count > 1 else ''}" if count else "no faults found")
+    if health.faults:
+        raise typer.Exit(1)
+
+
+def _labelled(label: str, problems: Iterable[Problem]) -> list[str]:
+    """The lines of problems, the first of each with what it is."""
+    found = []
+    for problem in problems:
+        first, *more = problem_lines(problem)
+        found += [f"{label}: {printable(first)}", *map(printable, more)]
+    return found
+
+
+def info(
+    session: Session,
+    path: Anything,
+    overrides: Overrides = None,
+    augment: Augment = False,
+    config: OfConfig = None,
+    label: Mask = None,
+    out: Sheet = None,
+) -> None:
+    """Tell what a scan, a run or a checkpoint is, in words; or show what augmentation makes of a scan."""
+    if not augment:
+        if overrides or config or label or out:
+            what = "--config, --label, --out and KEY=VALUE are for --augment"
+            raise ConfigError(Problem(what, "command line", hint="segtrain info --augment SCAN --out sheet.png"))
+        from segtrain.recipes.info import describe
+
+        facts = describe(path)
+        session.result(facts, plain_lines(facts))
+        return
+    if out is None or (overrides and config is None):
+        what = "--augment needs --out" if out is None else "KEY=VALUE changes a config, and there is none"
+        hint = "segtrain info --augment SCAN --out sheet.png [--label MASK] [--config C [KEY=VALUE ...]]"
+        raise ConfigError(Problem(what, "command line", hint=hint))
+    from segtrain.config.load import load_config
+    from segtrain.recipes.augmented import draw_sheet
+
+    loaded = load_config(config, overrides or ()) if config else None
+    facts = draw_sheet(path, out, loaded, label)
     session.result(facts, plain_lines(facts))
+    session.next(f"open {shlex.quote(str(out))}")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,10 +14,12 @@ import typer
 from segtrain.cli.console import Session, plain_lines
 from segtrain.cli.options import Config, Device, DryRun, On, Overrides, Overwrite, Resume, Run
 from segtrain.core.errors import ConfigError, Problem
-from segtrain.core.events import Event
+from segtrain.core.events import Event, Finished
+from segtrain.core.launch import Launch, launched
 
 if TYPE_CHECKING:
     from segtrain.config.load import Loaded
+    from segtrain.training.ranks import Ranks
 
 Fold = Annotated[
     str | None,
@@ -41,27 +44,60 @@ def fit(
     device: On = Device.auto,
 ) -> None:
     """Train a network into a run folder: runs/NAME, as the config is called, or --run."""
-    loaded = _load(config, overrides)
-    number = _fold_number(fold, loaded.config.training.folds)
-    folder = run or Path("runs") / (config.stem + {None: "", "all": "-folds"}.get(fold, f"-fold_{number}"))
-    command = _command("fit", config, overrides, run=folder, fold=fold, device=device)
-    from segtrain.recipes.fit import dry_run as plan_of
+    launch = launched()
+    session.speaks = launch is None or launch.is_first
+    if dry_run and not session.speaks:
+        return
+    with nullcontext() if dry_run else _together(launch, device) as ranks:
+        loaded = _load(config, overrides)
+        number = _fold_number(fold, loaded.config.training.folds)
+        folder = run or Path("runs") / (config.stem + {None: "", "all": "-folds"}.get(fold, f"-fold_{number}"))
+        command = _command("fit", config, overrides, run=folder, fold=fold, device=device)
+        if dry_run:
+            _try(session, loaded, folder, number, device)
+            session.next(command)
+            return
+        _either(resume, overwrite)
+        session.resume = "the same command with --resume" if ranks else f"{command} --resume"
+        flags = {"resume": resume, "overwrite": overwrite, "device": device.value}
+        events, trained = _fits(loaded, folder, fold, flags, ranks)
+        finished = _shown(session, events)
+    if session.speaks:
+        _print(session, finished, f"segtrain eval --run {shlex.quote(str(trained))} --images DIR --labels DIR")
+
+
+@contextmanager
+def _together(launch: Launch | None, device: Device) -> Iterator[Ranks | None]:
+    """The other processes, where torchrun started several."""
+    if launch is None:
+        yield None
+        return
+    from segtrain.training.ranks import joined
+
+    with joined(launch, device.value) as ranks:
+        yield ranks
+
+
+def _fits(
+    loaded: Loaded, folder: Path, fold: str | None, flags: Mapping[str, Any], ranks: Ranks | None
+) -> tuple[Iterator[Event], Path]:
+    """One fit, or one a fold, or this process's part in them; and the folder of the first."""
     from segtrain.recipes.fit import fit as recipe
 
-    if dry_run:
-        session.result(facts := plan_of(loaded, fold=number, device=device.value), plain_lines(facts))
-        session.next(command)
-        return
-    _either(resume, overwrite)
-    session.resume = f"{command} --resume"
-    train: Callable[..., Iterator[Event]] = partial(recipe, fold=number)
-    trained = folder
+    folds = loaded.config.training.folds
+    train: Callable[..., Iterator[Event]] = partial(recipe, fold=_fold_number(fold, folds))
+    runs = [folder]
     if fold == "all":
         from segtrain.recipes.cross_validation import cross_validate, fold_folder
 
-        train, trained = cross_validate, fold_folder(folder, 0)
-    events = train(loaded, folder, resume=resume, overwrite=overwrite, device=device.value)
-    _finish(session, events, f"segtrain eval --run {shlex.quote(str(trained))} --images DIR --labels DIR")
+        train, runs = cross_validate, [fold_folder(folder, each) for each in range(folds)]
+    if ranks is None:
+        return train(loaded, folder, **flags), runs[0]
+    if ranks.is_first:
+        return train(loaded, folder, **flags, ranks=ranks), runs[0]
+    from segtrain.recipes.follow import follow
+
+    return follow(loaded, runs, ranks, device=flags["device"]), runs[0]
 
 
 def compare_losses(
@@ -91,6 +127,16 @@ def compare_losses(
     _finish(session, events, "")
 
 
+def _try(session: Session, loaded: Loaded, run: Path, fold: int | None, device: Device) -> None:
+    """Tell what a fit would do, after a few of its steps."""
+    from segtrain.cli.progress import show
+    from segtrain.cli.tables import dry_run_report
+    from segtrain.recipes.dry_run import dry_run as recipe
+
+    facts = show(recipe(loaded, run, fold=fold, device=device.value), session).result
+    session.result(facts, *dry_run_report(facts))
+
+
 def _load(config: Path, overrides: list[str] | None) -> Loaded:
     from segtrain.config.load import load_config
 
@@ -118,10 +164,19 @@ def _either(resume: bool, overwrite: bool) -> None:
 
 def _finish(session: Session, events: Iterator[Event], following: str) -> None:
     """Show the work, then its result."""
+    _print(session, _shown(session, events), following)
+
+
+def _shown(session: Session, events: Iterator[Event]) -> Finished:
     from segtrain.cli.progress import show
+
+    return show(events, session)
+
+
+def _print(session: Session, finished: Finished, following: str) -> None:
     from segtrain.cli.results import print_finished
 
-    print_finished(session, show(events, session), following)
+    print_finished(session, finished, following)
 
 
 def _command(name: str, config: Path, overrides: list[str] | None, **flags: Any) -> str:

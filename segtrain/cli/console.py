@@ -38,6 +38,8 @@ class Session:
     debug: bool = False
     resume: str = ""
     """Command that goes on with the work, should it be interrupted."""
+    speaks: bool = True
+    """Of several processes, only one shows progress and results; all may say what went wrong."""
 
     def result(self, value: Mapping[str, Any], *parts: RenderableType | None) -> None:
         """Print a command's result: as an object, or as the parts that a person reads."""
@@ -52,7 +54,7 @@ class Session:
 
     def say(self, text: str) -> None:
         """A line on stderr, unless quiet."""
-        if not self.quiet:
+        if self.speaks and not self.quiet:
             stderr().print(Text(printable(text)), soft_wrap=True)
 
     def next(self, text: str) -> None:

@@ -3,6 +3,7 @@
     SegtrainError        each problem in at most four lines; the error's own exit code
     Ctrl-C / SIGTERM     130 / 143, after the recipe's generator was closed, which saves what it has
     a closed pipe        141, silently (`segtrain losses | head -1`)
+    another rank ended   silently, with its exit code: it has said why
     anything else        70: one line with the path of a log that holds the traceback; `--debug` prints it too
 
 With `--json` the fault is an object on stdout as well.
@@ -22,7 +23,7 @@ from rich.text import Text
 
 from segtrain.cli.console import Session, print_json, printable, problem_json, problem_lines, stderr
 from segtrain.cli.signals import INTERRUPTED, TERMINATED, Terminated, sigterm_raises
-from segtrain.core.errors import Problem, ResourceError, SegtrainError
+from segtrain.core.errors import EndedElsewhere, Problem, ResourceError, SegtrainError
 
 BUG = 70
 PIPE_CLOSED = 141
@@ -37,6 +38,8 @@ def reported(session: Session) -> Iterator[Session]:
             sys.stdout.flush()
         except typer.Exit:
             raise
+        except EndedElsewhere as error:
+            raise typer.Exit(error.exit_code) from error
         except SegtrainError as error:
             _report(session, error, error.problems, error.exit_code)
         except KeyboardInterrupt as error:

@@ -13,8 +13,13 @@ import typer
 
 from segtrain.cli.console import Session
 from segtrain.cli.errors import reported
+from segtrain.core.errors import ConfigError, EndedElsewhere, Problem
+from segtrain.core.launch import launched
 
 Body = Callable[..., None]
+
+ON_RANKS = ("fit",)
+"""Commands that torchrun may start in several processes."""
 
 
 class Device(StrEnum):
@@ -34,7 +39,7 @@ Overrides = Annotated[
 Run = Annotated[Path | None, typer.Option("--run", metavar="DIR", help="Folder to write to.", show_default=False)]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on where the run was broken off.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Delete what is there and start anew.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what it takes; keep nothing.")]
 On = Annotated[Device, typer.Option("--device", help="Where the network runs.")]
 AllowCode = Annotated[
     bool,
@@ -58,6 +63,8 @@ def add_command(app: typer.Typer, body: Body, name: str) -> None:
 
     def call(*, as_json: bool, quiet: bool, verbose: bool, debug: bool, **flags: Any) -> None:
         with reported(Session(as_json, quiet, verbose, debug)) as session:
+            if name not in ON_RANKS:
+                _require_alone(name)
             body(session, **flags)
 
     common = [Parameter(key, Parameter.KEYWORD_ONLY, default=False, annotation=kind) for key, kind in _COMMON.items()]
@@ -66,3 +73,14 @@ def add_command(app: typer.Typer, body: Body, name: str) -> None:
     call.__annotations__ = {p.name: p.annotation for p in parameters}
     vars(call)["__signature__"] = Signature(parameters)
     app.command(name)(call)
+
+
+def _require_alone(name: str) -> None:
+    """ConfigError where torchrun started this command several times; all but the first end without a word."""
+    launch = launched()
+    if launch is None:
+        return
+    if not launch.is_first:
+        raise EndedElsewhere(ConfigError.exit_code)
+    hint = f"start it without torchrun, which is for: {', '.join(ON_RANKS)}"
+    raise ConfigError(Problem(f"segtrain {name} works in one process", "torchrun", hint=hint))

@@ -7,12 +7,24 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterable
 from contextlib import ExitStack, closing
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.console import Group
+from rich.live import Live
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from segtrain.cli.console import Session, printable, stderr
@@ -20,6 +32,7 @@ from segtrain.cli.signals import deferred
 from segtrain.core.events import (
     CaseFailed,
     CasePrepared,
+    CaseRead,
     CaseScored,
     CheckpointSaved,
     EpochEnded,
@@ -33,6 +46,9 @@ from segtrain.core.events import (
 
 ETA_WINDOW = 600.0
 """Seconds over which the speed is averaged, so that a validation does not make the remaining time jump."""
+
+SHOWN_LABELS = 6
+"""More labels than this are left to metrics.csv and progress.png."""
 
 
 @runtime_checkable
@@ -62,7 +78,7 @@ def show(events: Iterable[Event], session: Session) -> Finished:
 
 def view_for(session: Session) -> View:
     """How events are shown to whoever reads stderr."""
-    if session.quiet:
+    if session.quiet or not session.speaks:
         return View()
     live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
     return Bars(session) if live else Lines(session)
@@ -93,12 +109,17 @@ class Lines(View):
         self.session = session
         self.epoch: EpochEnded | None = None
         """Waits for its validation, so that both are on one line."""
+        self.ended: list[float] = []
+        """When the epochs of this run ended that were seen, validations between them."""
 
     def see(self, event: Event) -> None:
         """Show one event."""
         match event:
             case EpochEnded():
                 self.end_epoch(None)
+                if self.ended and event.epoch == 1:  # the next run of a sweep begins
+                    self.ended.clear()
+                self.ended.append(time.monotonic())
                 self.epoch = event
             case Validated():
                 self.end_epoch(event)
@@ -117,6 +138,10 @@ class Lines(View):
                 return f"run {done}/{total}  {name}  {message}"
             case CaseScored(case, done, total):
                 return f"case {done}/{total}  {case}  {case_scores(event)}".rstrip()
+            case CaseRead(case, done, total) if self.session.verbose:
+                return f"read {done}/{total}  {case}"
+            case CaseRead(_, done, total) if done == total:
+                return f"read {total} cases"
             case CasePrepared(case, done, total) if self.session.verbose:
                 return f"prepared {done}/{total}  {case}"
             case CasePrepared(_, done, total) if done == total:
@@ -129,10 +154,15 @@ class Lines(View):
     def end_epoch(self, validated: Validated | None) -> None:
         """Write the line of the epoch that waits, if there is one."""
         if self.epoch is not None:
-            left = (self.epoch.epochs - self.epoch.epoch) * self.epoch.seconds
-            rest = f"  lr {self.epoch.learning_rate:.2g}  {self.epoch.seconds:.1f} s"
-            self.write(epoch_text(self.epoch, validated) + rest + (f"  ETA {clock(left)}" if left else ""))
+            left = (self.epoch.epochs - self.epoch.epoch) * self.pace(self.epoch)
+            scores = f"  {validation_text(validated)}" if validated else ""
+            self.write(epoch_text(self.epoch, scores) + (f"  ETA {clock(left)}" if left else ""))
             self.epoch = None
+
+    def pace(self, epoch: EpochEnded) -> float:
+        """Seconds an epoch takes with its validation; of the first one, only the training is known."""
+        seen = len(self.ended) - 1
+        return (self.ended[-1] - self.ended[0]) / seen if seen > 0 else epoch.seconds
 
     def write(self, text: str) -> None:
         """Write a line."""
@@ -144,8 +174,19 @@ class Lines(View):
         self.end_epoch(None)
 
 
+class Pace(ProgressColumn):
+    """Steps, or cases, a second."""
+
+    def render(self, task: Task) -> Text:
+        """`3.2/s`, or `2.5 s each` where they are slow."""
+        speed = task.finished_speed or task.speed
+        if not speed:
+            return Text("")
+        return Text(f"{speed:.1f}/s" if speed >= 1 else f"{1 / speed:.1f} s each")
+
+
 class Bars(Lines):
-    """A bar for each kind of work; the last epoch is told in the bar of the steps, all else in lines above."""
+    """A bar for each kind of work, the last epoch and the last validation below them; all else in lines above."""
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
@@ -154,25 +195,32 @@ class Bars(Lines):
             BarColumn(bar_width=30),
             MofNCompleteColumn(),
             TimeRemainingColumn(elapsed_when_finished=True),
-            TextColumn("{task.fields[told]}", markup=False),
+            Pace(),
             console=stderr(),
-            transient=True,
             speed_estimate_period=ETA_WINDOW,
         )
         self.bars: dict[str, TaskID] = {}
+        self.told: dict[str, Text] = {}
+        self.live = Live(get_renderable=self.shown, console=self.progress.console, transient=True, refresh_per_second=4)
 
     def __enter__(self) -> Self:
-        self.progress.start()
+        self.live.start()
         return self
+
+    def shown(self) -> Group:
+        """What stands on the terminal now."""
+        return Group(self.progress, *self.told.values())
 
     def end(self) -> None:
         """Write what still waits, and take the bars away."""
         super().end()
-        self.progress.stop()
+        self.live.stop()
 
     def see(self, event: Event) -> None:
         """Move the bar of an event, then show its line."""
         match event:
+            case CaseRead(_, done, total):
+                self.move("reading", done, total)
             case CasePrepared(_, done, total):
                 self.move("preparing", done, total)
             case StepEnded(step, total, _):
@@ -184,11 +232,12 @@ class Bars(Lines):
         super().see(event)
 
     def end_epoch(self, validated: Validated | None) -> None:
-        """Tell the epoch in the bar; as a line too when verbose."""
+        """Tell the epoch below the bars; as a line too when verbose."""
         if self.epoch is None:
             return
-        if "training" in self.bars:
-            self.progress.update(self.bars["training"], told=epoch_text(self.epoch, validated))
+        self.told["epoch"] = _one_line(epoch_text(self.epoch))
+        if validated is not None:
+            self.told["validation"] = _one_line(f"epoch {validated.epoch}: {validation_text(validated)}")
         if self.session.verbose:
             super().end_epoch(validated)
         self.epoch = None
@@ -196,11 +245,12 @@ class Bars(Lines):
     def move(self, name: str, done: int, total: int) -> None:
         """Set a bar, which appears with its first event and goes when all is done."""
         if name not in self.bars:
-            self.bars[name] = self.progress.add_task(name, total=total, told="")
+            self.bars[name] = self.progress.add_task(name, total=total)
         bar = self.bars[name]
         known = next(task for task in self.progress.tasks if task.id == bar)
         if done < known.completed:  # the next run of a sweep begins
-            self.progress.reset(bar, total=total, told="")
+            self.progress.reset(bar, total=total)
+            self.told.clear()
         self.progress.update(bar, completed=done, total=total, visible=done < total)
 
     def write(self, text: str) -> None:
@@ -209,11 +259,19 @@ class Bars(Lines):
             self.progress.console.print(Text(printable(text)), soft_wrap=True)
 
 
-def epoch_text(epoch: EpochEnded, validated: Validated | None) -> str:
-    """An epoch, its loss and the scores of its validation."""
-    means = "".join(f"  {name} {_number(value)}" for name, value in (validated.mean if validated else {}).items())
-    best = "  (best)" if validated and validated.improved else ""
-    return f"epoch {epoch.epoch}/{epoch.epochs}  loss {epoch.train_loss:.4f}{means}{best}"
+def epoch_text(epoch: EpochEnded, scores: str = "") -> str:
+    """An epoch: loss, scores, rate, seconds, and how many of its steps were left out."""
+    skipped = f"  {epoch.skipped_steps} steps not finite" if epoch.skipped_steps else ""
+    rest = f"lr {epoch.learning_rate:.2g}  {epoch.seconds:.1f} s"
+    return f"epoch {epoch.epoch}/{epoch.epochs}  loss {epoch.train_loss:.4f}{scores}  {rest}{skipped}"
+
+
+def validation_text(validated: Validated) -> str:
+    """The means of a validation, and the first metric by label where there are a few."""
+    means = "  ".join(f"{name} {_number(value)}" for name, value in validated.mean.items())
+    labels = ", ".join(f"{name} {_number(value)}" for name, value in validated.by_label.items())
+    few = len(validated.by_label) in range(2, SHOWN_LABELS + 1)
+    return means + (f"  ({labels})" if few else "") + ("  (best)" if validated.improved else "")
 
 
 def case_scores(event: CaseScored) -> str:
@@ -231,6 +289,11 @@ def clock(seconds: float) -> str:
     whole = round(seconds)
     hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _one_line(text: str) -> Text:
+    """Cut at the edge of the terminal: a line that wraps would move all below it."""
+    return Text(printable(text), no_wrap=True, overflow="ellipsis")
 
 
 def _number(value: float | None) -> str:

@@ -7,12 +7,19 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from segtrain.core.launch import launched
+
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
+
+ECHO_S = 10.0
+"""Seconds in which one of several processes takes a second signal for the first: a batch system sends one to all, and
+torchrun hands its own on."""
 
 Handler = Callable[[int, FrameType | None], None]
 
@@ -20,20 +27,26 @@ Handler = Callable[[int, FrameType | None], None]
 class Terminated(KeyboardInterrupt):
     """SIGTERM, raised in the main thread. It is a KeyboardInterrupt to whoever saves work on one."""
 
+    exit_code = TERMINATED
+
 
 class Stop:
     """What the signals asked for so far."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self, say: Callable[[str], None], echo_s: float) -> None:
         self._say = say
+        self._echo_s = echo_s
         self._asked: int | None = None
+        self._when = 0.0
 
     def ask(self, number: int, frame: FrameType | None) -> None:
-        """The handler: remember the first signal, raise on the second."""
+        """The handler: remember the first signal, raise on the second unless it is an echo of the first."""
         del frame
         if self._asked is not None:
+            if time.monotonic() - self._when < self._echo_s:
+                return
             raise _error(number)
-        self._asked = number
+        self._asked, self._when = number, time.monotonic()
         self._say("stopping as soon as the work can be saved; once more stops at once")
 
     def raise_if_asked(self) -> None:
@@ -60,7 +73,7 @@ def sigterm_raises() -> Iterator[None]:
 @contextmanager
 def deferred(say: Callable[[str], None]) -> Iterator[Stop]:
     """Let signals wait until whoever works asks `raise_if_asked`."""
-    stop = Stop(say)
+    stop = Stop(say, ECHO_S if launched() else 0.0)
     with _handled({signal.SIGINT: stop.ask, signal.SIGTERM: stop.ask}):
         yield stop
 

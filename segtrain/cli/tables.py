@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -80,6 +80,91 @@ def loss_card(card: Json) -> RenderableType:
     return Group(*parts)
 
 
+def dry_run_report(facts: Json) -> Iterator[RenderableType]:
+    """What a fit would do: cases, the plan with the origin of each value, what one step took, and estimates."""
+    cases = f"{facts['cases']} cases of {facts['patients']} patients"
+    yield Text(f"{cases}: {facts['train']} train, {facts['validation']} validate")
+    yield Text(f"device: {facts['device']}, {facts['threads']} threads")
+    table = _table("plan", "value", "from")
+    for name, value in facts["plan"].items():
+        table.add_row(_cell(name), _cell(_plan_words(value)), _cell(facts["origins"][name]))
+    yield table
+    step, seconds, memory, disk = (facts[key] for key in ("step", "seconds", "memory", "disk"))
+    loss = "not finite" if step["loss"] is None else f"{step['loss']:.3g}"
+    steps = f"{facts['epochs']} epochs of {facts['steps_per_epoch']} steps = {facts['total_steps']} steps"
+    parts = ", ".join(f"{name} {duration(value)}" for name, value in seconds.items() if name != "total")
+    yield Text(
+        f"network: {facts['parameters']:,} parameters\n"
+        f"training: {steps}\n"
+        f"one step: {step['seconds']:.3g} s (the first {step['first_seconds']:.3g} s), loss {loss}\n"
+        f"memory: {size(memory['peak_bytes'])} at its peak; "
+        f"{size(memory['free_bytes'])} of {size(memory['size_bytes'])} are free\n"
+        f"disk: {size(disk['prepared_bytes'])} for prepared cases, {size(disk['checkpoints_bytes'])} for checkpoints; "
+        f"{size(disk['free_bytes'])} are free at {disk['store']}\n"
+        f"time: about {duration(seconds['total'])} ({parts})"
+    )
+    for warning in facts["warnings"]:
+        yield Text(f"warning: {printable(warning)}", style="yellow")
+
+
+def doctor_report(facts: Json) -> Iterator[RenderableType]:
+    """What a machine and an installation can do, on one page; a part that could not be tried is left out."""
+    cores, ram = facts["cores"], facts["ram_bytes"]
+    yield _cell(f"segtrain {facts['segtrain'] or '(not installed)'}, {facts['python']}, {facts['system']}")
+    yield _cell(f"{facts['processor']}: {cores['usable']} of {cores['installed']} cores")
+    room = ", ".join(f"{size(free)} at {place}" for place, free in facts["disk_free_bytes"].items())
+    yield _cell(f"free: {size(ram['free'])} of {size(ram['size'])} memory; disk {room}")
+    if "torch" in facts:
+        yield _cell(_torch_words(facts["torch"]))
+        yield _device_table(facts["devices"])
+        yield _cell("reads: " + "; ".join(name for name, why in facts["formats"].items() if not why))
+    yield _cell("packages: " + ", ".join(f"{name} {found or 'missing'}" for name, found in facts["packages"].items()))
+    for name, about in facts["optional"].items():
+        found = about["version"] or f"not installed: {about['install']}"
+        yield _cell(f"optional: {name} {found} ({about['purpose']})")
+
+
+def _torch_words(torch: Json) -> str:
+    built = f"CUDA {torch['cuda_build']}" if torch["cuda_build"] else f"ROCm {torch['rocm_build']}"
+    gpu = built if torch["cuda_build"] or torch["rocm_build"] else "no CUDA"
+    blas = f"{torch['blas']}{' and oneDNN' if torch['onednn'] else ''}, {torch['instructions']}"
+    several = f"several processes by {', '.join(torch['distributed']) or 'nothing'}"
+    return f"torch {torch['version']}: {gpu}; {blas}, {torch['threads']} threads; {several}"
+
+
+def _device_table(devices: Sequence[Json]) -> Table:
+    """What a step of a tiny network took on each device."""
+    precisions = list(dict.fromkeys(name for device in devices for name in device["steps"]))
+    table = _table("device", "", "memory", *(f"a step in {name}" for name in precisions))
+    for device in devices:
+        steps = [device["steps"][name] for name in precisions]
+        told = [f"{1000 * step['step_seconds']:,.0f} ms" if step["ok"] else "fails" for step in steps]
+        table.add_row(*map(_cell, (device["name"], device["model"], size(device["memory_bytes"]), *told)))
+    return table
+
+
+def duration(seconds: float) -> str:
+    """`12 s`, `3 min 20 s`, `5 h 10 min`, `2 days 3 h`."""
+    whole = round(seconds)
+    for unit, length, below, part in (("days", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
+        if whole >= length:
+            rest = whole % length // part
+            name = "day" if unit == "days" and whole < 2 * length else unit
+            return f"{whole // length} {name}" + (f" {rest} {below}" if rest else "")
+    return f"{seconds:.2g} s" if seconds < 10 else f"{whole} s"
+
+
+def size(count: float | None) -> str:
+    """Bytes as a person reads them: powers of 1024."""
+    if count is None:
+        return "an unknown amount"
+    for unit in ("bytes", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.3g} {unit}"
+        count /= 1024
+    return f"{count:.1f} GiB" if count < 1024 else f"{count / 1024:.1f} TiB"
+
+
 def number(value: float | None, *, sign: bool = False) -> str:
     """A number, or a dash where it is undefined."""
     return "-" if value is None else f"{value:{'+' if sign else ''}.3f}"
@@ -122,6 +207,15 @@ def _words(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(_words, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _plan_words(value: Any) -> str:
+    """A part of a plan on one line: `40x40x16` for sizes, `rule channel` for intensities."""
+    if isinstance(value, list) and value and all(isinstance(entry, Mapping) for entry in value):
+        return ", ".join(f"{entry['rule']} ({entry['channel']})" for entry in value)
+    if isinstance(value, list) and value and all(isinstance(entry, list) for entry in value):
+        return ", ".join("x".join(map(str, entry)) for entry in value)
+    return _words(value)
 
 
 def _cell(value: Any) -> Text:

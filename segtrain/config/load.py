@@ -1,9 +1,9 @@
 """YAML file + command line -> a checked config that remembers where each value came from.
 
 Every fault of the file and of the command line is in one ConfigError, each with its line. Paths (`data.images`,
-`data.labels`, `data.root`, and the file of a `mine.py:Loss` or metric) are relative to the folder of the YAML, those
-typed on the command line to the working folder; `~` is expanded; the loaded config holds absolute ones, so that it
-means the same wherever it is saved.
+`data.labels`, `data.root`, `model.init_from`, and the file of a `mine.py:Loss`, network or metric) are relative to the
+folder of the YAML, those typed on the command line to the working folder; `~` is expanded; the loaded config holds
+absolute ones, so that it means the same wherever it is saved.
 """
 
 from __future__ import annotations
@@ -25,15 +25,19 @@ from segtrain.config.source import Source, leaves, not_numbers, traced
 from segtrain.core.errors import ConfigError, Problem, raise_all
 from segtrain.core.registry import problems_of
 from segtrain.data.settings import DataSettings
+from segtrain.models.settings import ModelSettings
 
-Origin = Literal["default", "file", "command line", "python", "sweep"]
+Origin = Literal["default", "file", "command line", "python", "sweep", "init_from"]
 
 MAX_BYTES = 1_000_000
 
-PATH_KEYS = tuple(
-    name for name, field in DataSettings.model_fields.items() if Path in (field.annotation, *get_args(field.annotation))
+PATHS = tuple(
+    (group, name)
+    for group, settings in (("data", DataSettings), ("model", ModelSettings))
+    for name, field in settings.model_fields.items()
+    if Path in (field.annotation, *get_args(field.annotation))
 )
-"""Keys of `data` that hold a path."""
+"""Places that hold a path."""
 
 METRICS: Place = ("evaluation", "metrics")
 
@@ -153,10 +157,10 @@ def _absolute(values: dict[str, Any], source: Source, folder: Path) -> dict[str,
         file, colon, attribute = name.rpartition(":") if isinstance(name, str) else ("", "", "")
         return f"{resolved(file, place)}:{attribute}" if colon and file.endswith(".py") else name
 
-    data: Any = values.get("data")
-    for key in PATH_KEYS if isinstance(data, dict) else ():
-        if isinstance(data.get(key), str):
-            data[key] = resolved(data[key], ("data", key))
+    for group, key in PATHS:
+        inside: Any = values.get(group)
+        if isinstance(inside, dict) and isinstance(inside.get(key), str):
+            inside[key] = resolved(inside[key], (group, key))
     for place in _components(values):
         component = as_component(value_at(values, place))
         name = component.get("name") if isinstance(component, dict) else None
@@ -174,7 +178,7 @@ def _components(values: dict[str, Any]) -> list[Place]:
     compare = values.get("compare")
     losses = compare.get("losses") if isinstance(compare, dict) else None
     entries: list[Place] = [("compare", "losses", i) for i in range(len(losses) if isinstance(losses, list) else 0)]
-    return [("loss",), *entries] if "loss" in values else entries
+    return [*((name,) for name in ("loss", "model") if name in values), *entries]
 
 
 def _checked(values: dict[str, Any], source: Source) -> tuple[FitConfig | None, list[Problem]]:
@@ -197,7 +201,7 @@ def _is_echo(item: Mapping[str, Any], locations: Sequence[Place]) -> bool:
 def _origins(config: FitConfig, values: dict[str, Any], source: Source) -> dict[str, Origin]:
     """Where each value of the resolved config came from."""
     origins: dict[str, Origin] = {}
-    written = {**values, "loss": as_component(values.get("loss", {}))}
+    written = {**values, **{name: as_component(values.get(name, {})) for name in ("loss", "model")}}
     for place, _ in leaves(config.model_dump(mode="json")):
         origin: Origin = "default"
         if has_value(written, place):

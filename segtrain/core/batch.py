@@ -17,7 +17,7 @@ Maps = tuple[Mapping[str, "Tensor"], ...]
 class Batch:
     """Normalised images (B, channels, *S) float32, classes (B, *S) int64, and whose patches they are.
 
-    S has three axes, or two where the plan is 2D.
+    S has three axes, or two where the plan is 2D. Both are on the device where that is CUDA, else on the CPU.
     """
 
     images: Tensor

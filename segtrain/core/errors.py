@@ -8,6 +8,7 @@
       ResourceError (4)      memory, device, disk
       DivergedError (5)      training produced numbers that are not finite
       CheckpointError (6)    untrusted, damaged or of another shape
+      EndedElsewhere         another process of the same training ended it and has said why; with its exit code
 
 Rooms raise these and nothing else for what a user can cause; `cli.errors` is the only place that catches
 them. Each carries one or many `Problem`s, so that one run names every fault.
@@ -42,6 +43,10 @@ class SegtrainError(Exception):
     def __init__(self, *problems: Problem | str) -> None:
         self.problems = tuple(p if isinstance(p, Problem) else Problem(p) for p in problems)
         super().__init__("\n".join(line for problem in self.problems for line in problem.lines()))
+
+    def __reduce__(self) -> tuple[type[SegtrainError], tuple[Problem, ...]]:
+        """Come whole out of another process: by default only the text would."""
+        return type(self), self.problems
 
 
 class ConfigError(SegtrainError):
@@ -80,6 +85,18 @@ class CheckpointError(SegtrainError):
     """A checkpoint that is damaged, untrusted or made for another network."""
 
     exit_code = 6
+
+
+class EndedElsewhere(SegtrainError):
+    """Another process of a training in several ended it, and has said why; this one ends alike, without a word."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__()
+        self.exit_code = exit_code
+
+    def __reduce__(self) -> tuple[type[EndedElsewhere], tuple[int]]:  # type: ignore[override]
+        """Come whole out of another process."""
+        return type(self), (self.exit_code,)
 
 
 def raise_all(error: type[SegtrainError], problems: Iterable[Problem]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,25 @@ class Note:
 
 
 @dataclass(frozen=True)
+class CaseRead:
+    """One case was read, and its facts are known."""
+
+    case: str
+    done: int
+    total: int
+    seconds: float | None = field(default=None, compare=False)
+    """None where they were known before."""
+
+
+@dataclass(frozen=True)
 class CasePrepared:
     """One case is in the store."""
 
     case: str
     done: int
     total: int
+    seconds: float | None = field(default=None, compare=False)
+    """None where it was there before."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +59,8 @@ class EpochEnded:
     seconds: float
     skipped_steps: int = 0
     """Steps whose loss or gradient was not finite: they changed no weight."""
+    gradient_norm: float | None = None
+    """Mean over the other steps, before it was clipped."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +71,8 @@ class Validated:
     mean: dict[str, float | None]
     """Metric -> mean over cases and labels."""
     improved: bool
+    by_label: dict[str, float | None] = field(default_factory=dict)
+    """Label -> mean of the first metric over cases."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +126,7 @@ class Finished:
 
 Event = (
     Note
+    | CaseRead
     | CasePrepared
     | StepEnded
     | EpochEnded

@@ -1,19 +1,25 @@
 """Files that are either whole or not there.
 
 Text and bytes go to a temporary name in the same folder, are flushed to the disk, and then renamed: a killed
-process or a full disk leaves the previous file as it was.
+process or a full disk leaves the previous file as it was. The temporary name is one writer's own, so that two may write
+the same file at once: the later one wins, whole.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import secrets
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from segtrain.core.errors import Problem, ResourceError
+
+ABANDONED_SECONDS = 86_400.0
+"""No file takes a day to write; process numbers would not tell, as a folder may be shared by machines."""
 
 
 @contextmanager
@@ -30,16 +36,43 @@ def disk_errors(path: Path) -> Iterator[None]:
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path` to write to; move it into place when the block ends well."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with whole_cache_file(path) as temporary:
+        yield temporary
+    with disk_errors(path):
+        sync_folder(path.parent)
+
+
+@contextmanager
+def whole_cache_file(path: Path) -> Iterator[Path]:
+    """`whole_file` for what can be made again: after a power cut it is whole, or as it was, or gone.
+
+    The folder is not flushed, which takes as long as the file.
+    """
+    with checked_file(path) as temporary:
+        yield temporary
+        sync(temporary)
+
+
+@contextmanager
+def checked_file(path: Path) -> Iterator[Path]:
+    """`whole_cache_file` for what holds a hash of itself: nothing is flushed; after a power cut it may be wrong."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.{os.getpid()}.tmp")
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary
-            sync(temporary)
             temporary.replace(path)
-            sync_folder(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Delete what a killed writer left half-written below a folder that has no lock: whatever is a day old."""
+    yesterday = time.time() - ABANDONED_SECONDS
+    for temporary in folder.rglob(".*.tmp"):
+        with suppress(OSError):  # another process was faster
+            if temporary.stat().st_mtime < yesterday:
+                temporary.unlink()
 
 
 def sync(path: Path) -> None:

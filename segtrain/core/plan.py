@@ -16,6 +16,9 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Size3 = tuple[Count, Count, Count]
 
+Preset = Literal["S", "M", "L"]
+"""Size of a residual encoder."""
+
 
 class ChannelIntensity(Settings):
     """How one channel is normalised."""
@@ -47,7 +50,9 @@ class Plan(Settings):
     """Downsampling between one stage and the next: one fewer than `widths`."""
     kernels: tuple[Size3, ...]
     convolutions: tuple[Count, ...]
-    """Convolutions of each stage in the encoder."""
+    """Convolutions of each stage in the encoder; residual blocks, where the network is made of them."""
+    decoder_convolutions: tuple[Count, ...] | None = None
+    """Convolutions of each stage on the way up, full resolution first; null: as many as in the encoder."""
     intensity: tuple[ChannelIntensity, ...]
 
     @model_validator(mode="after")
@@ -55,6 +60,8 @@ class Plan(Settings):
         stages = len(self.widths)
         if not (len(self.strides) == stages - 1 and len(self.kernels) == len(self.convolutions) == stages):
             raise ValueError("widths, kernels and convolutions need one entry a stage, strides one fewer")
+        if len(self.decoder_units) != stages - 1:
+            raise ValueError("decoder_convolutions needs one entry fewer than there are stages")
         if (self.dims == 2) != (self.slice_axis is not None):
             raise ValueError("slice_axis is for dims: 2, and needed there")
         flat = self.slice_axis
@@ -78,6 +85,11 @@ class Plan(Settings):
         return product[0], product[1], product[2]
 
     @property
+    def decoder_units(self) -> tuple[int, ...]:
+        """Convolutions of each stage on the way up, full resolution first."""
+        return self.convolutions[:-1] if self.decoder_convolutions is None else self.decoder_convolutions
+
+    @property
     def channels(self) -> tuple[str, ...]:
         """Names of the image channels, in order."""
         return tuple(c.channel for c in self.intensity)
@@ -85,7 +97,9 @@ class Plan(Settings):
     @property
     def hash(self) -> str:
         """Changes whenever any decision changes."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+        # What was added later is left out where it decides nothing, so that older plans keep their hash.
+        left_out = {"decoder_convolutions"} if self.decoder_convolutions is None else None
+        return hashlib.sha256(self.model_dump_json(exclude=left_out).encode()).hexdigest()[:16]
 
     @property
     def preparation_hash(self) -> str:

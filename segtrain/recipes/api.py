@@ -10,11 +10,14 @@ from typing import Any
 from segtrain.config.load import Loaded, from_python, load_config
 from segtrain.config.schema import FitConfig
 from segtrain.core.events import Event, Finished
+from segtrain.core.launch import launched
 from segtrain.metrics.settings import DEFAULT_METRICS
 from segtrain.recipes.bars import Bars
 from segtrain.recipes.compare_losses import compare_losses as compare_recipe
 from segtrain.recipes.evaluate import evaluate_masks, evaluate_run
 from segtrain.recipes.fit import fit as fit_recipe
+from segtrain.recipes.follow import follow
+from segtrain.training.ranks import ALONE, Ranks, joined
 
 Watch = Callable[[Event], None]
 """Called with every event of a recipe: steps, epochs, cases. Without one, progress is shown by `Bars`."""
@@ -33,11 +36,22 @@ def fit(
 ) -> dict[str, Any]:
     """`segtrain fit`. Returns what `--json` prints: the scores of the held-out cases, and where everything lies.
 
-    Raises SegtrainError, whose `problems` say what is wrong and how to mend it.
+    Raises SegtrainError, whose `problems` say what is wrong and how to mend it. In a script that torchrun started
+    several times, only the first process writes, is watched, and returns scores.
     """
-    loaded = _loaded(config, overrides)
-    events = fit_recipe(loaded, Path(run), fold=fold, resume=resume, overwrite=overwrite, device=device)
-    return _result(events, watch)
+
+    def events(ranks: Ranks) -> Generator[Event, None, None]:
+        loaded = _loaded(config, overrides)
+        if not ranks.is_first:
+            return follow(loaded, [Path(run)], ranks, device=device)
+        place = loaded, Path(run)
+        return fit_recipe(*place, fold=fold, resume=resume, overwrite=overwrite, device=device, ranks=ranks)
+
+    launch = launched()
+    if launch is None:
+        return _result(events(ALONE), watch)
+    with joined(launch, device) as ranks:
+        return _result(events(ranks), watch if ranks.is_first else _unwatched)
 
 
 def compare_losses(
@@ -91,6 +105,10 @@ def _loaded(config: FitConfig | Path | str, overrides: Sequence[str]) -> Loaded:
             raise TypeError("overrides change a config file; change a config object with its model_copy")
         return from_python(config)
     return load_config(Path(config), overrides)
+
+
+def _unwatched(event: Event) -> None:
+    del event
 
 
 def _result(events: Generator[Event, None, None], watch: Watch | None) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from segtrain.core.errors import ConfigError, Problem, SegtrainError, raise_all
 from segtrain.core.plan import Plan
 from segtrain.core.task import Activation, Task
 from segtrain.data.planning import CPU, GPU, DeviceClass, PlanWishes
+from segtrain.data.presets import PRESETS
 from segtrain.losses.base import Loss
 from segtrain.losses.combine import DeepSupervision, resized
 from segtrain.losses.needed_maps import needed_maps, needs_maps
@@ -25,8 +26,9 @@ from segtrain.losses.targets import as_target
 from segtrain.losses.voxels import Extras, Mode
 from segtrain.metrics.registry import METRICS, MetricCard
 from segtrain.models.blocks import channels_last
+from segtrain.models.network import Network
+from segtrain.models.registry import build_model
 from segtrain.models.settings import ModelSettings
-from segtrain.models.unet import UNet
 
 
 @dataclass(frozen=True)
@@ -141,10 +143,11 @@ def _built_metric(name: str, folder: Path) -> MetricCard:
     return card
 
 
-def training_loss(loss: nn.Module, model: UNet, plan: Plan, task: Task, answer: Answer) -> TrainingLoss:
-    """The loss on every stage that the network answers from."""
+def training_loss(loss: nn.Module, model: Network, plan: Plan, task: Task, answer: Answer) -> TrainingLoss:
+    """The loss, moved to the device of the network, on every stage that this answers from."""
     stages = stages_of(plan)[: model.levels]
-    return TrainingLoss(DeepSupervision(loss, model.levels), answer, task.ignore is not None, stages)
+    beside = loss.to(next(model.parameters()).device)
+    return TrainingLoss(DeepSupervision(beside, model.levels), answer, task.ignore is not None, stages)
 
 
 def stages_of(plan: Plan) -> tuple[Stage, ...]:
@@ -162,10 +165,10 @@ def stages_of(plan: Plan) -> tuple[Stage, ...]:
     )
 
 
-def make_model(plan: Plan, settings: ModelSettings, answer: Answer, seed: int) -> UNet:
-    """The network in the memory layout that is fastest."""
-    model = UNet(plan, settings, outputs=answer.outputs, seed=seed)
-    moved: UNet = model.to(memory_format=channels_last(plan.dims))  # type: ignore[call-overload]
+def make_model(plan: Plan, settings: ModelSettings, answer: Answer, seed: int) -> Network:
+    """The network in the memory layout that is fastest. ConfigError where there is none, or one's own is none."""
+    model = build_model(plan, settings, outputs=answer.outputs, seed=seed)
+    moved: Network = model.to(memory_format=channels_last(plan.dims))  # type: ignore[call-overload]
     return moved
 
 
@@ -179,6 +182,7 @@ def wishes_of(config: FitConfig) -> PlanWishes:
         spacing_mm=model.spacing_mm,
         patch_size=model.patch_size,
         batch_size=config.training.batch_size,
+        preset=None if model.preset is None else PRESETS[model.preset],
     )
 
 

@@ -18,9 +18,10 @@ from segtrain.data.cases import find_cases
 from segtrain.data.splits import Splits, split_folds
 from segtrain.recipes.assemble import answer_for, make_loss
 from segtrain.recipes.comparison import conclude
-from segtrain.recipes.dataset import prepare_all
-from segtrain.recipes.decide import decide_plans, keep_splits, require_same_data
+from segtrain.recipes.dataset import logged
+from segtrain.recipes.decide import decide_plans, keep_splits, prepare_cases, require_same_data, store_of
 from segtrain.recipes.fit import fit
+from segtrain.recipes.init_from import followed
 from segtrain.recipes.job import Shared
 from segtrain.recipes.lock import locked
 from segtrain.recipes.run_folder import (
@@ -33,6 +34,7 @@ from segtrain.recipes.run_folder import (
     write_record,
 )
 from segtrain.recipes.sweep import SweepRun, config_of, meaning_of, runs_of, settings_of
+from segtrain.recipes.watch import require_watchers
 from segtrain.training.devices import find_device
 
 
@@ -45,9 +47,11 @@ def compare_losses(
     loss and seed. Raises SegtrainError for anything the user can mend, before anything is trained, and before
     anything is deleted where that can be known.
     """
+    loaded = followed(loaded)
     settings = settings_of(loaded)
     folder, runs = RunFolder(run), runs_of(settings, run)
     require_place(run, resume=resume, overwrite=overwrite)
+    require_watchers(loaded.config.training)
     try_losses(loaded, runs)
     meaning = meaning_of(loaded)
     target = find_device(device)
@@ -58,10 +62,10 @@ def compare_losses(
     with locked(run):
         with emptied_on_error(run):
             keep_config(folder, loaded)
-            keep_code(folder, loaded, (*(entry.name for entry in settings.losses), *meaning.best))
+            keep_code(folder, loaded, (loaded.config.model.name, *(e.name for e in settings.losses), *meaning.best))
             about = {"seeds": list(settings.seeds), "folds": settings.folds, "device": str(target)}
             write_record(folder, {**about, "meaning": meaning.model_dump(mode="json")})
-            shared = (yield from share(loaded, folder, cases, drawn, target)) if drawn else []
+            shared = (yield from logged(folder, share(loaded, folder, cases, drawn, target))) if drawn else []
         for number, one in enumerate(runs, start=1):
             message = yield from _run(loaded, one, shared, runs[0].steps_per_epoch, device)
             yield RunEnded(one.name, number, len(runs), message)
@@ -79,12 +83,12 @@ def share(
     """
     splits = keep_splits(folder.splits, cases, drawn)
     paths = {folder.path / "plans" / f"{number}.json": fold for number, fold in enumerate(splits.folds)}
-    plans = yield from decide_plans(loaded, paths, cases, device)
+    store = store_of(loaded, folder)
+    plans = yield from decide_plans(loaded, paths, cases, device, store)
     prepared: dict[str, dict[str, Path]] = {}
     for plan in plans:
         if plan.preparation_hash not in prepared:
-            found = yield from prepare_all(cases, plan, loaded.config.task, folder.store)
-            prepared[plan.preparation_hash] = found
+            prepared[plan.preparation_hash] = yield from prepare_cases(loaded, cases, plan, store)
     data = {case: path.name for case, path in prepared[plans[0].preparation_hash].items()}
     require_same_data(folder.record, data)
     write_record(folder, {"data": data})
@@ -110,6 +114,7 @@ def dry_run(loaded: Loaded) -> dict[str, Any]:
     settings = settings_of(loaded)
     labels = [entry.label for entry in settings.losses]
     runs = runs_of(settings, Path())
+    require_watchers(loaded.config.training)
     try_losses(loaded, runs)
     meaning_of(loaded)
     found = {"losses": labels, "folds": settings.folds, "seeds": list(settings.seeds), "runs": len(runs)}

@@ -17,7 +17,7 @@ from segtrain.recipes.run_folder import RunFolder
 from segtrain.recipes.run_report import epoch_rows
 from segtrain.recipes.sweep import SweepRun, meaning_in, runs_of, settings_of
 from segtrain.reports.contents import ComparisonReport
-from segtrain.reports.figures import Row
+from segtrain.reports.curves import Row
 from segtrain.reports.page import write_comparison_report
 from segtrain.reports.tables import Cell, read_cases_csv, write_csv
 from segtrain.statistics.comparison import Comparison, PairRow, RankingRow, Rules, compare

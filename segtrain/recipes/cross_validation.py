@@ -12,10 +12,17 @@ from segtrain.core.errors import ConfigError, Problem
 from segtrain.core.events import Event, Finished, Note, RunEnded
 from segtrain.recipes.fit import fit
 from segtrain.recipes.run_folder import RunFolder, require_place
+from segtrain.training.ranks import ALONE, Ranks
 
 
 def cross_validate(
-    loaded: Loaded, folder: Path, *, resume: bool = False, overwrite: bool = False, device: str = "auto"
+    loaded: Loaded,
+    folder: Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    device: str = "auto",
+    ranks: Ranks = ALONE,
 ) -> Generator[Event, None, None]:
     """Fit every fold of training.folds; the result of the last event lists theirs.
 
@@ -28,7 +35,8 @@ def cross_validate(
     for fold in folds:
         run = fold_folder(folder, fold)
         yield Note(f"{run.name} of {len(folds)}")
-        with closing(fit(loaded, run, fold=fold, resume=resume, overwrite=overwrite, device=device)) as events:
+        one = fit(loaded, run, fold=fold, resume=resume, overwrite=overwrite, device=device, ranks=ranks)
+        with closing(one) as events:
             for event in events:
                 if isinstance(event, Finished):
                     results.append({"fold": fold, **event.result})

@@ -20,9 +20,10 @@ from segtrain.core.plan import Plan
 from segtrain.data.fingerprint import CaseFingerprint, fingerprint
 from segtrain.data.planning import make_plan
 from segtrain.data.splits import Fold, Splits, check_covers, split_folds, split_share
-from segtrain.recipes.assemble import device_class, wishes_of
-from segtrain.recipes.dataset import fingerprint_all
-from segtrain.recipes.run_folder import read_record, reading
+from segtrain.recipes.assemble import device_class
+from segtrain.recipes.dataset import fingerprint_all, prepare_all
+from segtrain.recipes.init_from import wishes_from
+from segtrain.recipes.run_folder import RunFolder, read_record, reading
 
 
 def draw_split(loaded: Loaded, cases: Sequence[Case], fold: int | None, given: Splits | None = None) -> Splits:
@@ -58,23 +59,44 @@ def keep_splits(path: Path, cases: Sequence[Case], drawn: Splits) -> Splits:
 
 
 def decide_plans(
-    loaded: Loaded, folds: Mapping[Path, Fold], cases: Sequence[Case], device: torch.device
+    loaded: Loaded,
+    folds: Mapping[Path, Fold],
+    cases: Sequence[Case],
+    device: torch.device,
+    store: Path | None = None,
 ) -> Generator[Event, None, list[Plan]]:
-    """The plan of each fold, kept in its file. Raises one DataError with the faults of all cases."""
+    """The plan of each fold, kept in its file; the facts of the cases in `store`, where one is given.
+
+    Raises one DataError with the faults of all cases.
+    """
     config = loaded.config
     if not all(path.is_file() for path in folds):
-        records = yield from fingerprint_all(cases, config.data.channel_names, config.task)
+        names, workers = config.data.channel_names, config.data.workers
+        records = yield from fingerprint_all(cases, names, config.task, store=store, workers=workers)
         for path, fold in folds.items():
             if not path.is_file():
                 write_json(path, plan_from(loaded, records, fold, device).model_dump(mode="json"))
     return [read_plan(path) for path in folds]
 
 
+def store_of(loaded: Loaded, folder: RunFolder) -> Path:
+    """Where what is made of the cases is kept: with the run, or where the config says, for other runs too."""
+    return loaded.config.data.store or folder.store
+
+
+def prepare_cases(
+    loaded: Loaded, cases: Sequence[Case], plan: Plan, store: Path
+) -> Generator[Event, None, dict[str, Path]]:
+    """Case id -> its file, in the store now. Raises one DataError with the faults of all cases."""
+    config = loaded.config
+    return (yield from prepare_all(cases, plan, config.task, store, workers=config.data.workers))
+
+
 def plan_from(loaded: Loaded, records: Mapping[str, CaseFingerprint], fold: Fold, device: torch.device) -> Plan:
     """The plan that follows from the training cases of a fold."""
     config = loaded.config
     data = fingerprint(config.data.channel_names, [records[case] for case in fold.train])
-    return make_plan(data, config.data, wishes_of(config), device_class(device))
+    return make_plan(data, config.data, wishes_from(config), device_class(device))
 
 
 def read_plan(path: Path) -> Plan:

@@ -25,7 +25,7 @@ from segtrain.data.write import write_prediction
 from segtrain.inference.predict import Predictor
 from segtrain.metrics.score_case import score_case
 from segtrain.recipes.assemble import metric_cards
-from segtrain.recipes.dataset import read_case
+from segtrain.recipes.one_case import read_case
 from segtrain.recipes.results_folder import PREDICTIONS, open_results, sources_of
 from segtrain.recipes.run_report import ScoredFiles, keep_record, write_scores_report
 from segtrain.recipes.trained import load_predictor, trained_config
@@ -125,6 +125,15 @@ def predict_cases(
         except DataError as error:
             failed.append((case.id, str(error)))
             yield CaseFailed(case.id, str(error), number, len(cases))
+    return Outcome(tuple(scores), tuple(files), tuple(failed))
+
+
+def joined_outcome(cases: Sequence[Case], outcomes: Sequence[Outcome]) -> Outcome:
+    """What came of cases that several processes shared, in the order of the cases."""
+    place = {case.id: number for number, case in enumerate(cases)}
+    scores = sorted((s for one in outcomes for s in one.scores), key=lambda scored: place[scored.case])
+    files = sorted((f for one in outcomes for f in one.files), key=lambda file: place[file.case])
+    failed = sorted((f for one in outcomes for f in one.failed), key=lambda pair: place[pair[0]])
     return Outcome(tuple(scores), tuple(files), tuple(failed))
 
 

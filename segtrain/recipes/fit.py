@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
-from contextlib import closing
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,9 @@ from segtrain.config.load import Loaded
 from segtrain.core.events import CheckpointSaved, EpochEnded, Event, Finished, Note, Validated
 from segtrain.losses.schedule import set_progress
 from segtrain.metrics.registry import definition
-from segtrain.models.unet import count_parameters
-from segtrain.recipes.assemble import make_model
-from segtrain.recipes.dataset import fingerprint_all, result_of
-from segtrain.recipes.decide import plan_from
-from segtrain.recipes.evaluate import finish_evaluation, predict_cases
+from segtrain.recipes.dataset import logged
+from segtrain.recipes.evaluate import Outcome, finish_evaluation, joined_outcome, predict_cases
+from segtrain.recipes.init_from import followed
 from segtrain.recipes.job import Job, Shared, set_up, try_config, write_history
 from segtrain.recipes.lock import locked
 from segtrain.recipes.run_folder import (
@@ -32,11 +30,16 @@ from segtrain.recipes.run_folder import (
     write_record,
 )
 from segtrain.recipes.run_report import write_run_report, write_scores_report
+from segtrain.recipes.share import dealt
 from segtrain.recipes.trained import best_checkpoint
-from segtrain.recipes.validation import mean_scores, score_stored
+from segtrain.recipes.validation import label_scores, mean_scores, score_dealt
+from segtrain.recipes.watch import watching
+from segtrain.reports.curves import Row, label_column
 from segtrain.training import checkpoint
 from segtrain.training.devices import find_device
 from segtrain.training.loop import train
+from segtrain.training.memory import peak_bytes
+from segtrain.training.ranks import ALONE, Ranks
 
 
 def fit(
@@ -48,12 +51,14 @@ def fit(
     resume: bool = False,
     overwrite: bool = False,
     device: str = "auto",
+    ranks: Ranks = ALONE,
 ) -> Generator[Event, None, None]:
     """Train on `loaded` into the folder `run`; the last event is Finished.
 
     Raises SegtrainError for anything the user can mend. Closed while it waits at an event, it saves a checkpoint.
+    This is what the first of several `ranks` does, while the others `follow`.
     """
-    target = find_device(device)
+    loaded, target = followed(loaded), find_device(device, ranks.local_rank)
     folder = RunFolder(run)
     require_place(run, resume=resume, overwrite=overwrite)
     sound = None if resume and folder.is_finished else try_config(loaded, fold, shared)
@@ -62,57 +67,86 @@ def fit(
         if sound is None:
             keep_config(folder, loaded)
             keep_fold(folder, fold)
+            ranks.shared(None)
             yield Note("the run was finished before; nothing is left to do")
             yield _finished_before(folder)
             return
         with emptied_on_error(run):
-            job = yield from set_up(sound, folder, fold, shared, target)
+            job = yield from logged(folder, set_up(sound, folder, fold, shared, target, ranks))
         yield from run_training(job)
         yield from finish(job, alone=shared is None)
 
 
 def run_training(job: Job) -> Iterator[Event]:
-    """All remaining epochs; validates and saves while the loop waits at an epoch's end."""
-    state = job.state
-    with closing(job.loader.batches(state.step, state.total_steps)) as batches:
-        try:
+    """All remaining epochs; validates and saves while the loop waits at an epoch's end.
+
+    At every event of the loop the ranks ask each other whether to stop. So all stop after the same step, and none
+    leaves before the checkpoint is whole: torchrun would terminate the rank that writes it.
+    """
+    state, ranks = job.state, job.ranks
+    batches = job.loader.batches(state.step, state.total_steps)
+    watchers = watching(job.folder, job.loaded) if ranks.is_first else nullcontext(_nobody)
+    with closing(batches), watchers as tell:
+        yield from tell(state.history)
+        set_progress(job.loss.loss, state.step / state.total_steps)
+        for event in train(state, batches, job.loss, job.loaded.config.training, job.device):
             set_progress(job.loss.loss, state.step / state.total_steps)
-            for event in train(state, batches, job.loss, job.loaded.config.training, job.device):
-                set_progress(job.loss.loss, state.step / state.total_steps)
-                told = end_epoch(job, event) if isinstance(event, EpochEnded) else ()
-                yield event
-                yield from told
-        except GeneratorExit:
-            keep_unfinished_epoch(job)
-            raise
+            told = [*end_epoch(job, event), *tell(state.history)] if isinstance(event, EpochEnded) else []
+            closed: GeneratorExit | None = None
+            try:
+                yield from (event, *told)
+            except GeneratorExit as error:
+                closed = error
+            if ranks.any(closed is not None):
+                keep_unfinished_epoch(job)
+                ranks.any(True)
+                raise closed or ranks.ended_elsewhere()
+
+
+def _nobody(history: Sequence[Row]) -> list[Note]:
+    del history
+    return []
 
 
 def end_epoch(job: Job, event: EpochEnded) -> list[Event]:
-    """Validate when it is due, note the row, save `last`, and `best` where it got better."""
+    """Validate when it is due, note the row, save `last`, and `best` where it got better.
+
+    All ranks come here to validate; the first one does the rest.
+    """
     state, config = job.state, job.loaded.config
     metrics = config.evaluation.metrics
     due = event.epoch % config.training.validate_every == 0 or event.epoch == event.epochs
     means: dict[str, float | None] = {}
+    by_label: dict[str, float | None] = {}
     improved = False
+    began = time.perf_counter()
     if due:
-        scores = score_stored(job.predictor, [job.stored[c] for c in job.fold.validation], metrics)
+        scores = score_dealt(job.predictor, [job.stored[c] for c in job.fold.validation], metrics, job.ranks)
         means = mean_scores(scores, config.task, metrics)
+        by_label = label_scores(scores, config.task, metrics[0])
         headline = means[metrics[0]]
         improved = headline is not None and is_better(metrics[0], headline, state.best)
         if improved:
             state.best = headline
+    if not job.ranks.is_first:
+        return []
+    peak = peak_bytes(job.device)
     state.history.append(
         {
             "epoch": event.epoch,
             "step": event.step,
             "train_loss": event.train_loss,
             "learning_rate": event.learning_rate,
+            "gradient_norm": event.gradient_norm,
             "seconds": event.seconds,
+            "validation_seconds": time.perf_counter() - began if due else None,
             "skipped_steps": event.skipped_steps,
+            "peak_memory_mib": None if peak is None else round(peak / 2**20),
             **{metric: means.get(metric) for metric in metrics},
+            **{label_column(metrics[0], label): by_label.get(label) for label in config.task.foreground},
         }
     )
-    told: list[Event] = [Validated(event.epoch, means, improved)] if due else []
+    told: list[Event] = [Validated(event.epoch, means, improved, by_label)] if due else []
     if improved:
         checkpoint.save(job.folder.best, state, about(job))
         told.append(CheckpointSaved("best", job.folder.best))
@@ -132,7 +166,7 @@ def is_better(metric: str, value: float, best: float | None) -> bool:
 
 def keep_unfinished_epoch(job: Job) -> None:
     """Save `last` in the middle of an epoch, unless a weight is not finite."""
-    if job.state.losses and job.state.is_finite():
+    if job.ranks.is_first and job.state.losses and job.state.is_finite():
         checkpoint.save(job.folder.last, job.state, about(job))
         append_log(job.folder, "interrupted", step=job.state.step)
         write_record(job.folder, {"seconds": job.seconds})
@@ -146,37 +180,25 @@ def finish(job: Job, *, alone: bool) -> Iterator[Event]:
     """
     config = job.loaded.config
     checkpoint.load_model(best_checkpoint(job.folder), job.state.judged)
-    chosen = set(job.fold.validation)
-    cases = [case for case in job.cases if case.id in chosen]
-    outcome = yield from predict_cases(job.predictor, cases, job.folder.validation, config.evaluation.metrics)
+    outcome = yield from score_held_out(job)
     done = finish_evaluation(job.folder.validation, config.task, outcome, {"run": str(job.folder.path.resolve())})
     if alone:
         write_scores_report(job.folder.validation)
         write_run_report(job.folder)
+    append_log(job.folder, "finished", metrics=done.result["metrics"]["mean"], failed=list(done.failed))
     write_record(job.folder, {"finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "seconds": job.seconds})
     about_run = {"run": str(job.folder.path), "report": str(job.folder.report)}
     yield Finished(job.folder.path, {**done.result, **about_run}, done.failed)
 
 
-def dry_run(loaded: Loaded, *, fold: int | None = None, device: str = "auto") -> dict[str, Any]:
-    """What a fit would do: cases, plan, parameters, steps. Reads the scans, trains nothing and writes nothing."""
-    config = loaded.config
-    target = find_device(device)
-    sound = try_config(loaded, fold)
-    cases = sound.cases
-    records = result_of(fingerprint_all(cases, config.data.channel_names, config.task))
-    plan = plan_from(loaded, records, sound.splits.folds[0], target)
-    model = make_model(plan, config.model, sound.answer, config.training.seed)
-    return {
-        "schema_version": 1,
-        "cases": len(cases),
-        "patients": len({c.patient for c in cases}),
-        "device": str(target),
-        "plan": plan.model_dump(mode="json"),
-        "parameters": count_parameters(model),
-        "epochs": config.training.epochs,
-        "steps_per_epoch": None if config.training.budget_minutes else config.training.steps_per_epoch,
-    }
+def score_held_out(job: Job) -> Generator[Event, None, Outcome]:
+    """Predict and score the validation cases, dealt to the ranks, with the network that the first one has loaded."""
+    ranks, metrics = job.ranks, job.loaded.config.evaluation.metrics
+    ranks.copy_weights(job.state.judged)
+    chosen = set(job.fold.validation)
+    cases = [case for case in job.cases if case.id in chosen]
+    outcome = yield from predict_cases(job.predictor, dealt(cases, ranks), job.folder.validation, metrics)
+    return joined_outcome(cases, ranks.gathered(outcome))
 
 
 def about(job: Job) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from torch import nn
 
 from segtrain.config.load import Loaded
 from segtrain.core.case import Case
-from segtrain.core.errors import ConfigError, Problem
 from segtrain.core.events import Event, Note
 from segtrain.core.files import write_json
 from segtrain.core.memory import memory_errors
@@ -26,6 +25,7 @@ from segtrain.data.splits import Fold, Splits
 from segtrain.data.store import StoredCase, load
 from segtrain.inference.predict import Predictor
 from segtrain.losses.registry import caution_about
+from segtrain.models.registry import find_model
 from segtrain.models.unet import count_parameters
 from segtrain.recipes.assemble import (
     Answer,
@@ -36,27 +36,37 @@ from segtrain.recipes.assemble import (
     metric_cards,
     training_loss,
 )
-from segtrain.recipes.dataset import prepare_all
-from segtrain.recipes.decide import decide_plans, draw_split, keep_splits, require_same_data
+from segtrain.recipes.budget import TIMED_STEPS, seconds_per_step, steps_within
+from segtrain.recipes.decide import (
+    decide_plans,
+    draw_split,
+    keep_splits,
+    prepare_cases,
+    require_same_data,
+    store_of,
+)
+from segtrain.recipes.init_from import Start, cautions, start, try_network
 from segtrain.recipes.run_folder import (
     RunFolder,
+    append_log,
     keep_code,
     keep_config,
     keep_fold,
+    mend_log,
     read_record,
     reading,
     write_record,
 )
+from segtrain.recipes.share import share_of, spread
+from segtrain.recipes.watch import require_watchers
 from segtrain.reports.tables import write_csv
 from segtrain.training import checkpoint
 from segtrain.training.devices import on_device
 from segtrain.training.loop import train
 from segtrain.training.optimisers import make_optimiser
+from segtrain.training.ranks import ALONE, Ranks
 from segtrain.training.settings import TrainingSettings
 from segtrain.training.state import TrainingState
-
-TIMED_STEPS = 6
-"""Steps that are timed to see how many fit the budget; the first two are the start-up."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +78,7 @@ class Shared:
     """All folds."""
     cases: tuple[Case, ...]
     prepared: Mapping[str, Path]
-    """Case id -> its folder in the store."""
+    """Case id -> its file in the store."""
     steps_per_epoch: int | None = None
     """As the first run of the sweep has them; None leaves them to the config."""
 
@@ -83,6 +93,21 @@ class Sound:
     cases: tuple[Case, ...]
     splits: Splits
     """The one division of this fit, as it would be drawn now."""
+
+
+@dataclass(frozen=True, eq=False)
+class Decided:
+    """What is decided and prepared before there is a network, and is the same for all ranks."""
+
+    plan: Plan
+    fold: Fold
+    cases: tuple[Case, ...]
+    prepared: Mapping[str, Path]
+    """Case id of the fold -> its file in the store."""
+    started: Path | None
+    """The checkpoint to go on from; None begins."""
+    steps_per_epoch: int | None
+    """As a sweep has them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +128,9 @@ class Job:
     device: torch.device
     began: float
     """On the clock of time.perf_counter, as if the earlier sessions had gone before without a break."""
+    ranks: Ranks = ALONE
+    start: Start | None = None
+    """Whose weights it began with; None too where it goes on."""
 
     @property
     def seconds(self) -> float:
@@ -124,56 +152,98 @@ def try_config(loaded: Loaded, fold: int | None, shared: Shared | None = None) -
     Raises ConfigError and DataError for what the user can mend.
     """
     config = loaded.config
-    metric_cards(config.evaluation.metrics, loaded.folder)
-    answer = answer_for(config.task, config.loss.name, loaded.folder)
-    loss = make_loss(config, answer, loaded.folder)
+    require_watchers(config.training)
+    answer, loss = try_loss(loaded)
     cases = shared.cases if shared else tuple(find_cases(config.data))
     splits = draw_split(loaded, cases, fold, shared.splits if shared else None)
     return Sound(loaded, answer, loss, cases, splits)
 
 
+def try_loss(loaded: Loaded) -> tuple[Answer, nn.Module]:
+    """How the network answers, and the loss; the metrics and the network's name are tried too. Raises ConfigError."""
+    config = loaded.config
+    metric_cards(config.evaluation.metrics, loaded.folder)
+    find_model(config.model, loaded.folder)
+    answer = answer_for(config.task, config.loss.name, loaded.folder)
+    return answer, make_loss(config, answer, loaded.folder)
+
+
 def set_up(
-    sound: Sound, folder: RunFolder, fold: int | None, shared: Shared | None, device: torch.device
+    sound: Sound, folder: RunFolder, fold: int | None, shared: Shared | None, device: torch.device, ranks: Ranks = ALONE
 ) -> Generator[Event, None, Job]:
-    """Decide split and plan, prepare the data, build the network, and load what a resumed run left."""
-    loaded, config = sound.loaded, sound.loaded.config
+    """Decide split and plan, prepare the data, build the network, and load what a resumed run left.
+
+    This is the first of several ranks: the others wait for what it decided (`recipes.follow`).
+    """
     began = _clock(folder)
+    decided = yield from decide(sound, folder, fold, shared, device, ranks)
+    job = build(sound, ranks.shared(decided), folder, device, ranks, began)
+    state = job.state
+    if decided.started is not None:
+        write_history(folder, state)
+        mend_log(folder, state.history)
+        append_log(folder, "resumed", epoch=state.epoch, step=state.step)
+        yield Note(f"going on after epoch {state.epoch} of {state.epochs}")
+    else:
+        write_record(folder, facts := _facts(job))
+        append_log(folder, "started", **{key: value for key, value in facts.items() if key != "data"})
+        if job.start is not None:
+            yield from map(Note, (job.start.told, *cautions(job.start.source, job.fold)))
+    return job
+
+
+def decide(
+    sound: Sound, folder: RunFolder, fold: int | None, shared: Shared | None, device: torch.device, ranks: Ranks
+) -> Generator[Event, None, Decided]:
+    """Everything that comes before a network, with all of its files.
+
+    ConfigError where ranks cannot share a batch, DataError where the scans of a resumed run are others now.
+    """
+    loaded, config = sound.loaded, sound.loaded.config
+    if config.training.batch_size is not None:
+        share_of(config.training.batch_size, config.training, ranks)  # before scans are read, where it is known
     started = checkpoint.find(folder.last)
     keep_config(folder, loaded)
     keep_fold(folder, fold)
-    keep_code(folder, loaded, (config.loss.name, *config.evaluation.metrics))
+    keep_code(folder, loaded, (config.model.name, config.loss.name, *config.evaluation.metrics))
     if caution := caution_about(config.loss.name, loaded.folder):
         yield Note(f"loss {config.loss.name}: {caution}")
     (chosen,) = keep_splits(folder.splits, sound.cases, sound.splits).folds
     if shared is not None:
         write_json(folder.plan, shared.plan.model_dump(mode="json"))
-    (plan,) = yield from decide_plans(loaded, {folder.plan: chosen}, sound.cases, device)
-    _require_parts(plan, config.training)
+    store = store_of(loaded, folder)
+    (plan,) = yield from decide_plans(loaded, {folder.plan: chosen}, sound.cases, device, store)
+    share_of(plan.batch_size, config.training, ranks)
+    if started is None:
+        try_network(config, plan, sound.answer)
     cases = tuple(c for c in sound.cases if c.id in {*chosen.train, *chosen.validation})
-    prepared = shared.prepared if shared else (yield from prepare_all(cases, plan, config.task, folder.store))
-    stored = {case.id: load(prepared[case.id]) for case in cases}
-    sampler = PatchSampler([stored[c] for c in chosen.train], plan, config.patches, config.training.seed)
-    model = on_device(make_model(plan, config.model, sound.answer, config.training.seed), device)
+    prepared = shared.prepared if shared else (yield from prepare_cases(loaded, cases, plan, store))
+    if started is not None:
+        require_same_data(folder.record, {case.id: load(prepared[case.id]).key for case in cases})
+    return Decided(plan, chosen, cases, dict(prepared), started, shared.steps_per_epoch if shared else None)
+
+
+def build(sound: Sound, decided: Decided, folder: RunFolder, device: torch.device, ranks: Ranks, began: float) -> Job:
+    """What every rank trains with: at the first step, or where a checkpoint left off."""
+    plan, fold, config = decided.plan, decided.fold, sound.loaded.config
+    places = share_of(plan.batch_size, config.training, ranks)
+    stored = {case.id: load(decided.prepared[case.id]) for case in decided.cases}
+    sampler = PatchSampler([stored[c] for c in fold.train], plan, config.patches, config.training.seed)
+    network = make_model(plan, config.model, sound.answer, config.training.seed)
+    begun = None if decided.started is not None else start(config, plan, sound.answer, network)
+    model = on_device(network, device)
     state = new_state(model, config.training)
     loss = training_loss(sound.loss, model, plan, config.task, sound.answer)
-    loader = BatchLoader(sampler, plan, config.augmentation, config.training.seed, loss.make_maps)
-    job = Job(loaded, folder, plan, chosen, cases, stored, sound.answer, loss, loader, state, device, began)
-    if started is not None:
-        _go_on(job, started)
-        yield Note(f"going on after epoch {state.epoch} of {state.epochs}")
+    loader = BatchLoader(sampler, plan, config.augmentation, config.training.seed, loss.make_maps, device, places)
+    data = (plan, fold, decided.cases, stored)
+    job = Job(sound.loaded, folder, *data, sound.answer, loss, loader, state, device, began, ranks, begun)
+    if decided.started is not None:
+        checkpoint.load_state(decided.started, state)
     else:
-        state.steps_per_epoch = (shared.steps_per_epoch if shared else None) or _steps_per_epoch(job)
+        state.steps_per_epoch = decided.steps_per_epoch or _steps_per_epoch(job)
         state.total_steps = config.training.epochs * state.steps_per_epoch
-        write_record(folder, _facts(job))
+    state.spread = spread(model, loss, len(plan.channels), ranks)
     return job
-
-
-def _require_parts(plan: Plan, settings: TrainingSettings) -> None:
-    """ConfigError where a batch cannot go through the network in as many equal parts as asked for."""
-    if plan.batch_size % settings.accumulation:
-        what = f"a batch of {plan.batch_size} has no {settings.accumulation} equal parts"
-        hint = f"set training.batch_size to a multiple of {settings.accumulation}"
-        raise ConfigError(Problem(what, "training.accumulation", hint=hint))
 
 
 def new_state(model: nn.Module, settings: TrainingSettings, steps: int = 0) -> TrainingState:
@@ -189,30 +259,20 @@ def _clock(folder: RunFolder) -> float:
         return time.perf_counter() - float(known.get("seconds", 0))
 
 
-def _go_on(job: Job, started: Path) -> None:
-    """Load where the run was broken off. DataError where its scans are others now."""
-    require_same_data(job.folder.record, {case: stored.key for case, stored in job.stored.items()})
-    checkpoint.load_state(started, job.state)
-    write_history(job.folder, job.state)
-
-
 def _steps_per_epoch(job: Job) -> int:
-    """As configured, or as many as fit the budget at the pace of a few steps on a copy of the network."""
+    """As configured, or as many as fit the budget at the pace of a few steps on a copy of the network.
+
+    All ranks train them, and the first one's pace counts.
+    """
     settings = job.loaded.config.training
     if settings.budget_minutes is None:
         return settings.steps_per_epoch
     with memory_errors("copying the network to time a few steps", "set smaller model.widths", where=str(job.device)):
         model = copy.deepcopy(job.state.model)
     trial = new_state(model, settings, TIMED_STEPS)
-    seconds = []
-    last = time.perf_counter()
-    for _ in train(trial, job.loader.batches(0, TIMED_STEPS), job.loss, settings, job.device):
-        for value in trial.losses[-1:]:
-            value.item()  # a step of a GPU is over when its loss is there
-        seconds.append(time.perf_counter() - last)
-        last = time.perf_counter()
-    pace = sorted(seconds[2:TIMED_STEPS])[(TIMED_STEPS - 2) // 2]
-    return max(1, int(settings.budget_minutes * 60 / pace / settings.epochs))
+    trial.spread = spread(trial.model, job.loss, len(job.plan.channels), job.ranks)
+    pace = seconds_per_step(train(trial, job.loader.batches(0, TIMED_STEPS), job.loss, settings, job.device), trial)
+    return job.ranks.shared(steps_within(settings.budget_minutes, pace, settings))
 
 
 def write_history(folder: RunFolder, state: TrainingState) -> None:
@@ -229,10 +289,12 @@ def _facts(job: Job) -> dict[str, Any]:
         "seed": config.training.seed,
         "device": str(job.device),
         "threads": torch.get_num_threads(),
+        "ranks": job.ranks.size,
         "parameters": count_parameters(job.state.model),
         "steps_per_epoch": job.state.steps_per_epoch,
         "total_steps": job.state.total_steps,
         "plan": job.plan.hash,
         "cases": {"train": len(job.fold.train), "validation": len(job.fold.validation)},
         "data": {case: stored.key for case, stored in job.stored.items()},
+        **({} if job.start is None else {"init_from": job.start.record}),
     }

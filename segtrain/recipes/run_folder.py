@@ -20,10 +20,14 @@ from typing import Any, get_args
 from segtrain.config.dump import to_yaml
 from segtrain.config.load import Loaded, Origin
 from segtrain.core.errors import CheckpointError, ConfigError, DataError, Problem
-from segtrain.core.files import disk_errors, read_json, write_json, write_text
+from segtrain.core.files import disk_errors, read_json, write_bytes, write_json, write_text
 from segtrain.core.registry import code_hash, is_code
 from segtrain.recipes.lock import LOCK, require_free
 
+STORE = "prepared"
+"""Where prepared cases lie. They are no results: a folder that holds nothing else counts as empty."""
+WATCHERS = ("  watch:", "  mlflow_uri:", "  mlflow_experiment:")
+"""How the lines of a resolved config begin that a run may go on without, or with others."""
 RECORDED_PACKAGES = ("segtrain", "torch", "numpy", "scipy", "nibabel", "SimpleITK", "pydicom", "safetensors")
 
 
@@ -32,6 +36,13 @@ class RunFolder:
     """Where everything of one run lies."""
 
     path: Path
+
+    @property
+    def name(self) -> str:
+        """What a person calls the run: its folder, with those above where it is a number, as in a sweep."""
+        parts = self.path.resolve().parts
+        named = next((place for place, part in enumerate(reversed(parts), 1) if not part.isdecimal()), 1)
+        return "/".join(parts[-named:])
 
     @property
     def config(self) -> Path:
@@ -62,6 +73,21 @@ class RunFolder:
     def metrics(self) -> Path:
         """A row an epoch."""
         return self.path / "metrics.csv"
+
+    @property
+    def progress(self) -> Path:
+        """How far it has come, as a picture."""
+        return self.path / "progress.png"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Event files for TensorBoard."""
+        return self.path / "tensorboard"
+
+    @property
+    def mlflow(self) -> Path:
+        """MLflow's database, where no other is named."""
+        return self.path / "mlflow.db"
 
     @property
     def last(self) -> Path:
@@ -96,7 +122,7 @@ class RunFolder:
     @property
     def store(self) -> Path:
         """Prepared cases."""
-        return self.path / "prepared"
+        return self.path / STORE
 
     def require_run(self) -> None:
         """CheckpointError where this is not the folder of a run."""
@@ -123,31 +149,34 @@ def open_for_writing(path: Path, *, resume: bool, overwrite: bool) -> None:
     """Make the folder ready, and empty where `overwrite` says so. Raises as `require_place`."""
     require_place(path, resume=resume, overwrite=overwrite)
     if overwrite and _is_filled(path):
-        _empty(path)
+        _empty(path, LOCK)
     with disk_errors(path):
         path.mkdir(parents=True, exist_ok=True)
 
 
 def _is_filled(path: Path) -> bool:
-    return path.is_dir() and any(p.name != LOCK for p in path.iterdir())
+    return path.is_dir() and any(p.name not in (LOCK, STORE) for p in path.iterdir())
 
 
 @contextmanager
 def emptied_on_error(path: Path) -> Iterator[None]:
-    """Where config or data are at fault, leave an empty folder empty: the same command works once that is mended."""
-    begun = any(p.name != LOCK for p in path.iterdir())
+    """Where config or data are at fault, leave an empty folder empty: the same command works once that is mended.
+
+    What was made of the cases that are sound stays, and need not be made again.
+    """
+    begun = _is_filled(path)
     try:
         yield
-    except (ConfigError, DataError):
+    except (CheckpointError, ConfigError, DataError):
         if not begun:
-            _empty(path)
+            _empty(path, LOCK, STORE)
         raise
 
 
-def _empty(path: Path) -> None:
+def _empty(path: Path, *kept: str) -> None:
     with disk_errors(path):
         for item in path.iterdir():
-            if item.name != LOCK:
+            if item.name not in kept:
                 shutil.rmtree(item) if item.is_dir() else item.unlink()
 
 
@@ -193,8 +222,9 @@ def keep_code(folder: RunFolder, loaded: Loaded, names: Iterable[str]) -> None:
 
 
 def _values(text: str) -> list[str]:
-    """A resolved config without its comments, which only say where a value came from."""
-    parts = [(line, *line.rpartition("  # ")) for line in text.split("\n")]
+    """What decides how a run goes: without who watches it, and without comments, which say where a value came from."""
+    kept = [line for line in text.split("\n") if not line.startswith(WATCHERS)]
+    parts = [(line, *line.rpartition("  # ")) for line in kept]
     return [value if origin in get_args(Origin) else line for line, value, _, origin in parts]
 
 
@@ -243,6 +273,26 @@ def append_log(folder: RunFolder, kind: str, **values: Any) -> None:
     line = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "event": kind, **values}
     with disk_errors(folder.log), folder.log.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def mend_log(folder: RunFolder, history: Iterable[Mapping[str, Any]]) -> None:
+    """After a kill: take a line that was cut short out of log.jsonl, and add the epochs of `history` that it lacks."""
+    lines = folder.log.read_bytes().splitlines(keepends=True) if folder.log.is_file() else []
+    if lines and not lines[-1].endswith(b"\n"):
+        write_bytes(folder.log, b"".join(lines := lines[:-1]))
+    logged = {found["epoch"] for line in lines if (found := _object(line)).get("event") == "epoch"}
+    for row in history:
+        if row["epoch"] not in logged:
+            append_log(folder, "epoch", **row)
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    """A line of log.jsonl; nothing where it is none."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _version(name: str) -> str | None:

@@ -22,7 +22,7 @@ from segtrain.data.read import read_labels, read_volume, require_same_grid
 from segtrain.recipes.run_folder import RunFolder, read_record, reading
 from segtrain.reports.cases_view import metrics_in, worst_cases
 from segtrain.reports.contents import ConfigRow, EvaluationReport, TrainingReport
-from segtrain.reports.figures import Row
+from segtrain.reports.curves import Row
 from segtrain.reports.overlays import Overlay
 from segtrain.reports.page import write_evaluation_report, write_training_report
 from segtrain.reports.tables import read_cases_csv
@@ -125,8 +125,7 @@ def write_run_report(run: RunFolder) -> None:
             "segtrain": str(record.get("versions", {}).get("segtrain", "")),
             "began": str(record.get("started", "")),
         }
-    name = run.path.resolve().name
-    report = TrainingReport(f"Training of {name}", facts, config_rows(run), epoch_rows(run), validation)
+    report = TrainingReport(f"Training of {run.name}", facts, config_rows(run), epoch_rows(run), validation)
     write_training_report(run.report, report)
 
 

@@ -42,7 +42,7 @@ def load_predictor(run: Path, *, device: str, allow_code: bool) -> Predictor:
         activation, outputs = ACTIVATION.validate_python(about["activation"]), int(about["outputs"])
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(Problem("the checkpoint is not one of this segtrain", str(found), str(error))) from error
-    _refuse_code([loss], found, allow_code=allow_code)
+    _refuse_code([loss, settings.name], found, allow_code=allow_code)
     target = find_device(device)
     mode: Mode = "multiclass" if activation == "softmax" else "multilabel"
     model = make_model(plan, settings, Answer(mode, activation, outputs), seed=0)

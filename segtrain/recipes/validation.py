@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from segtrain.core.scores import CaseScores, mean_of_defined
 from segtrain.core.task import Task
@@ -10,6 +10,8 @@ from segtrain.core.volume import LabelMap
 from segtrain.data.store import StoredCase
 from segtrain.inference.predict import Predictor
 from segtrain.metrics.score_case import score_case
+from segtrain.recipes.share import collected, dealt
+from segtrain.training.ranks import Ranks
 
 
 def score_stored(predictor: Predictor, cases: Iterable[StoredCase], metrics: tuple[str, ...]) -> list[CaseScores]:
@@ -29,12 +31,25 @@ def score_stored(predictor: Predictor, cases: Iterable[StoredCase], metrics: tup
     ]
 
 
+def score_dealt(
+    predictor: Predictor, cases: Sequence[StoredCase], metrics: tuple[str, ...], ranks: Ranks
+) -> list[CaseScores]:
+    """As `score_stored`, with the cases dealt to the ranks; every rank has all scores, in order of the cases."""
+    return collected(ranks.gathered(score_stored(predictor, dealt(cases, ranks), metrics)))
+
+
 def mean_scores(scores: Iterable[CaseScores], task: Task, metrics: tuple[str, ...]) -> dict[str, float | None]:
     """Metric -> mean over labels of the mean over the cases where it is defined."""
     found = list(scores)
     return {
         metric: mean_of_defined(_label_mean(found, label, metric) for label in task.foreground) for metric in metrics
     }
+
+
+def label_scores(scores: Iterable[CaseScores], task: Task, metric: str) -> dict[str, float | None]:
+    """Label -> mean over the cases where the metric is defined."""
+    found = list(scores)
+    return {label: _label_mean(found, label, metric) for label in task.foreground}
 
 
 def _label_mean(scores: list[CaseScores], label: str, metric: str) -> float | None:

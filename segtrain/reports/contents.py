@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from segtrain.core.scores import CaseScores
-from segtrain.reports.figures import Row
+from segtrain.reports.curves import Row
 from segtrain.reports.overlays import Overlay
 from segtrain.statistics.comparison import Comparison
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 
@@ -11,16 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from segtrain.core.scores import CaseScores
-from segtrain.reports.canvas import BAND, INK, MUTED, Drawing, series_colour, series_key, styled, svg
+from segtrain.reports.canvas import BAND, INK, MUTED, SERIES, Drawing, series_colour, series_key, styled, svg
+from segtrain.reports.curves import LOSS, NORM, RATE, Curve, Row, curve, label_columns, metrics_in
 from segtrain.reports.wording import metric_name
 from segtrain.statistics.comparison import Comparison
-
-Row = Mapping[str, float | int | None]
-"""A row of `metrics.csv`."""
-
-LOSS, RATE = "train_loss", "learning_rate"
-NO_SCORES = ("epoch", "step", "seconds", LOSS, RATE)
-"""Columns of `metrics.csv` that are no metric."""
 
 PANEL = (4.3, 2.7)
 """Inches; a page shows one on a phone and two or three beside each other on a desk."""
@@ -33,46 +27,44 @@ BAR = 0.32
 
 
 def training_curves(rows: Sequence[Row]) -> tuple[Drawing, ...]:
-    """Loss, learning rate and validation scores by epoch; a panel without numbers is left out."""
-    panels = {"Loss": [LOSS], "Validation": _metrics_in(rows), "Learning rate": [RATE]}
-    drawn = {title: {metric_name(n): c for n in chosen if (c := _curve(rows, n))} for title, chosen in panels.items()}
+    """Loss, validation, the first metric by label, rate, gradient; a panel without numbers is left out."""
+    metrics = metrics_in(rows)
+    panels = {"Loss": {metric_name(LOSS): LOSS}, "Validation": {metric_name(name): name for name in metrics}}
+    labels = label_columns(rows).get(metrics[0], {}) if metrics else {}
+    if len(labels) in range(2, len(SERIES) + 1):
+        panels[f"{metric_name(metrics[0])} by label"] = labels
+    panels |= {"Learning rate": {metric_name(RATE): RATE}, "Norm of the gradient": {metric_name(NORM): NORM}}
+    drawn = {
+        title: {name: found for name, column in columns.items() if (found := curve(rows, column))}
+        for title, columns in panels.items()
+    }
     return tuple(_curves(title, curves) for title, curves in drawn.items() if curves)
 
 
 def learning_curves(runs: Mapping[str, Sequence[Row]], column: str) -> Drawing | None:
     """One column of several runs in one pair of axes; None where no run has it."""
-    curves = {name: curve for name, rows in runs.items() if (curve := _curve(rows, column))}
+    curves = {name: found for name, rows in runs.items() if (found := curve(rows, column))}
     return _curves(metric_name(column), curves) if curves else None
 
 
 def shared_columns(runs: Mapping[str, Sequence[Row]]) -> tuple[str, ...]:
     """The first metric and the loss: the two curves of a comparison."""
-    return (*_metrics_in(row for rows in runs.values() for row in rows)[:1], LOSS)
-
-
-def _metrics_in(rows: Iterable[Row]) -> list[str]:
-    return list(dict.fromkeys(name for row in rows for name in row if name not in NO_SCORES))
-
-
-def _curve(rows: Sequence[Row], name: str) -> list[tuple[float, float]]:
-    """(epoch, value) where the value is a finite number."""
-    pairs = [(row.get("epoch", place), row.get(name)) for place, row in enumerate(rows, start=1)]
-    return [(float(x), float(y)) for x, y in pairs if x is not None and y is not None and isfinite(y)]
+    return (*metrics_in(row for rows in runs.values() for row in rows)[:1], LOSS)
 
 
 @styled
-def _curves(title: str, curves: Mapping[str, Sequence[tuple[float, float]]]) -> Drawing:
+def _curves(title: str, curves: Mapping[str, Curve]) -> Drawing:
     figure = Figure(figsize=PANEL, layout="constrained")
     axes = figure.add_subplot()
-    for place, curve in enumerate(curves.values()):
-        x, y = zip(*curve, strict=True)
+    for place, points in enumerate(curves.values()):
+        x, y = zip(*points, strict=True)
         axes.plot(x, y, color=series_colour(place), marker="o" if len(x) == 1 else None, markersize=4)
     axes.set_title(title[:1].upper() + title[1:])
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     axes.grid(axis="x", visible=False)
     axes.margins(x=0.02)
-    ends = ", ".join(f"{name} {curve[-1][1]:.4g} at the end" for name, curve in curves.items())
+    ends = ", ".join(f"{name} {points[-1][1]:.4g} at the end" for name, points in curves.items())
     key = series_key(list(curves)) if len(curves) > 1 or title == "Validation" else ()
     return svg(figure, f"{title} by epoch: {ends}", key)
 

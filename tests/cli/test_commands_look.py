@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
 
@@ -89,6 +91,98 @@ class TestReportAndInfo:
         put(monkeypatch, "info", describe=lambda path: facts)
         assert segtrain("info", "x").stdout == "kind: scan\nspacing_mm: 1, 1, 2.5\nlabel: -\ngrid:\n  ok: yes\n"
         assert json.loads(segtrain("info", "x", "--json").stdout) == facts
+
+    def test_a_sheet_of_augmented_samples(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        seen = []
+        drawn = {"kind": "augmentation", "samples": {"3": ["noise 0.05", "gamma 1.20"]}}
+        put(monkeypatch, "augmented", draw_sheet=lambda *given: seen.append(given) or drawn)
+        done = segtrain("info", "--augment", "scan.nii.gz", "--label", "mask.nii.gz", "--out", "s.png")
+        assert done.exit_code == 0, done.output
+        assert done.stdout == "kind: augmentation\nsamples:\n  3: noise 0.05, gamma 1.20\n"
+        assert done.stderr == "next: open s.png\n"
+        assert seen.pop() == (Path("scan.nii.gz"), Path("s.png"), None, Path("mask.nii.gz"))
+        config = config_file(tmp_path)
+        segtrain("info", "--augment", "scan.nii.gz", "--config", config, "--out", "s.png", "augmentation.share=0.5")
+        assert seen[0][2].config.augmentation.share == 0.5
+        assert seen[0][3] is None
+
+    @pytest.mark.parametrize(
+        ("flags", "said"),
+        [
+            (["--augment"], "--augment needs --out"),
+            (
+                ["--augment", "--out", "s.png", "augmentation.share=0.5"],
+                "KEY=VALUE changes a config, and there is none",
+            ),
+            (["--label", "mask.nii.gz"], "--config, --label, --out and KEY=VALUE are for --augment"),
+            (["augmentation.share=0.5"], "--config, --label, --out and KEY=VALUE are for --augment"),
+        ],
+    )
+    def test_flags_that_do_not_go_together(self, flags: list[str], said: str) -> None:
+        done = segtrain("info", "scan.nii.gz", *flags)
+        assert done.exit_code == 2
+        assert f"error: {said}\n" in done.stderr
+        assert "segtrain info --augment SCAN --out sheet.png" in done.stderr
+
+
+class TestDoctor:
+    HINT = "pip install 'segtrain[mlflow]'"
+    FACTS: ClassVar[dict[str, Any]] = {
+        "segtrain": "0.1.0",
+        "python": "CPython 3.12.1",
+        "system": "Linux",
+        "processor": "EPYC",
+        "cores": {"usable": 2, "installed": 64},
+        "ram_bytes": {"size": 2**34, "free": None},
+        "disk_free_bytes": {"/work": 2**31},
+        "packages": {"numpy": "2.1", "torch": None},
+        "optional": {"mlflow": {"version": None, "purpose": "training.watch: [mlflow]", "install": HINT}},
+    }
+    TORCH: ClassVar[dict[str, Any]] = {
+        "version": "2.10",
+        "blas": "mkl",
+        "onednn": True,
+        "instructions": "AVX2",
+        "threads": 2,
+        "cuda_build": "12.8",
+        "rocm_build": None,
+        "distributed": ["gloo"],
+    }
+
+    def put(self, monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any], *faults: Problem) -> None:
+        warning = Problem("little memory", why="1 GiB", hint="buy some")
+        health = SimpleNamespace(facts=facts, faults=list(faults), warnings=[warning])
+        put(monkeypatch, "doctor", examine=lambda: health)
+
+    def test_a_healthy_machine_on_one_page(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        steps = {"float32": {"ok": True, "step_seconds": 0.0125}, "bf16": {"ok": False, "step_seconds": None}}
+        device = {"name": "cuda:0", "model": "H100", "memory_bytes": 80 * 2**30, "steps": steps}
+        formats = {"NIfTI": "", "DICOM, JPEG 2000": "no codec"}
+        self.put(monkeypatch, {**self.FACTS, "torch": self.TORCH, "devices": [device], "formats": formats})
+        done = segtrain("doctor")
+        assert done.exit_code == 0, done.output
+        for text in ("2 of 64 cores", "16.0 GiB", "CUDA 12.8", "cuda:0", "12 ms", "fails", "reads: NIfTI\n", self.HINT):
+            assert text in done.stdout
+        assert "warning: little memory\n  why: 1 GiB\n  fix: buy some\n" in done.stdout
+        assert done.stderr == "no faults found\n"
+        assert len(done.stdout.splitlines()) <= 25
+
+    def test_a_fault_is_told_and_ends_with_1(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.put(monkeypatch, self.FACTS, Problem("torch cannot be imported", hint="install it"))
+        done = segtrain("doctor")
+        assert done.exit_code == 1
+        assert "torch missing" in done.stdout
+        assert "fault: torch cannot be imported\n  fix: install it\n" in done.stdout
+        assert done.stderr == "1 fault\n"
+        found = json.loads(segtrain("doctor", "--json").stdout)
+        assert (found["ok"], found["cores"], found["schema_version"]) == (False, {"usable": 2, "installed": 64}, 1)
+        assert found["faults"] == [{"what": "torch cannot be imported", "where": "", "why": "", "fix": "install it"}]
+        assert found["warnings"][0]["what"] == "little memory"
+
+    def test_this_machine(self) -> None:
+        done = segtrain("doctor", "--json")
+        assert done.exit_code == 0, done.output
+        assert json.loads(done.stdout)["devices"][0]["name"] == "cpu"
 
 
 class TestLossPlot:

@@ -5,10 +5,30 @@ from pathlib import Path
 
 import pytest
 
-from segtrain.core.events import EpochEnded, Note, Validated
+from segtrain.core.events import EpochEnded, Finished, Note, Validated
 from tests.cli.commands import METRICS, config_file, finished, put, segtrain, telling
 
 EPOCH = EpochEnded(epoch=1, epochs=3, step=5, train_loss=0.5, learning_rate=1e-3, seconds=2.0)
+FACTS = {
+    "schema_version": 1,
+    "cases": 4,
+    "patients": 3,
+    "train": 3,
+    "validation": 1,
+    "device": "cpu",
+    "threads": 2,
+    "plan": {"patch_size": [32, 32, 16], "strides": [[2, 2, 1]], "intensity": [{"channel": "T1", "rule": "zscore"}]},
+    "origins": {"patch_size": "config: model.patch_size (file)", "strides": "spacing", "intensity": "data"},
+    "parameters": 1234,
+    "epochs": 2,
+    "steps_per_epoch": 3,
+    "total_steps": 6,
+    "step": {"seconds": 0.25, "first_seconds": 0.5, "loss": 1.25},
+    "seconds": {"reading": 1.0, "preparing": 2.0, "training": 90.0, "validating": 4.0, "total": 97.0},
+    "memory": {"peak_bytes": 2**29, "free_bytes": 2**31, "size_bytes": None},
+    "disk": {"prepared_bytes": 2**20, "checkpoints_bytes": 2**21, "store": "runs/study/prepared", "free_bytes": 2**30},
+    "warnings": ["the disk is too small"],
+}
 RANKING = [
     {
         "loss": "dice_ce",
@@ -33,7 +53,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 class TestFit:
     def test_flags_reach_the_recipe(self, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         calls, recipe = telling(finished(run="r"))
-        put(monkeypatch, "fit", fit=recipe, dry_run=None)
+        put(monkeypatch, "fit", fit=recipe)
         done = segtrain("fit", "--config", config, "training.epochs=7", "--run", "r", "--fold", "1", "--device", "cpu")
         assert done.exit_code == 0, done.output
         loaded, run = calls.positional[0]
@@ -44,7 +64,7 @@ class TestFit:
 
     def test_run_folder_is_called_like_the_config(self, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         calls, recipe = telling(finished())
-        put(monkeypatch, "fit", fit=recipe, dry_run=None)
+        put(monkeypatch, "fit", fit=recipe)
         segtrain("fit", "--config", config)
         segtrain("fit", "--config", config, "--fold", "2")
         assert [run for _, run in calls.positional] == [Path("runs/study"), Path("runs/study-fold_2")]
@@ -52,7 +72,7 @@ class TestFit:
     def test_results_go_to_stdout_and_the_rest_to_stderr(self, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         last = finished(run="r", metrics=METRICS, report="r/report.html")
         _, recipe = telling(Note("hello"), EPOCH, Validated(1, {"dice": 0.75}, True), last)
-        put(monkeypatch, "fit", fit=recipe, dry_run=None)
+        put(monkeypatch, "fit", fit=recipe)
         done = segtrain("fit", "--config", config, "--run", "r")
         assert "0.812 [0.700, 0.900] 2 (1 undefined)" in done.stdout
         assert "report: r/report.html" in done.stdout
@@ -63,13 +83,13 @@ class TestFit:
 
     def test_json_is_one_object(self, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         _, recipe = telling(EPOCH, finished(run="r", metrics=METRICS))
-        put(monkeypatch, "fit", fit=recipe, dry_run=None)
+        put(monkeypatch, "fit", fit=recipe)
         done = segtrain("fit", "--config", config, "--json")
         assert json.loads(done.stdout) == {"schema_version": 1, "run": "r", "metrics": METRICS, "failed": []}
 
     def test_quiet_leaves_only_the_result(self, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         _, recipe = telling(Note("hello"), EPOCH, finished(run="r"))
-        put(monkeypatch, "fit", fit=recipe, dry_run=None)
+        put(monkeypatch, "fit", fit=recipe)
         done = segtrain("fit", "--config", config, "-q")
         assert done.stderr == ""
         assert done.stdout == "written to r\n"
@@ -79,7 +99,7 @@ class TestFit:
     ) -> None:
         by_fold = [{"fold": k, "run": f"r/fold_{k}", "metrics": METRICS} for k in range(3)]
         calls, recipe = telling(finished("r", "fold_1: P1", run="r", by_fold=by_fold))
-        put(monkeypatch, "fit", fit=telling()[1], dry_run=None)
+        put(monkeypatch, "fit", fit=telling()[1])
         put(monkeypatch, "cross_validation", cross_validate=recipe, fold_folder=lambda folder, k: folder / f"fold_{k}")
         done = segtrain("fit", "--config", config, "--fold", "all", "--resume")
         assert done.exit_code == 1, done.output
@@ -91,38 +111,42 @@ class TestFit:
 
     @pytest.mark.parametrize("fold", ["3", "-1", "one"])
     def test_a_fold_that_is_not_there(self, config: Path, monkeypatch: pytest.MonkeyPatch, fold: str) -> None:
-        put(monkeypatch, "fit", fit=telling()[1], dry_run=None)
+        put(monkeypatch, "fit", fit=telling()[1])
         done = segtrain("fit", "--config", config, "--fold", fold)
         assert done.exit_code == 2
         assert "take 0 to 2 (training.folds is 3), or all" in done.stderr
 
     def test_resume_and_overwrite_exclude_each_other(self, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         calls, recipe = telling(finished())
-        put(monkeypatch, "fit", fit=recipe, dry_run=None)
+        put(monkeypatch, "fit", fit=recipe)
         done = segtrain("fit", "--config", config, "--resume", "--overwrite")
         assert done.exit_code == 2
         assert not calls.positional
 
     def test_dry_run_trains_nothing(self, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         calls, recipe = telling(finished())
-        facts = {"schema_version": 1, "parameters": 1234, "plan": {"patch_size": [32, 32, 16]}}
-        folds = []
-        put(monkeypatch, "fit", fit=recipe, dry_run=lambda loaded, *, fold, device: folds.append(fold) or facts)
+        tried, trial = telling(Note("hello"), Finished(Path("runs/study"), FACTS))
+        put(monkeypatch, "fit", fit=recipe)
+        put(monkeypatch, "dry_run", dry_run=trial)
         done = segtrain("fit", "--config", config, "training.seed=4", "--dry-run")
         assert done.exit_code == 0, done.output
-        assert done.stdout == "parameters: 1234\nplan:\n  patch_size: 32, 32, 16\n"
+        for text in ("4 cases of 3 patients", "patch_size", "32, 32, 16", "config: model.patch_size (file)", "1,234"):
+            assert text in done.stdout
+        assert "warning: the disk is too small" in done.stdout
+        assert "hello" in done.stderr
         assert f"next: segtrain fit --config {config} training.seed=4 --run runs/study" in done.stderr
         assert not calls.positional
-        assert json.loads(segtrain("fit", "--config", config, "--dry-run", "--json").stdout) == facts
+        assert json.loads(segtrain("fit", "--config", config, "--dry-run", "--json").stdout) == FACTS
         for fold in ("2", "all"):
             segtrain("fit", "--config", config, "--dry-run", "--fold", fold)
-        assert folds == [None, None, 2, 0]
+        assert [named["fold"] for named in tried.named] == [None, None, 2, 0]
+        assert tried.positional[0][1] == Path("runs/study")
 
     def test_a_wrong_override_is_answered_before_any_recipe(
         self, config: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         calls, recipe = telling(finished())
-        put(monkeypatch, "fit", fit=recipe, dry_run=None)
+        put(monkeypatch, "fit", fit=recipe)
         done = segtrain("fit", "--config", config, "training.epoch=5", "model.dims=4")
         assert done.exit_code == 2
         assert "error: training.epoch: there is no such key\n  where: command line\n  fix: did you mean 'epochs'?" in (
@@ -133,7 +157,7 @@ class TestFit:
 
     def test_interruption_tells_how_to_go_on(self, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         _, recipe = telling(EPOCH, error=KeyboardInterrupt())
-        put(monkeypatch, "fit", fit=recipe, dry_run=None)
+        put(monkeypatch, "fit", fit=recipe)
         done = segtrain("fit", "--config", config, "training.seed=1")
         assert done.exit_code == 130
         assert f"go on with: segtrain fit --config {config} training.seed=1 --run runs/study --resume" in done.stderr

@@ -22,6 +22,7 @@ from segtrain.core.errors import (
     ConfigError,
     DataError,
     DivergedError,
+    EndedElsewhere,
     GridMismatch,
     Problem,
     ResourceError,
@@ -87,6 +88,14 @@ def test_a_problem_in_four_lines_on_stderr(capsys: pytest.CaptureFixture[str]) -
         "  why: 64 slices, 60 expected",
         "  fix: export it anew",
     ]
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_process_that_ends_because_another_did_says_nothing(
+    capsys: pytest.CaptureFixture[str], as_json: bool
+) -> None:
+    assert left_with(raising(EndedElsewhere(143)), Session(as_json=as_json)) == 143
+    assert capsys.readouterr() == ("", "")
 
 
 def test_every_problem_is_told(capsys: pytest.CaptureFixture[str]) -> None:

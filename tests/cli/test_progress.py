@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from segtrain.cli.console import Session
-from segtrain.cli.progress import clock, show
+from segtrain.cli.progress import clock, epoch_text, show, validation_text
 from segtrain.core.events import (
     CaseFailed,
     CasePrepared,
+    CaseRead,
     CaseScored,
     CheckpointSaved,
     EpochEnded,
@@ -33,6 +34,8 @@ SCORES = CaseScores(
 
 EVENTS: tuple[Event, ...] = (
     Note("the plan has patches of 64 voxels"),
+    CaseRead("a", 1, 2),
+    CaseRead("b", 2, 2),
     CasePrepared("a", 1, 2),
     CasePrepared("b", 2, 2),
     StepEnded(1, 4, 1),
@@ -64,6 +67,7 @@ def test_a_line_an_epoch_and_a_case(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[0] == "the plan has patches of 64 voxels"
     [first, second] = [line for line in lines if line.startswith("epoch")]
     assert re.match(r"epoch 1/2 +loss 0\.7500 +dice 0\.500 +iou - +\(best\)", first)
+    assert "lr 0.001" in first
     assert "ETA 1:01" in first
     assert second.startswith("epoch 2/2  loss 0.5000")
     assert "ETA" not in second
@@ -78,6 +82,7 @@ def test_a_line_an_epoch_and_a_case(capsys: pytest.CaptureFixture[str]) -> None:
 def test_verbose_adds_cases_and_checkpoints(capsys: pytest.CaptureFixture[str]) -> None:
     show(iter(EVENTS), Session(verbose=True))
     err = capsys.readouterr().err
+    assert "read 1/2  a" in err
     assert "prepared 1/2  a" in err
     assert str(Path("run/best")) in err
 
@@ -103,6 +108,8 @@ def test_bars_on_a_terminal(monkeypatch: pytest.MonkeyPatch, verbose: bool) -> N
     show(iter(EVENTS), Session(verbose=verbose))
     seen = terminal.getvalue()
     assert "the plan has patches of 64 voxels" in seen
+    assert "epoch 2/2  loss 0.5000" in seen
+    assert "epoch 1: dice 0.500  iou -  (best)" in seen
     assert "failed 3/3" in seen
     assert "\x1b[2J" not in seen
 
@@ -159,6 +166,29 @@ def test_an_epoch_without_validation_is_shown_at_the_end(capsys: pytest.CaptureF
     with pytest.raises(KeyboardInterrupt):
         show(work(), Session())
     assert "epoch 1/1" in capsys.readouterr().err
+
+
+def test_the_remaining_time_counts_validations_and_begins_anew_with_the_next_run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = iter((0.0, 100.0, 200.0, 1000.0))
+    monkeypatch.setattr("segtrain.cli.progress.time.monotonic", lambda: next(now))
+    epochs = [EpochEnded(n, 4, n, 0.75, 1e-3, 60.0) for n in (1, 2, 3, 1)]
+    show(iter([*epochs, Finished(Path("run"), {})]), Session())
+    told = [line.rpartition("ETA ")[2] for line in capsys.readouterr().err.splitlines()]
+    assert told == ["3:00", "3:20", "1:40", "3:00"]
+
+
+def test_a_few_labels_are_told_one_by_one_and_many_are_not() -> None:
+    few = Validated(1, {"dice": 0.5}, True, {"liver": 0.75, "cyst": None})
+    assert validation_text(few) == "dice 0.500  (liver 0.750, cyst -)  (best)"
+    many = Validated(1, {"dice": 0.5}, False, {f"organ {n}": 0.5 for n in range(20)})
+    assert validation_text(many) == "dice 0.500"
+    assert validation_text(Validated(1, {"dice": 0.5}, False, {"liver": 0.5})) == "dice 0.500"
+
+
+def test_steps_that_changed_nothing_are_told() -> None:
+    assert epoch_text(EpochEnded(1, 2, 2, 0.75, 1e-3, 6.0, 2)).endswith("6.0 s  2 steps not finite")
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(5, "0:05"), (61.4, "1:01"), (3599.6, "1:00:00"), (90061, "25:01:01")])

@@ -7,10 +7,13 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from types import SimpleNamespace
 
 import pytest
 
 from segtrain.cli.signals import INTERRUPTED, TERMINATED, Terminated, deferred, sigterm_raises
+from segtrain.core.launch import NAMES
 
 BOTH = [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)]
 
@@ -44,6 +47,32 @@ def test_the_second_signal_stops_at_once(first: int, second: int, error: type[Ba
         send(first)
         with pytest.raises(error):
             send(second)
+
+
+class TestOneOfSeveralProcesses:
+    """The batch system signals all of them, and torchrun hands its own signal on."""
+
+    @pytest.fixture(autouse=True)
+    def _launched(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name, value in zip(NAMES, ("1", "1", "2", "localhost", "29500"), strict=True):
+            monkeypatch.setenv(name, value)
+
+    def test_an_echo_of_the_signal_is_no_second_one(self) -> None:
+        said: list[str] = []
+        with deferred(said.append) as stop:
+            send(signal.SIGTERM)
+            send(signal.SIGTERM)
+            with pytest.raises(Terminated):
+                stop.raise_if_asked()
+        assert len(said) == 1
+
+    def test_later_it_is(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with deferred(lambda text: None):
+            send(signal.SIGTERM)
+            now = time.monotonic()
+            monkeypatch.setattr("segtrain.cli.signals.time", SimpleNamespace(monotonic=lambda: now + 11))
+            with pytest.raises(KeyboardInterrupt):
+                send(signal.SIGINT)
 
 
 def test_what_is_asked_for_twice_is_said_once() -> None:

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -76,14 +76,16 @@ class Running:
             time.sleep(0.001)
 
 
-def start(output: Path, *arguments: str | Path) -> Running:
+def start(output: Path, *arguments: str | Path, environment: Mapping[str, str] | None = None) -> Running:
     """Begin a command with one thread; both of its streams go to a file."""
-    process = CONTEXT.Process(target=_run, args=(output, [str(a) for a in arguments]), daemon=True)
+    given = output, [str(a) for a in arguments], environment or {}
+    process = CONTEXT.Process(target=_run, args=given, daemon=True)
     process.start()
     return Running(process, output)
 
 
-def _run(output: Path, arguments: list[str]) -> None:
+def _run(output: Path, arguments: list[str], environment: Mapping[str, str]) -> None:
+    os.environ.update(environment)
     import torch
 
     from segtrain.__main__ import main

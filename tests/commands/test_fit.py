@@ -19,6 +19,7 @@ CONTRACT = (
     "splits.json",
     "log.jsonl",
     "metrics.csv",
+    "progress.png",
     "checkpoints/last/model.safetensors",
     "checkpoints/last/state.safetensors",
     "checkpoints/last/checkpoint.json",

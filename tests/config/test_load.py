@@ -95,6 +95,31 @@ def test_code_of_a_metric_lies_beside_the_file_and_that_of_an_override_where_it_
     assert typed[:2] == (f"{tmp_path / 'own.py'}:Soft", beside)
 
 
+def test_a_network_is_a_name_or_a_group_and_its_code_lies_beside_the_file(tmp_path: Path) -> None:
+    bare = load(tmp_path, BASE + "model: residual_unet\n")
+    assert (bare.config.model.name, bare.origins["model.name"]) == ("residual_unet", "file")
+    assert (bare.config.model.preset, bare.origins["model.preset"]) == ("M", "default")
+    own = load(tmp_path, BASE + "model: {name: 'mine.py:Net', growth: 2}\n")
+    assert own.config.model.name == f"{tmp_path / 'mine.py'}:Net"
+    assert own.origins["model.growth"] == "file"
+
+
+def test_the_run_to_start_from_is_relative_to_where_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path)
+    text = BASE + "model: {init_from: runs/old}\n"
+    assert load(tmp_path / "project", text).config.model.init_from == tmp_path / "project" / "runs" / "old"
+    typed = load(tmp_path / "project", BASE, "model.init_from=runs/old")
+    assert typed.config.model.init_from == tmp_path / "runs" / "old"
+
+
+def test_keys_that_no_network_has_are_told_with_the_nearest(tmp_path: Path) -> None:
+    (problem,) = faults(tmp_path, BASE + "model: {name: residual_unet, widhts: [4]}\n")
+    assert (problem.what, problem.hint) == ("model.widhts: there is no such key", "did you mean 'widths'?")
+
+
 def test_all_faults_at_once_with_their_lines(tmp_path: Path) -> None:
     text = (
         "data: {images: images, labels: labels}\n"

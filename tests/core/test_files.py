@@ -1,20 +1,32 @@
 """A file is whole or not there; a disk that fails is told as such."""
 
 import errno
+import os
 
 import numpy as np
 import pytest
 
 from segtrain.core.errors import ResourceError
-from segtrain.core.files import disk_errors, read_json, sync_folder, whole_file, write_bytes, write_json, write_text
+from segtrain.core.files import (
+    checked_file,
+    disk_errors,
+    read_json,
+    remove_abandoned,
+    sync_folder,
+    whole_cache_file,
+    whole_file,
+    write_bytes,
+    write_json,
+    write_text,
+)
 
 
 def names(folder):
     return sorted(p.name for p in folder.iterdir())
 
 
-def write_half(path, failure):
-    with whole_file(path) as temporary:
+def write_half(path, failure, within=whole_file):
+    with within(path) as temporary:
         temporary.write_text("half of the ne")
         raise failure
 
@@ -110,3 +122,40 @@ def test_a_folder_can_be_synced(tmp_path):
     sync_folder(tmp_path)
     with pytest.raises(FileNotFoundError):
         sync_folder(tmp_path / "none")
+
+
+@pytest.mark.parametrize("within", [whole_cache_file, checked_file])
+def test_a_file_that_can_be_made_again_is_whole_or_not_there_too(tmp_path, within):
+    path = tmp_path / "new" / "file"
+    with within(path) as temporary:
+        temporary.write_text("new")
+        assert not path.exists()
+    assert path.read_text() == "new"
+    with pytest.raises(ValueError, match="no"):
+        write_half(path, ValueError("no"), within)
+    assert path.read_text() == "new"
+    assert names(path.parent) == ["file"]
+
+
+def test_two_writers_of_one_file_do_not_share_a_temporary_one(tmp_path):
+    path = tmp_path / "file"
+    with whole_cache_file(path) as one, whole_cache_file(path) as other:
+        one.write_text("one")
+        other.write_text("other")
+        assert one != other
+    assert path.read_text() == "one", "the later one wins"
+    assert names(tmp_path) == ["file"]
+
+
+def test_only_half_written_files_that_are_old_are_abandoned(tmp_path):
+    (tmp_path / "deep").mkdir()
+    old = [tmp_path / ".a.0123.7.tmp", tmp_path / "deep" / ".b.0123.7.tmp", tmp_path / "c.tmp", tmp_path / ".d"]
+    new = tmp_path / ".e.0123.7.tmp"
+    for file in (*old, new):
+        file.touch()
+    for file in old:
+        os.utime(file, (1e9, 1e9))
+    remove_abandoned(tmp_path)
+    remove_abandoned(tmp_path / "none")
+    assert names(tmp_path) == [".d", ".e.0123.7.tmp", "c.tmp", "deep"]
+    assert names(tmp_path / "deep") == []

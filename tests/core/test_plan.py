@@ -1,5 +1,6 @@
 """A plan is a file: it comes back equal, its hash tells plans apart, and one that cannot work is refused."""
 
+import hashlib
 import json
 
 import pytest
@@ -24,6 +25,7 @@ CHANGES = {
     "strides": {"strides": ((2, 2, 1),)},
     "kernels": {"kernels": ((3, 3, 1), (3, 3, 3))},
     "convolutions": {"convolutions": (1, 2)},
+    "decoder_convolutions": {"decoder_convolutions": (2,)},
     "intensity": {"intensity": (CT,)},
     "channel": {"intensity": ({"channel": "T2", "rule": "zscore"},)},
     "percentiles": {"intensity": ({"channel": "c0", "rule": "zscore", "clip_percentiles": (1, 99)},)},
@@ -80,6 +82,7 @@ def test_channels_keep_their_order():
         ({"strides": ()}, "one fewer"),
         ({"kernels": ((3, 3, 3),)}, "one entry a stage"),
         ({"convolutions": (1, 1, 1)}, "one entry a stage"),
+        ({"decoder_convolutions": (1, 1)}, "one entry fewer than there are stages"),
         ({"dims": 2}, "slice_axis"),
         ({"slice_axis": 1}, "slice_axis"),
         ({"dims": 2, "slice_axis": 2}, "are 1 on axis 2"),
@@ -96,3 +99,16 @@ def test_channels_keep_their_order():
 def test_a_plan_that_cannot_work_is_refused_with_the_reason(fields, words):
     with pytest.raises(ValidationError, match=words):
         changed(small_plan(), fields)
+
+
+def test_the_way_up_has_as_many_convolutions_as_the_encoder_unless_the_plan_says_otherwise():
+    plan = changed(small_plan(widths=(4, 8, 16)), {"convolutions": (1, 2, 3)})
+    assert plan.decoder_units == (1, 2)
+    assert changed(plan, {"decoder_convolutions": (2, 1)}).decoder_units == (2, 1)
+
+
+def test_a_plan_from_before_the_way_up_was_planned_reads_and_has_its_hash():
+    old = {k: v for k, v in small_plan().model_dump(mode="json").items() if k != "decoder_convolutions"}
+    plan = Plan.model_validate(old)
+    assert plan == small_plan()
+    assert plan.hash == hashlib.sha256(json.dumps(old, separators=(",", ":")).encode()).hexdigest()[:16]

@@ -115,7 +115,7 @@ def test_with_the_loaders_maps_a_loss_is_what_it_is_without(name, dims):
     model = make_model(plan, ModelSettings(), SOFTMAX, seed=0)
     loss = training_loss(build_loss(name, "multiclass"), model, plan, TWO, SOFTMAX)
     scans = [with_ignored(stored(name, (24, 20, 12))) for name in "ab"]
-    loader = BatchLoader(sampler(scans, plan), plan, AugmentSettings(spatial_probability=1), 0, loss.make_maps)
+    loader = BatchLoader(sampler(scans, plan), plan, AugmentSettings(rotation={"probability": 1}), 0, loss.make_maps)
     for batch, again in zip((loader.batch(2), loader.batch(3)), loader.batches(2, 4), strict=True):
         assert [sorted(stage) for stage in batch.maps[:-1]] == [sorted(batch.maps[0])] * 2
         assert (batch.maps[0] != {}, batch.maps[-1]) == (True, {}), "the coarsest stage does not count"
@@ -130,7 +130,7 @@ def with_ignored(case: StoredCase) -> StoredCase:
     """Two objects of two classes, and a corner that is drawn by nobody."""
     classes = case.classes.copy()
     classes[2:6, 2:5, 2:6], classes[:8, :8, :8][classes[:8, :8, :8] == 0] = 2, IGNORED_CLASS
-    return replace(case, classes=classes)
+    return replace(case, arrays={**case.arrays, "classes": classes})
 
 
 @pytest.mark.parametrize("loss", [build_loss("dice_ce", "multiclass"), torch.nn.CrossEntropyLoss()])

@@ -9,10 +9,10 @@ import pytest
 
 from segtrain.core.errors import ConfigError, DataError, SegtrainError
 from segtrain.core.events import EpochEnded, Finished, RunEnded, StepEnded
-from segtrain.data import store
 from segtrain.data.cases import find_cases
 from segtrain.recipes.compare_losses import compare_losses, dry_run
 from segtrain.recipes.lock import LOCK
+from segtrain.recipes.one_case import read_case
 from segtrain.training import checkpoint
 from tests.recipes.projects import BROKEN_LOSS, CASES, CONFIG, close_at, load, step, write_case, write_study
 
@@ -49,7 +49,7 @@ def test_every_case_is_scored_once_by_a_network_that_did_not_see_it(swept):
 def test_plans_and_prepared_cases_are_made_once_for_all(swept):
     for run in runs_in(swept.folder):
         assert (run / "plan.json").read_bytes() == (swept.folder / f"plans/{run.parent.name}.json").read_bytes()
-    assert len(list((swept.folder / "prepared").iterdir())) == len(CASES)
+    assert len(list((swept.folder / "prepared").glob("*.safetensors"))) == len(CASES)
     assert list(swept.folder.glob("runs/**/prepared")) == []
 
 
@@ -129,10 +129,10 @@ def go_on(cut, *overrides):
     return compare_losses(load(cut.parent, *overrides), cut, resume=True, device="cpu")
 
 
-def test_scans_are_read_and_hashed_once_a_sweep_and_listed_once(tmp_path, monkeypatch):
+def test_scans_are_listed_once_a_sweep_and_read_for_the_plans_and_for_the_store(tmp_path, monkeypatch):
     write_study(tmp_path, CONFIG.replace("epochs: 2, steps_per_epoch: 3", "epochs: 1, steps_per_epoch: 1") + TWO)
     monkeypatch.setattr("segtrain.recipes.compare_losses.conclude", lambda run: {"schema_version": 1})
-    counts = {"segtrain.data.store.source_hash": 0, "segtrain.recipes.compare_losses.find_cases": 0}
+    counts = {"segtrain.recipes.one_case.read_case": 0, "segtrain.recipes.compare_losses.find_cases": 0}
     counts["segtrain.recipes.job.find_cases"] = 0
 
     def counted(name, function):
@@ -142,10 +142,10 @@ def test_scans_are_read_and_hashed_once_a_sweep_and_listed_once(tmp_path, monkey
 
         return call
 
-    for name, function in zip(counts, (store.source_hash, find_cases, find_cases), strict=True):
+    for name, function in zip(counts, (read_case, find_cases, find_cases), strict=True):
         monkeypatch.setattr(name, counted(name, function))
     list(compare_losses(load(tmp_path), tmp_path / "sweep", device="cpu"))
-    assert list(counts.values()) == [len(CASES), 1, 0]
+    assert list(counts.values()) == [2 * len(CASES), 1, 0]
 
 
 def test_folds_are_read_back_when_a_sweep_goes_on(cut):

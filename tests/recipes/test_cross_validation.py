@@ -8,6 +8,7 @@ from segtrain.core.errors import ConfigError
 from segtrain.core.events import Finished, RunEnded
 from segtrain.recipes.cross_validation import cross_validate, fold_folder
 from segtrain.recipes.run_folder import RunFolder, write_record
+from segtrain.training.ranks import ALONE
 from tests.recipes.projects import close_at, load, step
 
 
@@ -28,7 +29,7 @@ def test_every_fold_is_fitted_in_its_own_folder_and_the_result_lists_them(study,
     *events, end = cross_validate(load(study, "training.folds=3"), tmp_path / "x-folds", resume=True, device="cpu")
     assert [run for run, _ in fits] == [tmp_path / "x-folds" / f"fold_{k}" for k in range(3)]
     assert [flags for _, flags in fits] == [
-        {"fold": k, "resume": True, "overwrite": False, "device": "cpu"} for k in range(3)
+        {"fold": k, "resume": True, "overwrite": False, "device": "cpu", "ranks": ALONE} for k in range(3)
     ]
     assert [(e.name, e.done, e.total) for e in events if isinstance(e, RunEnded)] == [
         (f"fold_{k}", k + 1, 3) for k in range(3)

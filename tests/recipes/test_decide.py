@@ -13,7 +13,14 @@ from segtrain.data.cases import find_cases
 from segtrain.data.nifti import write_nifti_image
 from segtrain.data.read import read_volume
 from segtrain.data.splits import Splits, split_folds
-from segtrain.recipes.decide import decide_plans, draw_split, keep_splits, require_same_data
+from segtrain.recipes.decide import (
+    decide_plans,
+    draw_split,
+    keep_splits,
+    prepare_cases,
+    require_same_data,
+    store_of,
+)
 from segtrain.recipes.run_folder import RunFolder, write_record
 from tests.plans import small_plan
 from tests.recipes.projects import CASES, load, result_of, write_study
@@ -97,10 +104,10 @@ def test_each_fold_has_its_own_plan_and_scans_are_read_once_for_all(ct, tmp_path
         read.append(case.id)
         return whole(case, *more)
 
-    from segtrain.recipes import dataset
+    from segtrain.recipes import one_case
 
-    whole = dataset.read_case
-    monkeypatch.setattr(dataset, "read_case", reading)
+    whole = one_case.read_case
+    monkeypatch.setattr(one_case, "read_case", reading)
     paths = {tmp_path / "plans" / f"{k}.json": fold for k, fold in enumerate(folds)}
     assert result_of(decide_plans(ct, paths, cases, CPU)) == alone
     assert alone[0].intensity != alone[1].intensity
@@ -158,3 +165,23 @@ def test_other_scans_are_named(tmp_path):
     require_same_data(folder.record, {"a": "1", "b": "2"})
     with pytest.raises(DataError, match=r"not the ones this run began with[\s\S]*cases b"):
         require_same_data(folder.record, {"a": "1", "b": "3"})
+
+
+def test_cases_are_kept_with_the_run_or_where_the_config_says(loaded, tmp_path):
+    assert store_of(loaded, RunFolder(tmp_path / "run")) == tmp_path / "run" / "prepared"
+    elsewhere = load(loaded.folder, f"data.store={tmp_path / 'shared'}")
+    assert store_of(elsewhere, RunFolder(tmp_path / "run")) == tmp_path / "shared"
+
+
+def test_a_second_run_reads_no_scan_that_the_store_knows(loaded, tmp_path, monkeypatch):
+    cases, store = cases_of(loaded), tmp_path / "store"
+    folds = {tmp_path / f"{n}.json": draw_split(loaded, cases, None).folds[0] for n in (1, 2)}
+
+    def decided(path):
+        (plan,) = result_of(decide_plans(loaded, {path: folds[path]}, cases, CPU, store))
+        return plan, result_of(prepare_cases(loaded, cases, plan, store))
+
+    first, second = folds
+    done = decided(first)
+    monkeypatch.setattr("segtrain.recipes.one_case.read_case", None)
+    assert decided(second) == done

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from segtrain.core.errors import ConfigError, DataError, DivergedError, SegtrainError
 from segtrain.core.events import (
     CasePrepared,
+    CaseRead,
     CaseScored,
     CheckpointSaved,
     EpochEnded,
@@ -22,13 +23,12 @@ from segtrain.core.events import (
     StepEnded,
     Validated,
 )
-from segtrain.recipes.fit import dry_run, fit, is_better
+from segtrain.recipes.fit import fit, is_better
 from segtrain.recipes.lock import LOCK
 from segtrain.recipes.run_folder import RunFolder
 from segtrain.training import checkpoint
 from tests.recipes.projects import (
     BROKEN_LOSS,
-    CASES,
     CONFIG,
     OWN_METRIC,
     close_at,
@@ -37,6 +37,8 @@ from tests.recipes.projects import (
     step,
     write_study,
 )
+
+METERED = ("seconds", "validation_seconds", "peak_memory_mib")
 
 FILES = ("checkpoint.json", "model.safetensors", "state.safetensors")
 
@@ -50,16 +52,17 @@ def last_saved(event):
 
 
 def rows(run: Path):
-    """metrics.csv without the seconds, which no two runs share."""
+    """metrics.csv without what was measured with a clock or a meter, which no two runs share."""
     with RunFolder(run).metrics.open(encoding="utf-8", newline="") as file:
-        return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
+        return [{key: value for key, value in row.items() if key not in METERED} for row in csv.DictReader(file)]
 
 
 def content(folder: Path):
-    """A checkpoint: its tensors byte for byte, its JSON without seconds."""
+    """A checkpoint: its tensors byte for byte, its JSON without what was measured with a clock or a meter."""
     about = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
     for row in about["history"]:
-        del row["seconds"]
+        for key in METERED:
+            del row[key]
     return about, *((folder / name).read_bytes() for name in FILES[1:])
 
 
@@ -161,7 +164,7 @@ def test_events_come_in_the_order_in_which_things_happen(fitted):
     kinds = [type(event) for event in fitted.events]
     a_round = [StepEnded] * 3 + [EpochEnded, Validated]
     training = [kind for kind in kinds if kind in (StepEnded, EpochEnded, Validated)]
-    assert kinds[:5] == [CasePrepared] * 5
+    assert kinds[:10] == [CaseRead] * 5 + [CasePrepared] * 5
     assert training == a_round * 2
     assert kinds[-1] is Finished
 
@@ -169,6 +172,7 @@ def test_events_come_in_the_order_in_which_things_happen(fitted):
 def test_a_run_holds_the_files_of_the_contract(trained):
     names = {path.relative_to(trained).as_posix() for path in trained.rglob("*") if path.is_file()}
     wanted = {"config.yaml", "run.json", "plan.json", "splits.json", "log.jsonl", "metrics.csv", "report.html"}
+    wanted |= {"progress.png"}
     wanted |= {f"checkpoints/{which}/{name}" for which in ("last", "best") for name in FILES}
     wanted |= {f"validation/{name}" for name in ("metrics.json", "cases.csv", "volumes.csv")}
     assert wanted <= names
@@ -210,15 +214,6 @@ def test_validation_may_be_left_out_but_for_the_last_epoch(study, tmp_path):
 )
 def test_the_best_checkpoint_is_the_one_that_the_metric_calls_best(metric, value, best, better):
     assert is_better(metric, value, best) is better
-
-
-def test_a_dry_run_tells_what_would_be_done_and_writes_nothing(study):
-    before = sorted(study.rglob("*"))
-    found = dry_run(load(study), device="cpu")
-    assert (found["cases"], found["patients"], found["epochs"], found["steps_per_epoch"]) == (len(CASES), 4, 2, 3)
-    assert found["plan"]["widths"] == [4, 8]
-    assert found["parameters"] > 0
-    assert sorted(study.rglob("*")) == before
 
 
 def test_overwrite_begins_anew(begin, tmp_path):
@@ -296,14 +291,6 @@ def test_a_loss_whose_file_changed_does_not_go_on(tmp_path):
         list(fit(load(tmp_path), tmp_path / "run", resume=True))
     (tmp_path / "mine.py").write_text(BROKEN_LOSS)
     assert close_at(fit(load(tmp_path), tmp_path / "run", resume=True), step(2)).step == 2
-
-
-def test_a_dry_run_is_about_the_fold_that_is_asked_for_and_names_a_wrong_metric(study):
-    ct = load(study, "data.modality=ct")
-    plans = [dry_run(ct, fold=fold, device="cpu")["plan"] for fold in (None, 0, 1)]
-    assert plans[1] != plans[2]
-    with pytest.raises(ConfigError, match="no metric is called 'iuo'"):
-        dry_run(load(study, "evaluation.metrics=[iuo]"), device="cpu")
 
 
 @pytest.mark.parametrize("text", [None, "[]", "{}", "{", '{"failed": 3}'])

@@ -55,7 +55,7 @@ def test_a_fit_of_a_sweep_reads_no_scan(loaded, folder, tmp_path, monkeypatch):
     cases = tuple(find_cases(loaded.config.data))
     prepared = result_of(prepare_all(cases, small_plan(), loaded.config.task, tmp_path / "store"))
     shared = Shared(small_plan(), split_folds(cases, 2, seed=11), cases, prepared)
-    for name in ("recipes.job.find_cases", "recipes.dataset.read_case", "data.store.source_hash"):
+    for name in ("recipes.job.find_cases", "recipes.one_case.read_case", "data.sources.source_hash"):
         monkeypatch.setattr(f"segtrain.{name}", None)
     assert job_of(loaded, folder, 0, shared).stored.keys() == set(CASES)
 

@@ -18,8 +18,10 @@ from segtrain.recipes.run_folder import (
     keep_code,
     keep_config,
     keep_fold,
+    mend_log,
     open_for_writing,
     read_record,
+    require_place,
     write_record,
 )
 from tests.recipes.projects import CONFIG, load, write_study
@@ -130,15 +132,19 @@ def test_another_fold_is_refused(run, begun, again):
         keep_fold(RunFolder(run), again)
 
 
-def test_a_folder_in_which_nothing_could_be_begun_is_left_empty(tmp_path):
+def test_a_folder_in_which_nothing_could_be_begun_is_left_empty_but_for_prepared_cases(tmp_path):
     def begin():
         with emptied_on_error(tmp_path):
-            (tmp_path / "prepared").mkdir()
+            (tmp_path / "prepared").mkdir(exist_ok=True)
+            (tmp_path / "validation").mkdir()
+            (tmp_path / "config.yaml").touch()
             raise ConfigError("no such loss")
 
-    with pytest.raises(ConfigError, match="no such loss"):
-        begin()
-    assert names_in(tmp_path) == []
+    for _ in range(2):
+        require_place(tmp_path, resume=False, overwrite=False)
+        with pytest.raises(ConfigError, match="no such loss"):
+            begin()
+        assert names_in(tmp_path) == ["prepared"]
 
 
 def test_a_fault_when_resuming_deletes_nothing(run):
@@ -174,6 +180,43 @@ def test_the_log_has_a_line_an_event(tmp_path):
         ("epoch", 1, None),
         ("interrupted", None, 7),
     ]
+
+
+@pytest.mark.parametrize("tail", ['{"event": "epoch", "ep', "", "no JSON\n"])
+def test_a_log_that_a_kill_cut_short_is_whole_when_the_run_goes_on(tmp_path, tail):
+    folder = RunFolder(tmp_path)
+    append_log(folder, "started", steps=7)
+    append_log(folder, "epoch", epoch=1, dice=0.5)
+    with folder.log.open("a") as file:
+        file.write(tail)
+    mend_log(folder, [{"epoch": 1, "dice": 0.5}, {"epoch": 2, "dice": None}, {"epoch": 3, "dice": 0.75}])
+    append_log(folder, "resumed", epoch=3)
+    lines = [json.loads(line) for line in folder.log.read_text().splitlines() if line != "no JSON"]
+    told = [(line["event"], line.get("epoch"), line.get("dice")) for line in lines]
+    epochs = [("epoch", 1, 0.5), ("epoch", 2, None), ("epoch", 3, 0.75)]
+    assert told == [("started", None, None), *epochs, ("resumed", 3, None)]
+
+
+def test_a_run_may_go_on_with_others_who_watch_it(tmp_path):
+    folder = RunFolder(tmp_path / "new")
+    keep_config(folder, load(tmp_path, text=CONFIG))
+    keep_config(folder, load(tmp_path, "training.watch=[tensorboard]", "training.mlflow_uri=http://here"))
+    assert "watch: [tensorboard]" in folder.config.read_text()
+    with pytest.raises(ConfigError, match="not the one this run began with"):
+        keep_config(folder, load(tmp_path, "training.watch=[tensorboard]", "training.seed=1"))
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("runs/first", "first"), ("sweep/runs/dice/0/1", "dice/0/1"), ("runs/fold_0", "fold_0"), ("runs/2", "runs/2")],
+)
+def test_a_run_is_called_as_its_folder_or_by_more_where_that_is_a_number(tmp_path, path, name):
+    assert RunFolder(tmp_path / path).name == name
+
+
+def test_a_log_that_is_missing_is_written_from_the_history(tmp_path):
+    mend_log(RunFolder(tmp_path), [{"epoch": 1}])
+    assert json.loads(RunFolder(tmp_path).log.read_text())["epoch"] == 1
 
 
 def test_a_folder_without_a_record_is_no_run(tmp_path):

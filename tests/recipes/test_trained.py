@@ -11,8 +11,8 @@ import torch
 from segtrain.core.errors import CheckpointError
 from segtrain.data.cases import find_cases
 from segtrain.data.prepare import prepare
-from segtrain.recipes.dataset import read_case
 from segtrain.recipes.job import set_up, try_config
+from segtrain.recipes.one_case import read_case
 from segtrain.recipes.run_folder import RunFolder
 from segtrain.recipes.trained import load_predictor, trained_config
 from segtrain.training import checkpoint

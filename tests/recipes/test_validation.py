@@ -14,7 +14,7 @@ from segtrain.data.prepare import prepare
 from segtrain.data.store import load, save
 from segtrain.inference.predict import Predictor
 from segtrain.inference.settings import InferenceSettings
-from segtrain.recipes.validation import mean_scores, score_stored
+from segtrain.recipes.validation import label_scores, mean_scores, score_stored
 from tests.phantoms import scan
 from tests.plans import small_plan
 
@@ -79,6 +79,11 @@ def test_the_mean_is_over_labels_of_means_over_cases():
 
 def test_a_label_that_is_nowhere_defined_takes_no_part():
     assert mean_scores([case("a", 0.9, None)], TASK, ("dice",)) == {"dice": 0.9}
+
+
+def test_each_label_has_its_mean_over_the_cases_where_it_is_defined():
+    found = [case("a", 0.9, None), case("b", 0.7, None)]
+    assert label_scores(found, TASK, "dice") == {"organ": pytest.approx(0.8), "lesion": None}
 
 
 def test_nothing_defined_is_no_mean():
