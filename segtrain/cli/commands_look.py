@@ -21,6 +21,11 @@ RunFolder = Annotated[
 Anything = Annotated[Path, typer.Argument(metavar="PATH", help="A scan, a run or a checkpoint.", show_default=False)]
 LossName = Annotated[str | None, typer.Argument(metavar="NAME", help="Show one loss in full.", show_default=False)]
 
+LossOptions = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="KEY=VALUE", help="With --plot: options of the loss, as fn_weight=0.9.", show_default=False),
+]
+Family = Annotated[str | None, typer.Option(metavar="NAME", help="List the losses of one family.", show_default=False)]
 Plot = Annotated[
     Path | None,
     typer.Option(
@@ -69,28 +74,46 @@ def check(session: Session, config: Config, overrides: Overrides = None) -> None
     session.next(shlex.join(["segtrain", "fit", "--config", str(config), *(overrides or ())]))
 
 
-def losses(session: Session, name: LossName = None, plot: Plot = None) -> None:
+def losses(
+    session: Session, name: LossName = None, options: LossOptions = None, plot: Plot = None, family: Family = None
+) -> None:
     """List the losses: name, family, options; or one in full: good for, bad at, formula, paper, options."""
-    from segtrain.cli.tables import loss_card, loss_table
-    from segtrain.losses.card import card, cards
+    from segtrain.cli.tables import loss_card
+    from segtrain.losses.card import card
 
     if name is None and plot is not None:
         raise ConfigError(Problem("--plot draws one loss", "command line", hint="segtrain losses NAME --plot out.png"))
     if name is None:
-        found = [each.to_json() for each in cards()]
-        session.result({"losses": found}, loss_table(found))
-        session.next("segtrain losses NAME")
-    else:
-        one = card(name).to_json()
-        drawn = {}
-        if plot is not None:
-            from segtrain.losses.response import response_of
-            from segtrain.reports.loss_plot import write_loss_plot
+        _list_losses(session, family)
+        return
+    if options and plot is None:
+        hint = "add --plot out.png, or give them to a fit: segtrain fit --config C loss.KEY=VALUE"
+        raise ConfigError(Problem("options change the picture alone", "command line", hint=hint))
+    one = card(name).to_json()
+    drawn = {}
+    if plot is not None:
+        from segtrain.config.overrides import mapping_of
+        from segtrain.losses.response import response_of
+        from segtrain.reports.loss_plot import write_loss_plot
 
-            write_loss_plot(plot, one["name"], one["formula"], response_of(one["name"]))
-            drawn = {"plot": plot}
-        session.result({"loss": one, **drawn}, loss_card(one), f"plot: {plot}" if drawn else None)
-        session.next(f"segtrain fit --config config.yaml loss.name={shlex.quote(one['name'])}")
+        title = " ".join((one["name"], *(options or ())))
+        write_loss_plot(plot, title, one["formula"], response_of(one["name"], **mapping_of(options or ())))
+        drawn = {"plot": plot}
+    session.result({"loss": one, **drawn}, loss_card(one), f"plot: {plot}" if drawn else None)
+    session.next(f"segtrain fit --config config.yaml loss.name={shlex.quote(one['name'])}")
+
+
+def _list_losses(session: Session, family: str | None) -> None:
+    from segtrain.cli.tables import loss_table
+    from segtrain.losses.card import cards
+
+    every = [each.to_json() for each in cards()]
+    found = [each for each in every if family in (None, each["family"])]
+    if not found:
+        families = ", ".join(sorted({each["family"] for each in every}))
+        raise ConfigError(Problem(f"no loss is of the family {family!r}", "--family", hint=f"families: {families}"))
+    session.result({"losses": found}, loss_table(found))
+    session.next("segtrain losses NAME")
 
 
 def report(session: Session, folder: RunFolder) -> None:

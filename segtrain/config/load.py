@@ -20,10 +20,11 @@ from pydantic import ValidationError
 
 from segtrain.config.overrides import Override, apply, has_value, parse, value_at
 from segtrain.config.reader import Place, Tree, read_tree
-from segtrain.config.schema import FitConfig, as_component
+from segtrain.config.schema import FitConfig
 from segtrain.config.source import Source, leaves, not_numbers, traced
 from segtrain.core.errors import ConfigError, Problem, raise_all
-from segtrain.core.registry import problems_of
+from segtrain.core.settings import as_component
+from segtrain.core.wrong_values import items_of, problem_of
 from segtrain.data.settings import DataSettings
 from segtrain.models.settings import ModelSettings
 
@@ -185,17 +186,10 @@ def _checked(values: dict[str, Any], source: Source) -> tuple[FitConfig | None, 
     try:
         config = FitConfig.model_validate(values)
     except ValidationError as error:
-        locations = [item["loc"] for item in error.errors()]
-        found = zip(error.errors(), problems_of(error, FitConfig, source.name), strict=True)
-        named = (traced(p, item["loc"], source) for item, p in found if not _is_echo(item, locations))
+        found = ((item["loc"], problem_of(item, FitConfig, source.name)) for item in items_of(error))
+        named = (traced(problem, loc, source) for loc, problem in found)
         return None, list(dict.fromkeys(named))
     return config, [*not_numbers(config, values, source)]
-
-
-def _is_echo(item: Mapping[str, Any], locations: Sequence[Place]) -> bool:
-    """Whether a list is only called too short because pydantic left out entries that are faults of their own."""
-    loc: Place = item["loc"]
-    return item["type"] == "too_short" and any(len(o) > len(loc) and o[: len(loc)] == loc for o in locations)
 
 
 def _origins(config: FitConfig, values: dict[str, Any], source: Source) -> dict[str, Origin]:

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from segtrain.config.reader import Place, read_value
-from segtrain.config.schema import as_component
-from segtrain.core.errors import ConfigError, Problem
+from segtrain.core.errors import ConfigError, Problem, raise_all
+from segtrain.core.settings import as_component
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,13 @@ def apply(tree: dict[str, Any], overrides: Sequence[Override]) -> tuple[dict[str
         except LookupError as error:
             problems.append(Problem(f"{override.text}: {error.args[0]}", "command line"))
     return changed, list(dict.fromkeys(problems))
+
+
+def mapping_of(texts: Sequence[str]) -> dict[str, Any]:
+    """`KEY=VALUE` texts alone as nested values. Raises ConfigError for what is none."""
+    values, problems = apply({}, [parse(text) for text in texts])
+    raise_all(ConfigError, problems)
+    return values
 
 
 def is_component(place: Place) -> bool:

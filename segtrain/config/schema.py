@@ -11,7 +11,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from segtrain.core.settings import Component, Settings
+from segtrain.core.settings import Component, Settings, as_component
 from segtrain.core.task import Task
 from segtrain.data.settings import AugmentSettings, DataSettings, PatchSettings
 from segtrain.inference.settings import InferenceSettings
@@ -23,20 +23,10 @@ LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """A label names a folder of the sweep, so it is one on every system."""
 
 
-def as_component(value: Any) -> Any:
-    """A component that was written as its bare name, as a mapping."""
-    return {"name": value} if isinstance(value, str) else value
-
-
 class LossSettings(Component):
     """The loss of a fit."""
 
     name: str = "dice_ce"
-
-    @model_validator(mode="before")
-    @classmethod
-    def _may_be_a_name(cls, value: Any) -> Any:
-        return as_component(value)
 
 
 class LossTraining(Settings):

@@ -8,7 +8,6 @@ points of installed packages.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.metadata
 import importlib.util
@@ -16,6 +15,7 @@ import inspect
 import sys
 import typing
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,9 @@ from typing import Any
 from pydantic import ConfigDict, ValidationError, create_model
 
 from segtrain.core.errors import ConfigError, Problem, raise_all
+from segtrain.core.nearest import did_you_mean
 from segtrain.core.settings import Settings
+from segtrain.core.wrong_values import items_of, problem_of
 
 Factory = Callable[..., Any]
 
@@ -81,7 +83,7 @@ class Registry:
             if entry.name == name:
                 return _usable(_loaded(entry.load, name, self.kind), name, self.kind)
         known = [*self._factories, *self._aliases]
-        raise ConfigError(Problem(f"no {self.kind} is called {name!r}", hint=_did_you_mean(name, known, self.kind)))
+        raise ConfigError(Problem(f"no {self.kind} is called {name!r}", hint=did_you_mean(name, known, self.kind)))
 
     def build(self, name: str, *task: Any, options: Mapping[str, Any], folder: Path | None = None) -> Any:
         """The component, called with `task` and its checked options. ConfigError lists every wrong option."""
@@ -133,50 +135,25 @@ def checked_options(factory: Factory, options: Mapping[str, Any], *, where: str)
     try:
         checked = model(**options)
     except ValidationError as error:
-        raise_all(ConfigError, problems_of(error, model, where))
+        positional = _positional_of(factory)
+        found = [_explained(problem_of(item, model, where), item["loc"], positional) for item in items_of(error)]
+        raise_all(ConfigError, found)
         raise
     return {name: getattr(checked, name) for name in options}
 
 
-def problems_of(error: ValidationError, model: type[Settings], where: str) -> list[Problem]:
-    """Pydantic's findings in our words, with the nearest key where one is unknown."""
-    problems = []
-    for item in error.errors():
-        place = ".".join(map(str, item["loc"]))
-        if item["type"] == "extra_forbidden":
-            known = _keys_at(model, item["loc"][:-1])
-            hint = _did_you_mean(str(item["loc"][-1]), known, "key")
-            problems.append(Problem(f"{place}: there is no such key", where, hint=hint))
-            continue
-        message = item["msg"].removeprefix("Value error, ")
-        given = "" if item["type"] == "missing" else f" (given: {_short(item['input'])})"
-        problems.append(Problem(f"{place or where}: {message}{given}", where))
-    return problems
+def _positional_of(factory: Factory) -> tuple[str, ...]:
+    """Parameters of somebody's own component that would be options if they were keyword-only."""
+    if getattr(factory, "__module__", "").partition(".")[0] == "segtrain":
+        return ()
+    keyword = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return tuple(n for n, p in inspect.signature(factory).parameters.items() if p.kind is keyword)
 
 
-def _keys_at(model: type[Any], path: tuple[int | str, ...]) -> list[str]:
-    """Field names of the settings type at `path` below `model`."""
-    here: Any = model
-    for part in path:
-        fields = getattr(here, "model_fields", {})
-        if part not in fields:
-            continue
-        annotation = fields[part].annotation
-        options = [annotation, *typing.get_args(annotation)]
-        here = next((o for o in options if isinstance(o, type) and issubclass(o, Settings)), here)
-    return list(getattr(here, "model_fields", {}))
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _did_you_mean(name: str, known: list[str], kind: str) -> str:
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
-    if near:
-        return "did you mean " + " or ".join(repr(n) for n in near) + "?"
-    return f"known {kind} names: {', '.join(sorted(known))}" if known else ""
+def _explained(problem: Problem, loc: tuple[int | str, ...], positional: tuple[str, ...]) -> Problem:
+    if len(loc) == 1 and loc[0] in positional:
+        return replace(problem, hint=f"options are keyword-only: write `*, {loc[0]}` in the signature")
+    return problem
 
 
 def _import_component(name: str, folder: Path, kind: str) -> Factory:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 
 class Settings(BaseModel):
@@ -13,13 +13,23 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
+def as_component(value: Any) -> Any:
+    """A component that was written as its bare name, as a mapping."""
+    return {"name": value} if isinstance(value, str) else value
+
+
 class Component(Settings):
-    """A registered thing by name, with its options beside it: `{name: tversky, fn_weight: 0.7}`."""
+    """A registered thing by name, with its options beside it, `{name: tversky, fn_weight: 0.7}`, or its bare name."""
 
     model_config = ConfigDict(frozen=True, extra="allow", validate_default=True)
 
     name: str
     """A registered name, `file.py:Class` (relative to the YAML) or `package.module:Class`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _may_be_a_name(cls, value: Any) -> Any:
+        return as_component(value)
 
     @property
     def options(self) -> dict[str, Any]:

@@ -62,9 +62,9 @@ class Task(Settings):
         """Label ids by class index."""
         return tuple(self.labels[name] for name in self.names)
 
-    def outputs(self, activation: Activation) -> int:
-        """Channels that the network's last layer has."""
-        return len(self.names) if activation == "softmax" else len(self.foreground)
+    def output_names(self, activation: Activation) -> tuple[str, ...]:
+        """What the channels of the network's last layer stand for."""
+        return self.names if activation == "softmax" else self.foreground
 
     def unknown_ids(self, labels: NDArray[Any]) -> list[int]:
         """Ids that occur in a mask and are neither a label nor the ignore label."""

@@ -7,13 +7,16 @@ So a run that is resumed has the weights it would have had.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
 import torch
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 from torch import Tensor, nn
 
 from segtrain.core.errors import ConfigError, Problem, raise_all
+from segtrain.core.nearest import did_you_mean
 from segtrain.core.registry import options_of
 from segtrain.core.settings import Component, Settings
 from segtrain.losses.asked import Asked, all_of
@@ -55,10 +58,16 @@ class Schedule(Settings):
         return self.start + share * (self.end - self.start)
 
 
-class Part(Component):
-    """A loss by name, with its options beside it and its weight in the sum."""
+def _kind_of_weight(value: Any) -> str:
+    return "<schedule>" if isinstance(value, dict | Schedule) else "<number>"
 
-    weight: Weight | Schedule = 1.0
+
+class Part(Component):
+    """A loss by name, with its options beside it and its weight in the sum; or its bare name."""
+
+    weight: Annotated[
+        Annotated[Weight, Tag("<number>")] | Annotated[Schedule, Tag("<schedule>")], Discriminator(_kind_of_weight)
+    ] = 1.0
 
     def weight_at(self, progress: float) -> float:
         """The weight at a progress from 0 to 1."""
@@ -125,29 +134,39 @@ def set_progress(loss: nn.Module, share: float) -> None:
 
 
 def _built(parts: tuple[Part, ...], mode: ModeChoice, class_weights: Any) -> list[Loss]:
-    """The losses of all parts. ConfigError lists the faults of all."""
+    """The losses of all parts. ConfigError lists the faults of all, each with the place of its part."""
     built: list[Loss] = []
     faults: list[Problem] = []
-    for part in parts:
+    for place, part in enumerate(parts):
         try:
             built.append(_one(part, mode, class_weights))
         except ConfigError as error:
-            faults.extend(error.problems)
+            faults.extend(replace(problem, where=f"loss weighted_sum, of.{place}") for problem in error.problems)
     raise_all(ConfigError, faults)
     return built
 
 
 def _one(part: Part, mode: ModeChoice, class_weights: Any) -> Loss:
+    known = list(options_of(LOSSES.find(part.name)))
+    raise_all(ConfigError, _wrong_keys(part, known))
     options = dict(part.options)
-    if "ignore_label" in options:
-        raise ConfigError(Problem(f"part {part.name}: ignore_label belongs to the whole sum, which reads the target"))
-    if class_weights is not None and "class_weights" in options_of(LOSSES.find(part.name)):
+    if class_weights is not None and "class_weights" in known:
         options = {"class_weights": class_weights, **options}
     loss = build_loss(part.name, mode, **options)
     if not isinstance(loss, Loss):
-        hint = "a class of your own can be a part if it inherits segtrain.losses.Loss"
-        raise ConfigError(Problem(f"part {part.name}: a {type(loss).__name__} cannot be a part", hint=hint))
+        what = f"{part.name}: a {type(loss).__name__} cannot be a part"
+        hint = "a class of your own can be one if it inherits segtrain.losses.Loss and has a method measure(voxels)"
+        raise ConfigError(Problem(what, hint=hint))
     return loss
+
+
+def _wrong_keys(part: Part, known: list[str]) -> Iterator[Problem]:
+    for key in part.options:
+        if key == "ignore_label":
+            yield Problem(f"{part.name}.ignore_label belongs to the whole sum, which reads the target")
+        elif key not in known:
+            hint = did_you_mean(key, [*known, "weight"], "key")
+            yield Problem(f"{part.name}.{key}: there is no such key", hint=hint)
 
 
 def _measured(term: Loss, voxels: Voxels) -> Tensor:

@@ -9,7 +9,7 @@ from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_va
 from pydantic_core import InitErrorDetails
 
 from segtrain.core.plan import Positive, Preset, Size3
-from segtrain.core.settings import Component
+from segtrain.core.settings import Component, as_component
 
 Width = Annotated[int, Field(ge=1, le=4096)]
 
@@ -43,8 +43,7 @@ class ModelSettings(Component):
     @model_validator(mode="before")
     @classmethod
     def _a_residual_encoder_has_a_preset(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            value = {"name": value}
+        value = as_component(value)
         if isinstance(value, dict) and value.get("name") == "residual_unet" and value.get("preset") is None:
             return {**value, "preset": "M"}
         return value

@@ -29,6 +29,7 @@ from segtrain.models.blocks import channels_last
 from segtrain.models.network import Network
 from segtrain.models.registry import build_model
 from segtrain.models.settings import ModelSettings
+from segtrain.recipes.loss_options import options_for
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,8 @@ def answer_for(task: Task, loss_name: str, folder: Path) -> Answer:
     """Exclusive classes under softmax where the loss knows them, one sigmoid a foreground class otherwise."""
     modes = supported_modes(loss_name, folder)
     if "multiclass" in modes:
-        return Answer("multiclass", "softmax", task.outputs("softmax"))
-    outputs = task.outputs("sigmoid")
+        return Answer("multiclass", "softmax", len(task.output_names("softmax")))
+    outputs = len(task.output_names("sigmoid"))
     mode: Mode = "binary" if outputs == 1 else "multilabel"
     if mode not in modes:
         what = f"loss {loss_name} cannot train {outputs} foreground labels: it knows {', '.join(modes)}"
@@ -105,7 +106,8 @@ class TrainingLoss:
 def make_loss(config: FitConfig, answer: Answer, folder: Path) -> nn.Module:
     """Build and try the loss. ConfigError lists wrong options, or what its self-test found."""
     name = config.loss.name
-    loss = build_loss(name, answer.mode, folder=folder, **config.loss.options)
+    options = options_for(config.loss.options, config.task.output_names(answer.activation))
+    loss = build_loss(name, answer.mode, folder=folder, **options)
     masked = config.task.ignore is not None
     faults = self_test(loss, answer.mode, answer.outputs, config.model.dims, masked=masked)
     if faults:

@@ -14,10 +14,10 @@ from segtrain.core.case import Case, ScanSource
 from segtrain.core.errors import ConfigError, DataError, Problem, raise_all
 from segtrain.core.events import CaseFailed, CaseScored, Event, Finished, Note
 from segtrain.core.files import write_json
-from segtrain.core.registry import problems_of
 from segtrain.core.scores import CaseScores
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap
+from segtrain.core.wrong_values import problems_of
 from segtrain.data.cases import find_scans, mask_files, relocated
 from segtrain.data.prepare import prepare
 from segtrain.data.read import read_labels, require_same_grid

@@ -143,8 +143,8 @@ def start(config: FitConfig, plan: Plan, answer: Answer, model: Network) -> Star
     source = Source.at(config.model.init_from)
     channels = Names(source.plan.channels, plan.channels)
     # A row that answers under softmax says how a class compares with the others, under sigmoid whether it is there.
-    known = output_names(source.task, source.activation) if source.activation == answer.activation else ()
-    outputs = Names(known, output_names(config.task, answer.activation))
+    known = source.task.output_names(source.activation) if source.activation == answer.activation else ()
+    outputs = Names(known, config.task.output_names(answer.activation))
     return Start(source, transfer(model, source.weights(), channels, outputs))
 
 
@@ -155,11 +155,6 @@ def try_network(config: FitConfig, plan: Plan, answer: Answer) -> None:
     """
     if config.model.init_from is not None or is_code(config.model.name):
         start(config, plan, answer, make_model(plan, config.model, answer, config.training.seed))
-
-
-def output_names(task: Task, activation: Activation) -> tuple[str, ...]:
-    """What the rows of the last layer stand for."""
-    return task.names if activation == "softmax" else task.foreground
 
 
 def cautions(source: Source, fold: Fold) -> Iterator[str]:

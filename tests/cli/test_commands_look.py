@@ -192,6 +192,23 @@ class TestLossPlot:
         assert json.loads(done.stdout)["plot"] == str(tmp_path / "t.png")
         assert (tmp_path / "t.png").is_file()
 
+    def test_options_change_the_picture(self, tmp_path: Path) -> None:
+        assert segtrain("losses", "tversky", "--plot", tmp_path / "a.png").exit_code == 0
+        assert segtrain("losses", "tversky", "fn_weight=0.95", "--plot", tmp_path / "b.png").exit_code == 0
+        assert (tmp_path / "a.png").read_bytes() != (tmp_path / "b.png").read_bytes()
+
+    def test_options_without_a_picture_are_refused(self) -> None:
+        done = segtrain("losses", "tversky", "fn_weight=0.95")
+        assert done.exit_code == 2
+        assert "add --plot out.png" in done.stderr
+
+    def test_a_family_is_listed_alone(self) -> None:
+        listed = json.loads(segtrain("losses", "--family", "boundary", "--json").stdout)["losses"]
+        assert {loss["family"] for loss in listed} == {"boundary"}
+        done = segtrain("losses", "--family", "boundry")
+        assert done.exit_code == 2
+        assert "families: boundary, compound" in done.stderr
+
     def test_all_at_once_are_refused(self, tmp_path: Path) -> None:
         done = segtrain("losses", "--plot", tmp_path / "t.png")
         assert done.exit_code == 2

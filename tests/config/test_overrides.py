@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from segtrain.config.overrides import mapping_of
+from segtrain.core.errors import ConfigError
 from tests.config.configs import BASE, COMPARE, faults, load
 
 LOSS = "loss: {name: focal, gamma: 3, alpha: 0.5}\n"
@@ -107,3 +109,9 @@ def test_faults_of_file_and_command_line_together(tmp_path: Path) -> None:
 def test_a_wrong_value_on_the_command_line(tmp_path: Path) -> None:
     [problem] = faults(tmp_path, BASE + "training: {epochs: 3}\n", ["training.epochs=many"])
     assert (problem.where, "many" in problem.what) == ("command line", True)
+
+
+def test_options_alone_are_nested_values() -> None:
+    assert mapping_of(["gamma=2", "ce.label_smoothing=0.1"]) == {"gamma": 2, "ce": {"label_smoothing": 0.1}}
+    with pytest.raises(ConfigError, match="is no override"):
+        mapping_of(["gamma"])

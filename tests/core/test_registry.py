@@ -91,13 +91,16 @@ def test_every_wrong_option_is_told_at_once_with_the_nearest_key(shapes):
     with pytest.raises(ConfigError) as error:
         shapes.build("circle", options={"radius": -1, "fil": True})
     assert [p.where for p in error.value.problems] == ["shape circle"] * 2
-    for words in ("radius: Input should be greater than 0 (given: -1)", "fil: there is no such key", "mean 'fill'?"):
+    for words in ("radius: must be above 0 (given: -1)", "fil: there is no such key", "mean 'fill'?"):
         assert words in told(error)
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({}, "width: Field required"), ({"width": 1, "style": "dotted"}, "'plain' or 'dashed' (given: 'dotted')")],
+    [
+        ({}, "width: this key is missing"),
+        ({"width": 1, "style": "dotted"}, "must be 'plain' or 'dashed' (given: 'dotted')"),
+    ],
 )
 def test_a_missing_option_and_a_choice_that_is_none_are_told(shapes, options, words):
     with pytest.raises(ConfigError) as error:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from segtrain.core.errors import ConfigError
-from segtrain.core.registry import Registry
+from segtrain.core.registry import Registry, checked_options
 
 HEADER = "from __future__ import annotations\nfrom typing import TYPE_CHECKING\n"
 STAR = "class Star:\n    def __init__(self, *, points: int = 5):\n        self.points = points\n"
@@ -67,7 +67,7 @@ def test_an_option_that_no_yaml_can_hold_is_refused_and_its_default_is_not(shape
     shapes.build("mine.py:Star", options={}, folder=tmp_path)
     with pytest.raises(ConfigError, match="thread: Input should be an instance of Thread"):
         shapes.build("mine.py:Star", options={"thread": 1}, folder=tmp_path)
-    with pytest.raises(ConfigError, match="size: Input should be a valid number"):
+    with pytest.raises(ConfigError, match="size: must be a number"):
         shapes.build("mine.py:Star", options={"size": None}, folder=tmp_path)
 
 
@@ -109,3 +109,12 @@ def test_a_file_that_was_mended_is_run_anew(shapes, tmp_path):
         shapes.find("mine.py:Star", tmp_path)
     (tmp_path / "data.txt").write_text("")
     assert shapes.find("mine.py:Star", tmp_path).__name__ == "Star"
+
+
+def test_an_option_that_is_not_keyword_only_is_told_how_to_be_one(tmp_path):
+    (tmp_path / "mine.py").write_text("class Star:\n    def __init__(self, size=1.0, *, points=5): ...\n")
+    star = Registry("shape", builtin=__name__).find("mine.py:Star", tmp_path)
+    with pytest.raises(ConfigError) as error:
+        checked_options(star, {"size": 2, "point": 3}, where="shape mine.py:Star")
+    hints = [problem.hint for problem in error.value.problems]
+    assert hints == ["options are keyword-only: write `*, size` in the signature", "did you mean 'points'?"]

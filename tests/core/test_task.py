@@ -21,9 +21,11 @@ def test_the_order_in_the_config_does_not_matter():
     assert (other.names, other.ids) == (SPARSE.names, SPARSE.ids)
 
 
-@pytest.mark.parametrize(("activation", "outputs"), [("softmax", 3), ("sigmoid", 2)])
+@pytest.mark.parametrize(
+    ("activation", "outputs"), [("softmax", ("background", "liver", "vessel")), ("sigmoid", ("liver", "vessel"))]
+)
 def test_a_sigmoid_network_has_no_output_for_the_background(activation, outputs):
-    assert SPARSE.outputs(activation) == outputs
+    assert SPARSE.output_names(activation) == outputs
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int64])

@@ -11,7 +11,7 @@ from segtrain.core.errors import ConfigError
 from segtrain.losses import build_loss
 from segtrain.losses.card import card
 from segtrain.losses.combine import DeepSupervision
-from segtrain.losses.schedule import Schedule, WeightedSum, set_progress
+from segtrain.losses.schedule import Part, Schedule, WeightedSum, set_progress
 from tests.losses.fixtures import random_sample
 
 MODES = ["multiclass", "binary", "multilabel"]
@@ -140,6 +140,16 @@ class TestFaults:
         text = str(raised.value)
         assert "no loss is called 'diec'" in text
         assert "fn_wieght: there is no such key" in text
+
+    def test_a_part_may_be_its_bare_name(self):
+        assert build_loss("weighted_sum", of=["dice", "ce"]).parts == (Part(name="dice"), Part(name="ce"))
+
+    def test_a_key_is_told_with_its_part_and_weight_is_one_of_the_known(self):
+        with pytest.raises(ConfigError) as error:
+            build_loss("weighted_sum", of=["ce", {"name": "dice", "wieght": 2}])
+        (problem,) = error.value.problems
+        assert problem.where == "loss weighted_sum, of.1"
+        assert "did you mean 'weight'" in problem.hint
 
     def test_the_weight_of_a_part_is_checked(self):
         for wrong in (-1, {"kind": "linear", "form": 0.2}, {"start": 1}, "much"):

@@ -15,7 +15,6 @@ from safetensors.torch import load_file
 from segtrain.core.errors import CheckpointError, ConfigError
 from segtrain.core.events import Note
 from segtrain.core.plan import Plan
-from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap, Volume
 from segtrain.data.nifti import write_nifti, write_nifti_image
 from segtrain.data.splits import Fold
@@ -24,7 +23,7 @@ from segtrain.recipes import api
 from segtrain.recipes.assemble import Answer
 from segtrain.recipes.check import check
 from segtrain.recipes.fit import fit
-from segtrain.recipes.init_from import Source, cautions, followed, output_names, try_network, wishes_from
+from segtrain.recipes.init_from import Source, cautions, followed, try_network, wishes_from
 from segtrain.recipes.job import set_up, try_config
 from segtrain.recipes.run_folder import RunFolder
 from segtrain.training import checkpoint
@@ -297,12 +296,6 @@ def test_without_init_from_nothing_is_followed(tmp_path):
 def test_a_path_is_relative_to_the_config(tmp_path):
     write_study(tmp_path, CONFIG + "model: {init_from: runs/old}\n")
     assert load(tmp_path).config.model.init_from == tmp_path / "runs" / "old"
-
-
-def test_rows_are_named_as_the_network_answers():
-    task = Task(labels={"background": 0, "b": 7, "a": 3})
-    assert output_names(task, "softmax") == ("background", "a", "b")
-    assert output_names(task, "sigmoid") == ("a", "b")
 
 
 def test_old_checkpoints_have_settings_without_the_newer_keys(trained):
