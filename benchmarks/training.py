@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from benchmarks.commands import ROOT, real_data, table
-from segtrain.config.load import load
+from segtrain.config.load import load_config
 from segtrain.core.batch import Batch
 from segtrain.recipes.job import Job, new_state, set_up, try_config
 from segtrain.recipes.run_folder import RunFolder
@@ -48,7 +48,7 @@ def made(scans: Path, run: Path) -> Job:
     places = (f"data.images={scans / 'images'}", f"data.labels={scans / 'labels'}")
     sizes = (f"model.widths={WIDTHS}", f"model.patch_size={PATCH}", f"training.batch_size={BATCH}")
     network = ("model.convolutions=[2, 2, 2, 2]", "training.budget_minutes=null")
-    loaded = load(ROOT / "configs" / "hippocampus.yaml", (*places, *sizes, *network))
+    loaded = load_config(ROOT / "configs" / "hippocampus.yaml", (*places, *sizes, *network))
     run.mkdir(parents=True)
     making = set_up(try_config(loaded, None), RunFolder(run), None, None, torch.device("cpu"))
     while True:
