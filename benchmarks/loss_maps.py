@@ -67,7 +67,7 @@ def seconds_of_maps(job: Job, step: int) -> float:
     """The maps of one batch, with nothing beside."""
     classes = job.loader.batch(step).classes
     started = time.perf_counter()
-    job.loss.make_maps(classes)
+    job.loss.make_maps(classes, ())
     return time.perf_counter() - started
 
 

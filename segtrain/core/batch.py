@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Maps = tuple[Mapping[str, "Tensor"], ...]
-"""Maps of the truth by name, (B, C or 1, *S_i), for each stage that the network answers from, finest first."""
+"""Maps of the truth by name, (B, C or 1, *S_i), for each stage that the network answers from, finest first; among them
+`hidden` (B, outputs), true where the case of a sample does not tell of an output."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +29,7 @@ class Batch:
 
 
 class MapMaker(Protocol):
-    """Makes the maps of a batch, ahead of the step: a pure function of the classes."""
+    """Makes the maps of a batch, ahead of the step: a pure function of the classes and their cases."""
 
-    def __call__(self, classes: Tensor) -> Maps:
-        """Of classes (B, *S), on the CPU."""
+    def __call__(self, classes: Tensor, cases: Sequence[str]) -> Maps:
+        """Of classes (B, *S), on the CPU, and the cases that they are of."""

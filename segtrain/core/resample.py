@@ -7,7 +7,7 @@ in between, and widened to an area filter when it coarsens, so that a fine struc
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,13 +59,13 @@ def resample_labels(labels: LabelMap, onto: Grid) -> LabelMap:
         mask = (labels.array == label).astype(np.float32)
         return resample_array(mask, labels.grid, onto, outside=float(label == 0))
 
-    best = strongest(weight_of, [int(i) for i in ids], onto)
+    best = strongest(weight_of, [int(i) for i in ids], onto.shape)
     return LabelMap(best.astype(labels.array.dtype, copy=False), onto)
 
 
-def strongest(weight_of: Callable[[int], Array], ids: list[int], onto: Grid) -> NDArray[np.int32]:
+def strongest(weight_of: Callable[[int], Array], ids: Sequence[int], shape: tuple[int, ...]) -> NDArray[np.int32]:
     """The id whose weight is largest at each voxel, holding two weight maps at a time and never all."""
-    best_id = np.full(onto.shape, ids[0], dtype=np.int32)
+    best_id = np.full(shape, ids[0], dtype=np.int32)
     best = weight_of(ids[0])
     for label in ids[1:]:
         weight = weight_of(label)
@@ -73,6 +73,14 @@ def strongest(weight_of: Callable[[int], Array], ids: list[int], onto: Grid) -> 
         best_id[wins] = label
         best = np.where(wins, weight, best)
     return best_id
+
+
+def drawn_over(weight_of: Callable[[int], Array], ids: Sequence[int], shape: tuple[int, ...]) -> NDArray[np.int32]:
+    """`ids[i]` wherever the i-th weight map is above 0, later ones over earlier ones; 0 where none is."""
+    found = np.zeros(shape, dtype=np.int32)
+    for place, label in enumerate(ids):
+        found[weight_of(place) > 0] = label
+    return found
 
 
 def _parallel_axes(index_map: Affine, shape: tuple[int, ...]) -> tuple[list[int], list[NDArray[np.float64]]]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
-Status = Literal["ok", "both_empty", "pred_empty", "ref_empty"]
-"""ok: both masks hold the label. The others say which of prediction and reference is empty."""
+Status = Literal["ok", "both_empty", "pred_empty", "ref_empty", "not_drawn"]
+"""ok: both masks hold the label. not_drawn: the reference does not tell (task.partial). The others say which of
+prediction and reference is empty."""
 
 
 @dataclass(frozen=True)

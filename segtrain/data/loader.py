@@ -13,7 +13,7 @@ nearest may lie where the network cannot see it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 
@@ -34,9 +34,9 @@ AHEAD = 3
 """Batches that are made before they are asked for."""
 
 
-def no_maps(classes: torch.Tensor) -> Maps:
+def no_maps(classes: torch.Tensor, cases: Sequence[str]) -> Maps:
     """For losses that need none."""
-    del classes
+    del classes, cases
     return ()
 
 
@@ -108,8 +108,8 @@ class BatchLoader:
         margins = [margin_of(change.motion, self._frame) for change in changes]
         patches = [self._sampler.cut_wider(*sample) for sample in zip(samples, margins, strict=True)]
         images, classes = apply(changes, patches, self._frame, self._device)
-        maps = self._make_maps(classes.cpu().long())
         cases = tuple(self._sampler.case_of(index).case for index in all_samples)
+        maps = self._make_maps(classes.cpu().long(), [cases[place] for place in self._places])
         return Batch(images, classes.long(), cases, maps)
 
 

@@ -124,6 +124,16 @@ def _whole_numbers(source: ScanSource, array: NDArray[Any]) -> NDArray[np.intege
     return rounded.astype(np.int32)
 
 
+def require_drawn(case: str, labels: LabelMap, task: Task) -> None:
+    """DataError where a mask has voxels of a label that task.partial calls not drawn in this case."""
+    hidden = {name: task.labels[name] for name in task.hidden_labels_in(case)}
+    counts = {name: int((labels.array == label).sum()) for name, label in hidden.items()}
+    found = ", ".join(f"{name} ({count} voxels)" for name, count in counts.items() if count)
+    if found:
+        hint = "name it in the task.partial of this case, or take it out of the mask"
+        raise DataError(Problem("a mask has labels that task.partial calls not drawn", f"case {case}", found, hint))
+
+
 def _require_declared(source: ScanSource, array: NDArray[np.integer[Any]], task: Task) -> None:
     unknown = task.unknown_ids(array)
     if not unknown:

@@ -24,7 +24,7 @@ def self_test(loss: nn.Module, mode: Mode, outputs: int, dims: int, *, masked: b
     classes = torch.randint(0, outputs + (mode != "multiclass"), (2, *space), generator=random)
     if masked:
         classes = classes.masked_fill(torch.rand(classes.shape, generator=random) < IGNORED_SHARE, IGNORED_CLASS)
-    target, mask = as_target(classes, mode, outputs, has_ignored=masked)
+    target, mask = as_target(classes, mode, [(1 + i,) for i in range(outputs)], has_ignored=masked)
     called = f"called with logits {tuple(logits.shape)} and target {tuple(target.shape)} {target.dtype}"
     if mask is not None:
         called += f", and a mask {tuple(mask.shape)} {mask.dtype} because task.ignore is set,"

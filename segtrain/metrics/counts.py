@@ -25,7 +25,7 @@ Histogram = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Counts:
-    """Voxels of one label: in both masks (tp), only in the prediction (fp), only in the reference (fn)."""
+    """Voxels of one structure: in both masks (tp), only in the prediction (fp), only in the reference (fn)."""
 
     tp: int
     fp: int
@@ -62,10 +62,11 @@ def joint_histogram(
     return total.reshape(size, size)
 
 
-def counts_of(histogram: Histogram, place: int) -> Counts:
-    """The counts of the label at `place`."""
-    tp = int(histogram[place, place])
-    return Counts(tp, int(histogram[place].sum()) - tp, int(histogram[:, place].sum()) - tp)
+def counts_of(histogram: Histogram, places: Sequence[int]) -> Counts:
+    """The counts of the labels at `places`, taken together."""
+    own = list(places)
+    tp = int(histogram[np.ix_(own, own)].sum())
+    return Counts(tp, int(histogram[own].sum()) - tp, int(histogram[:, own].sum()) - tp)
 
 
 def _places(labels: Mask, ids: Sequence[int]) -> NDArray[np.int64]:

@@ -22,6 +22,8 @@ from segtrain.metrics.empties import empty_score, status_of
 from segtrain.metrics.registry import METRICS, Metric, Pair
 from segtrain.metrics.settings import DEFAULT_METRICS
 
+NOT_DRAWN = Score(None, "not_drawn")
+
 BACKGROUND = 0
 """The id that is not a structure."""
 
@@ -51,15 +53,16 @@ def score(
     wanted = labels if labels is not None else _ids_in(predicted, expected, valid, ignore)
     ids = tuple(dict.fromkeys(wanted.values()))
     histogram = joint_histogram(predicted, expected, ids, valid)
-    return {name: _readings(counts_of(histogram, ids.index(i)), spacing, chosen) for name, i in wanted.items()}
+    return {name: _readings(counts_of(histogram, [ids.index(i)]), spacing, chosen) for name, i in wanted.items()}
 
 
 def score_case(
     case: str, patient: str, prediction: LabelMap, reference: LabelMap, task: Task, metrics: Sequence[str]
 ) -> CaseScores:
-    """Scores of one case for each foreground label of `task`, with the volumes behind them.
+    """Scores of one case for each structure of `task`, with the volumes behind them.
 
-    Raises GridMismatch, naming the case and both grids, and DataError for ids that the task does not know.
+    Structures that `task.partial` hides in this case have no value. Raises GridMismatch, naming the case and both
+    grids, and DataError for ids that the task does not know.
     """
     if not prediction.grid.same_space(reference.grid):
         raise GridMismatch(_mismatch(case, prediction, reference))
@@ -68,13 +71,18 @@ def score_case(
     histogram = joint_histogram(prediction.array, reference.array, task.ids, valid)
     if histogram[-1].sum() + histogram[:, -1].sum():
         _refuse_unknown_ids(case, prediction, reference, task)
-    counts = {name: counts_of(histogram, task.names.index(name)) for name in task.foreground}
-    voxel_ml = reference.grid.voxel_volume_ml
+    counts = {name: counts_of(histogram, places) for name, places in task.structures.items()}
+    voxel_ml, hidden = reference.grid.voxel_volume_ml, task.hidden_in(case)
     return CaseScores(
         case,
         patient,
-        {name: _readings(c, reference.grid.spacing_mm, chosen) for name, c in counts.items()},
-        {name: c.reference * voxel_ml for name, c in counts.items()},
+        {
+            name: dict.fromkeys(chosen, NOT_DRAWN)
+            if name in hidden
+            else _readings(c, reference.grid.spacing_mm, chosen)
+            for name, c in counts.items()
+        },
+        {name: c.reference * voxel_ml for name, c in counts.items() if name not in hidden},
         {name: c.prediction * voxel_ml for name, c in counts.items()},
     )
 

@@ -19,6 +19,7 @@ from segtrain.data.planning import CPU, GPU, DeviceClass, PlanWishes
 from segtrain.data.presets import PRESETS
 from segtrain.losses.base import Loss
 from segtrain.losses.combine import DeepSupervision, resized
+from segtrain.losses.hidden import with_known_alone
 from segtrain.losses.needed_maps import needed_maps, needs_maps
 from segtrain.losses.registry import build_loss, supported_modes
 from segtrain.losses.selftest import self_test
@@ -31,6 +32,9 @@ from segtrain.models.registry import build_model
 from segtrain.models.settings import ModelSettings
 from segtrain.recipes.loss_options import options_for
 
+HIDDEN = "hidden"
+"""Among the maps of a stage: what its cases do not tell."""
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -39,19 +43,22 @@ class Answer:
     mode: Mode
     activation: Activation
     outputs: int
+    members: tuple[tuple[int, ...], ...] = ()
+    """Sigmoids: the classes that each output answers for."""
 
 
 def answer_for(task: Task, loss_name: str, folder: Path) -> Answer:
-    """Exclusive classes under softmax where the loss knows them, one sigmoid a foreground class otherwise."""
+    """Exclusive classes under softmax where the loss knows them and no regions are set; else a sigmoid a structure."""
     modes = supported_modes(loss_name, folder)
-    if "multiclass" in modes:
+    if "multiclass" in modes and task.regions is None:
         return Answer("multiclass", "softmax", len(task.output_names("softmax")))
-    outputs = len(task.output_names("sigmoid"))
-    mode: Mode = "binary" if outputs == 1 else "multilabel"
+    members = tuple(task.structures.values())
+    mode: Mode = "binary" if len(members) == 1 else "multilabel"
     if mode not in modes:
-        what = f"loss {loss_name} cannot train {outputs} foreground labels: it knows {', '.join(modes)}"
+        kind = "foreground labels" if task.regions is None else "regions, which may overlap"
+        what = f"loss {loss_name} cannot train {len(members)} {kind}: it knows {', '.join(modes)}"
         raise ConfigError(Problem(what, "loss.name", hint="`segtrain losses` lists which loss knows which mode"))
-    return Answer(mode, "sigmoid", outputs)
+    return Answer(mode, "sigmoid", len(members), members)
 
 
 @dataclass(frozen=True)
@@ -70,37 +77,57 @@ class TrainingLoss:
 
     loss: DeepSupervision
     answer: Answer
-    has_ignored: bool
+    task: Task
     stages: tuple[Stage, ...]
     """Finest first."""
 
     def __call__(self, logits: tuple[Tensor, ...], classes: Tensor, maps: Maps = ()) -> Tensor:
         """A scalar with gradient; `maps` as `make_maps` has them, or else the loss makes its own."""
-        target, mask = self._target(classes)
+        own = maps or ({},) * len(self.stages)
+        hidden = own[0].get(HIDDEN)
+        target, mask = self._target(classes, hidden)
+        if hidden is not None:
+            logits = tuple(with_known_alone(level, hidden, self.answer.activation) for level in logits)
         extras: tuple[Extras, ...] = ()
         if isinstance(self.loss.loss, Loss):
-            own = maps or ({},) * len(self.stages)
-            extras = tuple(Extras(None, s.spacing_mm, found) for s, found in zip(self.stages, own, strict=True))
+            given = [{name: found for name, found in stage.items() if name != HIDDEN} for stage in own]
+            extras = tuple(Extras(None, s.spacing_mm, found) for s, found in zip(self.stages, given, strict=True))
         value: Tensor = self.loss(logits, target, mask, extras)
         return value
 
-    def make_maps(self, classes: Tensor) -> Maps:
-        """Of each stage, what the loss would else make itself; none where a stage does not count."""
+    def make_maps(self, classes: Tensor, cases: Sequence[str]) -> Maps:
+        """Of each stage that counts, what the loss would else make itself, and what the cases do not tell."""
+        hidden = self._hidden(cases)
+        told: Mapping[str, Tensor] = {} if hidden is None else {HIDDEN: hidden}
         inner = self.loss.loss
         if not isinstance(inner, Loss) or not needs_maps(inner):
-            return ()
-        target, mask = self._target(classes)
+            return (told,) * len(self.stages) if told else ()
+        target, mask = self._target(classes, hidden)
         found: list[Mapping[str, Tensor]] = []
         for stage, weight in zip(self.stages, self.loss.weights, strict=True):
             if weight == 0:
-                found.append({})
+                found.append(told)
                 continue
             truth = resized(target, stage.size), None if mask is None else resized(mask, stage.size)
-            found.append(needed_maps(inner, *truth, outputs=self.answer.outputs, spacing_mm=stage.spacing_mm))
+            made = needed_maps(inner, *truth, outputs=self.answer.outputs, spacing_mm=stage.spacing_mm)
+            found.append({**made, **told})
         return tuple(found)
 
-    def _target(self, classes: Tensor) -> tuple[Tensor, Tensor | None]:
-        return as_target(classes, self.answer.mode, self.answer.outputs, has_ignored=self.has_ignored)
+    def _hidden(self, cases: Sequence[str]) -> Tensor | None:
+        """(B, outputs): true where a case does not tell of an output; None where all cases have all labels."""
+        if not self.task.partial:
+            return None
+        names = self.task.output_names(self.answer.activation)
+        hidden = [set(self.task.hidden_in(case)) for case in cases]
+        return torch.tensor([[name in own for name in names] for own in hidden])
+
+    def _target(self, classes: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        answer = self.answer
+        target, mask = as_target(classes, answer.mode, answer.members, has_ignored=self.task.ignore is not None)
+        if hidden is None or answer.activation == "softmax":
+            return target, mask
+        # A region of which a part was drawn would be true there.
+        return target & ~hidden.view(*hidden.shape, *[1] * (target.ndim - 2)), mask
 
 
 def make_loss(config: FitConfig, answer: Answer, folder: Path) -> nn.Module:
@@ -149,7 +176,7 @@ def training_loss(loss: nn.Module, model: Network, plan: Plan, task: Task, answe
     """The loss, moved to the device of the network, on every stage that this answers from."""
     stages = stages_of(plan)[: model.levels]
     beside = loss.to(next(model.parameters()).device)
-    return TrainingLoss(DeepSupervision(beside, model.levels), answer, task.ignore is not None, stages)
+    return TrainingLoss(DeepSupervision(beside, model.levels), answer, task, stages)
 
 
 def stages_of(plan: Plan) -> tuple[Stage, ...]:

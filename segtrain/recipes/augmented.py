@@ -71,7 +71,7 @@ def draw_sheet(scan: Path, sheet: Path, loaded: Loaded | None = None, mask: Path
     samples = _samples(subject, config, changes)
     size = "x".join(map(str, frame.size))
     heading = f"{subject.stored.case}: a patch of {size} voxels, and what training with seed {seed} would make of it"
-    write_augment_sheet(sheet, Sheet(heading, names, config.task.foreground, frame, samples))
+    write_augment_sheet(sheet, Sheet(heading, names, config.task.names[1:], frame, samples))
     return {
         "schema_version": 1,
         "kind": "augmentation",

@@ -138,8 +138,9 @@ def joined_outcome(cases: Sequence[Case], outcomes: Sequence[Outcome]) -> Outcom
 
 
 def volumes_ml(mask: LabelMap, task: Task) -> dict[str, float]:
-    """Volume of each foreground label."""
-    counts = {name: int((mask.array == task.labels[name]).sum()) for name in task.foreground}
+    """Volume of each structure."""
+    ids = {name: [task.ids[index] for index in members] for name, members in task.structures.items()}
+    counts = {name: int(np.isin(mask.array, own).sum()) for name, own in ids.items()}
     return {name: n * mask.grid.voxel_volume_ml for name, n in counts.items()}
 
 

@@ -19,7 +19,7 @@ from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap, Volume
 from segtrain.data.fingerprint import CaseFingerprint, fingerprint_case
 from segtrain.data.prepare import prepare
-from segtrain.data.read import read_labels, read_volume, require_same_grid
+from segtrain.data.read import read_labels, read_volume, require_drawn, require_same_grid
 from segtrain.data.sources import SourceMemory, state_of
 from segtrain.data.store import fingerprint_file, is_stored, load_fingerprint, prepared_file, save, save_fingerprint
 
@@ -69,6 +69,7 @@ def read_case(case: Case, channels: Sequence[str], task: Task) -> tuple[Volume, 
         if case.label is None:
             return image, None, None
         labels = read_labels(case.label, task)
+        require_drawn(case.id, labels, task)
         note = require_same_grid(image.grid, labels.grid, case.id)
     return image, LabelMap(labels.array, image.grid), note
 

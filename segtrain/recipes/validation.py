@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from segtrain.core.scores import CaseScores, mean_of_defined
-from segtrain.core.task import Task
+from segtrain.core.task import IGNORED_CLASS, Task
 from segtrain.core.volume import LabelMap
 from segtrain.data.store import StoredCase
 from segtrain.inference.predict import Predictor
@@ -17,7 +17,8 @@ from segtrain.training.ranks import Ranks
 def score_stored(predictor: Predictor, cases: Iterable[StoredCase], metrics: tuple[str, ...]) -> list[CaseScores]:
     """Scores on the network's own grid: whole cases, without the way back to the scanner's grid."""
     classes = {name: index for index, name in enumerate(predictor.task.names)}
-    on_classes = Task(labels=classes, ignore=None if predictor.task.ignore is None else 255)
+    ignored = None if predictor.task.ignore is None else IGNORED_CLASS
+    on_classes = Task(labels=classes, ignore=ignored, regions=predictor.task.regions, partial=predictor.task.partial)
     return [
         score_case(
             case.case,

@@ -6,7 +6,13 @@ from math import isfinite
 
 UNDEFINED = "–"
 
-STATUS_WORDS = {"ok": "", "both_empty": "absent", "pred_empty": "missed", "ref_empty": "false alarm"}
+STATUS_WORDS = {
+    "ok": "",
+    "both_empty": "absent",
+    "pred_empty": "missed",
+    "ref_empty": "false alarm",
+    "not_drawn": "not drawn",
+}
 """What a status means to a reader."""
 
 METRIC_NAMES = {"dice": "Dice", "iou": "IoU"}

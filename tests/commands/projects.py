@@ -99,7 +99,7 @@ def refused(*arguments: str | Path, code: int) -> list[dict[str, str]]:
     for block, problem in zip(shown, error["problems"], strict=True):
         assert len(block.splitlines()) <= LINES_OF_A_FAULT
         assert all(" ".join(text.split()) in block for text in problem.values())
-        assert problem["fix"] or re.search("should be|take ", problem["what"]), problem
+        assert problem["fix"] or re.search("must be|take ", problem["what"]), problem
     problems: list[dict[str, str]] = error["problems"]
     return problems
 

@@ -6,6 +6,8 @@ from pydantic import ValidationError
 
 from segtrain.core.task import IGNORED_CLASS, Task
 
+BRATS = {"background": 0, "oedema": 2, "core": 1, "active": 4}
+NESTED = {"whole": ("oedema", "core", "active"), "tumour": ("core", "active"), "active": ("active",)}
 SPARSE = Task(labels={"vessel": 207, "background": 0, "liver": 4}, ignore=9)
 
 
@@ -26,6 +28,35 @@ def test_the_order_in_the_config_does_not_matter():
 )
 def test_a_sigmoid_network_has_no_output_for_the_background(activation, outputs):
     assert SPARSE.output_names(activation) == outputs
+
+
+def test_structures_are_the_foreground_classes_where_there_are_no_regions():
+    assert SPARSE.structures == {"liver": (1,), "vessel": (2,)}
+    assert SPARSE.drawn == (1, 2)
+
+
+def test_regions_are_the_structures_and_keep_their_order():
+    task = Task(labels=BRATS, regions=NESTED)
+    assert task.names == ("background", "core", "oedema", "active")
+    assert task.structures == {"whole": (2, 1, 3), "tumour": (1, 3), "active": (3,)}
+    assert task.foreground == task.output_names("sigmoid") == ("whole", "tumour", "active")
+
+
+def test_a_region_is_drawn_as_the_label_that_no_later_one_has():
+    assert Task(labels=BRATS, regions=NESTED).drawn == (2, 1, 3)
+
+
+def test_the_first_pattern_that_matches_says_what_was_drawn():
+    task = Task(labels=BRATS, partial={"a_1": ("core", "oedema"), "a_*": ("oedema",)})
+    assert task.hidden_in("a_1") == ("active",)
+    assert task.hidden_in("a_2") == ("core", "active")
+    assert task.hidden_in("b_1") == ()
+
+
+def test_a_region_is_hidden_where_one_of_its_labels_is():
+    task = Task(labels=BRATS, regions=NESTED, partial={"a_*": ("active",)})
+    assert task.hidden_labels_in("a_1") == ("core", "oedema")
+    assert task.hidden_in("a_1") == ("whole", "tumour")
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int64])
@@ -71,7 +102,17 @@ def test_ids_that_are_not_declared_are_found():
         ({"labels": {f"l{i}": i for i in range(255)}}, "at most 254 labels"),
         ({"labels": {"background": 0, "liver": 2**31}}, "less than"),
         ({"labels": {"background": 0, "liver": 1.5}}, "integer"),
-        ({"labels": {"background": 0, "liver": 1}, "regions": {"whole": [1]}}, "None"),
+        ({"labels": {"background": 0, "liver": 1}, "regions": {"whole": [1]}}, "string"),
+        ({"labels": BRATS, "regions": {"whole": ["oedema", "cyst"]}}, "regions.whole: 'cyst' is no foreground label"),
+        ({"labels": BRATS, "regions": {"all": ["background", "core"]}}, "'background' is no foreground label"),
+        ({"labels": BRATS, "regions": {"whole": ["oedema", "core", "active"]}}, "regions.whole must have exactly one"),
+        (
+            {"labels": BRATS, "regions": {"inner": ["core"], "whole": ["oedema", "core"]}},
+            "regions.inner must .*none",
+        ),
+        ({"labels": BRATS, "regions": {"whole": ["oedema", "core"], "inner": ["core"]}}, "label 'active' is in none"),
+        ({"labels": BRATS, "regions": {}}, "at least 1"),
+        ({"labels": BRATS, "partial": {"a_*": ["cyst"]}}, "partial.a_.: 'cyst' is no label"),
     ],
 )
 def test_a_task_that_cannot_be_is_refused_with_the_reason(options, words):

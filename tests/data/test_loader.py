@@ -99,8 +99,9 @@ def test_shapes_and_types():
     assert (batch.classes.shape, batch.classes.dtype) == ((2, 16, 12), torch.int64)
 
 
-def where_each_class_is(classes):
+def where_each_class_is(classes, cases):
     """Maps of a test."""
+    assert len(cases) == len(classes)
     waits = threading.current_thread() is threading.main_thread()
     return {"organ": (classes == 1).unsqueeze(1)}, {"a step waits": torch.tensor(waits)}
 

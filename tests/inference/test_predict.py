@@ -38,3 +38,26 @@ def test_the_mask_comes_back_on_the_native_grid(activation, outputs, native):
     assert set(np.unique(found.array)) == {0, 7}
     overlap = 2 * ((found.array == 7) & (labels.array == 1)).sum() / ((found.array == 7).sum() + labels.array.sum())
     assert overlap > 0.95
+
+
+class TwoThresholds(nn.Module):
+    """Logits of two nested regions: bright, and very bright."""
+
+    def forward(self, images):
+        return (torch.cat([images[:, :1] - 1.0, images[:, :1] - 2.0], dim=1),)
+
+
+def test_regions_are_drawn_one_over_the_other_with_the_labels_of_the_task():
+    task = Task(labels={"background": 0, "rim": 7, "core": 3}, regions={"whole": ("rim", "core"), "core": ("core",)})
+    image, _ = scan(grid())
+    plan = small_plan()
+    model = Predictor(TwoThresholds(), plan, task, "sigmoid", InferenceSettings(), torch.device("cpu"))
+    prepared = prepare("a", image, None, plan, task)
+    logits = model.logits(prepared.image)
+    expected = np.select([logits[1] > 0, logits[0] > 0], [1, 2], 0)
+    assert logits.shape[0] == 2
+    assert len(np.unique(expected)) == 3
+    assert (model.classes(prepared.image) == expected).all()
+    if prepared.grid.same_space(prepared.native):
+        assert (model.predict(prepared).array == np.array([0, 3, 7])[expected]).all()
+    assert set(np.unique(model.predict(prepared).array)) == {0, 3, 7}

@@ -18,7 +18,14 @@ def test_one_pass_gives_what_a_pass_per_label_gives(ids):
     for place, label in enumerate(ids):
         p, r = prediction == label, reference == label
         expected = Counts(int((p & r).sum()), int((p & ~r).sum()), int((~p & r).sum()))
-        assert counts_of(histogram, place) == expected
+        assert counts_of(histogram, [place]) == expected
+
+
+def test_labels_that_are_taken_together_count_as_one_mask():
+    prediction, reference = random_masks()
+    histogram = joint_histogram(prediction, reference, (0, 1, 2, 7))
+    p, r = np.isin(prediction, (1, 7)), np.isin(reference, (1, 7))
+    assert counts_of(histogram, [1, 3]) == Counts(int((p & r).sum()), int((p & ~r).sum()), int((~p & r).sum()))
 
 
 def test_ids_that_are_not_asked_for_are_counted_as_other():
@@ -46,12 +53,12 @@ def test_blocks_and_memory_order_do_not_matter(monkeypatch):
 def test_invalid_voxels_do_not_count():
     prediction, reference = np.array([1, 1, 0, 1]), np.array([1, 0, 1, 1])
     valid = np.array([True, True, True, False])
-    assert counts_of(joint_histogram(prediction, reference, (1,), valid), 0) == Counts(tp=1, fp=1, fn=1)
+    assert counts_of(joint_histogram(prediction, reference, (1,), valid), [0]) == Counts(tp=1, fp=1, fn=1)
 
 
 def test_small_unsigned_ids_do_not_wrap():
     prediction = np.array([255, 0, 1], np.uint8)
     reference = np.array([255, 255, 1], np.uint8)
-    assert counts_of(joint_histogram(prediction, reference, (255,)), 0) == Counts(1, 0, 1)
+    assert counts_of(joint_histogram(prediction, reference, (255,)), [0]) == Counts(1, 0, 1)
     huge = np.array([2**63 + 1, 1], np.uint64)
-    assert counts_of(joint_histogram(huge, huge, (1,)), 0) == Counts(1, 0, 0)
+    assert counts_of(joint_histogram(huge, huge, (1,)), [0]) == Counts(1, 0, 0)

@@ -82,6 +82,28 @@ def test_a_prediction_that_names_the_ignore_id_is_only_wrong():
     assert of_case(LabelMap(prediction, on), LabelMap(masks(on), on)).scores["tumour"]["dice"].value == 0
 
 
+def test_regions_are_scored_as_unions():
+    on = grid()
+    task = Task(labels=TASK.labels, regions={"whole": ("organ", "tumour"), "tumour": ("tumour",)})
+    reference = LabelMap(masks(on), on)
+    prediction = LabelMap(np.where(reference.array == 4, 1, reference.array).astype(np.uint8), on)
+    found = of_case(prediction, reference, task=task)
+    assert found.scores["whole"]["dice"] == Score(1.0, "ok")
+    assert found.scores["tumour"]["dice"] == Score(0.0, "pred_empty")
+    assert found.reference_ml["whole"] == pytest.approx((reference.array > 0).sum() * on.voxel_volume_ml)
+
+
+def test_a_structure_that_was_not_drawn_has_no_value_and_no_volume():
+    on = grid()
+    task = Task(labels=TASK.labels, partial={"P0*": ("organ",)})
+    organ = LabelMap((masks(on) == 1).astype(np.uint8), on)
+    found = of_case(LabelMap(masks(on), on), organ, task=task)
+    assert found.scores["organ"]["dice"].status == "ok"
+    assert found.scores["tumour"]["dice"] == Score(None, "not_drawn")
+    assert list(found.reference_ml) == ["organ"]
+    assert found.prediction_ml["tumour"] > 0
+
+
 class TestScore:
     def test_labels_are_found_in_either_mask(self):
         assert list(score([0, 1, 207], [0, 12, 0], (1,))) == ["1", "12", "207"]

@@ -17,6 +17,7 @@ from segtrain.losses.combine import DeepSupervision
 from segtrain.losses.registry import build_loss
 from segtrain.models.settings import ModelSettings
 from segtrain.recipes.assemble import (
+    HIDDEN,
     Answer,
     Stage,
     TrainingLoss,
@@ -38,7 +39,7 @@ TWO = Task(labels={"background": 0, "organ": 1, "lesion": 2}, ignore=9)
 CONFIG = "data: {images: i, labels: l}\ntask: {labels: {background: 0, organ: 1, lesion: 2}}\nloss: {name: dice}\n"
 ONE_STAGE = (Stage((6, 5, 4), (1.0, 1.0, 1.0)),)
 NEED_MAPS = ["dice_boundary", "hausdorff_dt", "distance_ce", "skeleton_recall", "blob", "cc_dice_ce", "unet_border_ce"]
-SOFTMAX, SIGMOID = Answer("multiclass", "softmax", 3), Answer("multilabel", "sigmoid", 2)
+SOFTMAX, SIGMOID = Answer("multiclass", "softmax", 3), Answer("multilabel", "sigmoid", 2, ((1,), (2,)))
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,7 @@ SOFTMAX, SIGMOID = Answer("multiclass", "softmax", 3), Answer("multilabel", "sig
         (TWO, "dice", SOFTMAX),
         (ONE, "dice", Answer("multiclass", "softmax", 2)),
         (TWO, "lovasz_hinge", SIGMOID),
-        (ONE, "lovasz_hinge", Answer("binary", "sigmoid", 1)),
+        (ONE, "lovasz_hinge", Answer("binary", "sigmoid", 1, ((1,),))),
     ],
 )
 def test_the_classes_are_exclusive_where_the_loss_knows_them_and_sigmoids_where_not(tmp_path, task, loss, expected):
@@ -68,7 +69,7 @@ def test_a_loss_that_knows_one_structure_only_is_refused_for_two(tmp_path):
 
 @pytest.mark.parametrize(("name", "answer"), [("dice_ce", SOFTMAX), ("lovasz_hinge", SIGMOID)])
 def test_a_voxel_of_the_ignore_label_pulls_at_no_output(name, answer):
-    loss = TrainingLoss(DeepSupervision(build_loss(name, answer.mode), 1), answer, True, ONE_STAGE)
+    loss = TrainingLoss(DeepSupervision(build_loss(name, answer.mode), 1), answer, TWO, ONE_STAGE)
     classes = torch.randint(0, 3, (2, 6, 5, 4), generator=torch.Generator().manual_seed(0))
     classes[:, :2] = IGNORED_CLASS
     logits = torch.randn(2, answer.outputs, 6, 5, 4, requires_grad=True)
@@ -78,7 +79,7 @@ def test_a_voxel_of_the_ignore_label_pulls_at_no_output(name, answer):
 
 
 def test_what_lies_in_ignored_voxels_does_not_change_the_loss():
-    loss = TrainingLoss(DeepSupervision(build_loss("dice_ce", "multiclass"), 1), SOFTMAX, True, ONE_STAGE)
+    loss = TrainingLoss(DeepSupervision(build_loss("dice_ce", "multiclass"), 1), SOFTMAX, TWO, ONE_STAGE)
     classes = torch.randint(0, 3, (1, 6, 5, 4), generator=torch.Generator().manual_seed(0))
     classes[:, 3:] = IGNORED_CLASS
     logits = torch.randn(1, 3, 6, 5, 4)
@@ -137,7 +138,7 @@ def with_ignored(case: StoredCase) -> StoredCase:
 def test_a_loss_that_needs_no_maps_has_none_made(loss):
     plan = small_plan()
     whole = training_loss(loss, make_model(plan, ModelSettings(), SOFTMAX, seed=0), plan, TWO, SOFTMAX)
-    assert whole.make_maps(torch.zeros(1, 16, 12, 8, dtype=torch.int64)) == ()
+    assert whole.make_maps(torch.zeros(1, 16, 12, 8, dtype=torch.int64), ["a"]) == ()
 
 
 def test_every_wrong_option_of_a_loss_is_named(tmp_path):
@@ -200,3 +201,49 @@ def test_metrics_are_built_before_they_are_needed_and_all_faults_are_told(tmp_pa
     told = [str(problem) for problem in error.value.problems]
     words = ("no metric is called 'iuo'", "tolerance_mm", "no table", "is no metric", "has no 'Absent'")
     assert [word in text for word, text in zip(words, told, strict=True)] == [True] * 5
+
+
+NESTED = {"whole": ("organ", "lesion"), "lesion": ("lesion",)}
+
+
+def test_regions_are_answered_by_a_sigmoid_each(tmp_path):
+    task = Task(labels=TWO.labels, regions=NESTED)
+    assert answer_for(task, "dice_ce", tmp_path) == Answer("multilabel", "sigmoid", 2, ((1, 2), (2,)))
+    with pytest.raises(ConfigError, match="cannot train 2 regions, which may overlap: it knows multiclass"):
+        answer_for(task, "marginal_ce", tmp_path)
+
+
+def test_a_region_that_is_right_costs_nothing():
+    task = Task(labels=TWO.labels, regions=NESTED)
+    answer = Answer("multilabel", "sigmoid", 2, ((1, 2), (2,)))
+    loss = TrainingLoss(DeepSupervision(build_loss("dice_ce", "multilabel"), 1), answer, task, ONE_STAGE)
+    classes = torch.randint(0, 3, (1, 6, 5, 4), generator=torch.Generator().manual_seed(0))
+    logits = torch.stack([classes >= 1, classes == 2], 1).float() * 40 - 20
+    assert loss((logits,), classes).item() == pytest.approx(0, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("loss", "answer"), [("dice_ce", SOFTMAX), ("lovasz_hinge", SIGMOID), ("dice_boundary", SOFTMAX)]
+)
+def test_what_a_case_does_not_tell_is_not_trained(loss, answer):
+    task = Task(labels=TWO.labels, ignore=9, partial={"half_*": ("organ",)})
+    made = TrainingLoss(DeepSupervision(build_loss(loss, answer.mode), 1), answer, task, ONE_STAGE)
+    classes = torch.zeros(2, 6, 5, 4, dtype=torch.int64)
+    classes[:, :3] = 1
+    maps = made.make_maps(classes, ["half_1", "full_1"])
+    assert maps[0][HIDDEN].tolist() == [[*[False] * (answer.outputs - 1), True], [False] * answer.outputs]
+    logits = torch.randn(2, answer.outputs, 6, 5, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    made((logits,), classes, maps).backward()
+    lesion = logits.grad[:, -1]
+    if answer.activation == "sigmoid":
+        assert not lesion[0].any()
+    else:
+        background = classes[0] == 0
+        pushed_down = lesion[0][background]
+        assert (pushed_down <= 0).float().mean() > 0.9, "background may be the lesion that nobody drew"
+    assert lesion[1].any()
+
+
+def test_without_partial_cases_there_is_nothing_to_tell():
+    loss = TrainingLoss(DeepSupervision(build_loss("dice", "multiclass"), 1), SOFTMAX, TWO, ONE_STAGE)
+    assert loss.make_maps(torch.zeros(1, 6, 5, 4, dtype=torch.int64), ["half_1"]) == ()
