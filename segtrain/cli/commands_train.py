@@ -60,10 +60,9 @@ def fit(
         _either(resume, overwrite)
         session.resume = "the same command with --resume" if ranks else f"{command} --resume"
         flags = {"resume": resume, "overwrite": overwrite, "device": device.value}
-        events, trained = _fits(loaded, folder, fold, flags, ranks)
-        finished = _shown(session, events)
+        finished = _shown(session, _fits(loaded, folder, fold, flags, ranks))
     if session.speaks:
-        _print(session, finished, f"segtrain eval --run {shlex.quote(str(trained))} --images DIR --labels DIR")
+        _print(session, finished, f"segtrain eval --run {shlex.quote(str(folder))} --images DIR --labels DIR")
 
 
 @contextmanager
@@ -80,8 +79,8 @@ def _together(launch: Launch | None, device: Device) -> Iterator[Ranks | None]:
 
 def _fits(
     loaded: Loaded, folder: Path, fold: str | None, flags: Mapping[str, Any], ranks: Ranks | None
-) -> tuple[Iterator[Event], Path]:
-    """One fit, or one a fold, or this process's part in them; and the folder of the first."""
+) -> Iterator[Event]:
+    """One fit, or one a fold, or this process's part in them."""
     from segtrain.recipes.fit import fit as recipe
 
     folds = loaded.config.training.folds
@@ -92,12 +91,12 @@ def _fits(
 
         train, runs = cross_validate, [fold_folder(folder, each) for each in range(folds)]
     if ranks is None:
-        return train(loaded, folder, **flags), runs[0]
+        return train(loaded, folder, **flags)
     if ranks.is_first:
-        return train(loaded, folder, **flags, ranks=ranks), runs[0]
+        return train(loaded, folder, **flags, ranks=ranks)
     from segtrain.recipes.follow import follow
 
-    return follow(loaded, runs, ranks, device=flags["device"]), runs[0]
+    return follow(loaded, runs, ranks, device=flags["device"])
 
 
 def compare_losses(

@@ -36,6 +36,8 @@ def _parts(result: Mapping[str, Any]) -> Iterator[RenderableType]:
     for fold in result.get("by_fold", ()):
         yield f"fold {fold['fold']}: {fold.get('run', '')}"
         yield from _tables(fold)
+    if "by_fold" in result:
+        yield "all folds together, each case by the network that never saw it:"
     yield from _tables(result)
     if result.get("report"):
         yield f"report: {result['report']}"

@@ -1,4 +1,4 @@
-"""A prepared scan and a network -> a label map on the scan's own grid."""
+"""A scan and a network, or several -> a label map on the scan's own grid."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from segtrain.core.grid import Grid
 from segtrain.core.plan import Plan
 from segtrain.core.resample import drawn_over, resample_array, strongest
 from segtrain.core.task import Activation, Task
-from segtrain.core.volume import LabelMap
-from segtrain.data.prepare import PreparedCase
+from segtrain.core.volume import LabelMap, Volume
+from segtrain.data.prepare import prepare
 from segtrain.inference.settings import InferenceSettings
 from segtrain.inference.sliding_window import sliding_logits
 
@@ -47,17 +48,58 @@ class Predictor:
             return np.asarray(logits.argmax(axis=0), dtype=np.uint8)
         return drawn_over(logits.__getitem__, self.task.drawn, logits.shape[1:]).astype(np.uint8)
 
-    def predict(self, prepared: PreparedCase) -> LabelMap:
-        """Label ids on the native grid; class by class, so that no stack of native-sized logits is held."""
-        logits = self.logits(prepared.image)
+    def read(self, case: str, image: Volume) -> Reading:
+        """What the network makes of a scan."""
+        prepared = prepare(case, image, None, self.plan, self.task)
+        return Reading(self.logits(prepared.image), prepared.grid, prepared.native)
 
-        def on_native_grid(index: int) -> NDArray[np.float32]:
-            moved: NDArray[np.float32] = resample_array(logits[index], prepared.grid, prepared.native)
-            return moved
 
-        native = prepared.native.shape
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """Logits (C, X, Y, Z) on the grid on which a network works, and the grid of the scan."""
+
+    logits: NDArray[np.float32]
+    grid: Grid
+    native: Grid
+
+    def on_native_grid(self, index: int) -> NDArray[np.float32]:
+        """Logits (X, Y, Z) of one output, on the grid of the scan."""
+        moved: NDArray[np.float32] = resample_array(self.logits[index], self.grid, self.native)
+        return moved
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """One network, or several of the same task whose logits are averaged, as nnU-Net does with its folds.
+
+    Each reads the scan as its own plan says; they meet on the scan's own grid.
+    """
+
+    members: tuple[Predictor, ...]
+
+    @property
+    def task(self) -> Task:
+        """What is segmented."""
+        return self.members[0].task
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the image channels."""
+        return self.members[0].plan.channels
+
+    def predict(self, case: str, image: Volume) -> LabelMap:
+        """Label ids on the scan's grid; output by output, so that no stack of logits of that size is held."""
+        readings = [member.read(case, image) for member in self.members]
+
+        def mean(index: int) -> NDArray[np.float32]:
+            total = readings[0].on_native_grid(index)
+            for reading in readings[1:]:
+                total = total + reading.on_native_grid(index)
+            return total / np.float32(len(readings))
+
+        native = readings[0].native
         if self.task.regions is None:
-            classes = strongest(on_native_grid, range(len(logits)), native)
+            classes = strongest(mean, range(len(readings[0].logits)), native.shape)
         else:
-            classes = drawn_over(on_native_grid, self.task.drawn, native)
-        return LabelMap(self.task.to_labels(classes), prepared.native)
+            classes = drawn_over(mean, self.task.drawn, native.shape)
+        return LabelMap(self.task.to_labels(classes), native)

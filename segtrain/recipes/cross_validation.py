@@ -1,4 +1,4 @@
-"""`segtrain fit --fold all`: one fit for each fold, each in a folder of its own."""
+"""`segtrain fit --fold all`: one fit for each fold, each in a folder of its own, and their held-out scores as one."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ from segtrain.config.load import Loaded
 from segtrain.core.errors import ConfigError, Problem
 from segtrain.core.events import Event, Finished, Note, RunEnded
 from segtrain.recipes.fit import fit
+from segtrain.recipes.pooled import pool_folds
 from segtrain.recipes.run_folder import RunFolder, require_place
 from segtrain.training.ranks import ALONE, Ranks
+
+POOLED = "validation"
+"""Folder, beside those of the folds, of the evaluation of all cases."""
 
 
 def cross_validate(
@@ -24,7 +28,7 @@ def cross_validate(
     device: str = "auto",
     ranks: Ranks = ALONE,
 ) -> Generator[Event, None, None]:
-    """Fit every fold of training.folds; the result of the last event lists theirs.
+    """Fit every fold of training.folds; the result of the last event lists theirs, and has those of all cases together.
 
     Raises as a fit; a folder of a fold that may not be written to is told before any is trained.
     """
@@ -44,7 +48,9 @@ def cross_validate(
                 else:
                     yield event
         yield RunEnded(run.name, len(results), len(folds), "done")
-    yield Finished(folder, {"schema_version": 1, "run": str(folder), "by_fold": results}, tuple(failed))
+    together = pool_folds(folder / POOLED, [RunFolder(fold_folder(folder, fold)).validation for fold in folds])
+    result = {"schema_version": 1, "run": str(folder), "by_fold": results, **together}
+    yield Finished(folder, result, tuple(failed))
 
 
 def fold_folder(folder: Path, fold: int) -> Path:

@@ -19,16 +19,15 @@ from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap
 from segtrain.core.wrong_values import problems_of
 from segtrain.data.cases import find_scans, mask_files, relocated
-from segtrain.data.prepare import prepare
 from segtrain.data.read import read_labels, require_same_grid
 from segtrain.data.write import write_prediction
-from segtrain.inference.predict import Predictor
+from segtrain.inference.predict import Ensemble
 from segtrain.metrics.score_case import score_case
 from segtrain.recipes.assemble import metric_cards
 from segtrain.recipes.one_case import read_case
 from segtrain.recipes.results_folder import PREDICTIONS, open_results, sources_of
 from segtrain.recipes.run_report import ScoredFiles, keep_record, write_scores_report
-from segtrain.recipes.trained import load_predictor, trained_config
+from segtrain.recipes.trained import load_ensemble, trained_config
 from segtrain.reports.summary import summarise
 from segtrain.reports.tables import write_cases_csv, write_csv
 
@@ -58,17 +57,17 @@ def evaluate_run(
 
     A case that cannot be used is named and left out; the others are done.
     """
-    predictor = load_predictor(run, device=device, allow_code=allow_code)
+    ensemble = load_ensemble(run, device=device, allow_code=allow_code)
     config = trained_config(run, allow_code=allow_code)
     metrics = config.evaluation.metrics if labels else ()
     metric_cards(metrics, run)
     cases = find_scans(relocated(config.data, images.resolve(), labels.resolve() if labels else None))
     open_results(out, sources_of(cases), overwrite=overwrite)
-    outcome = yield from predict_cases(predictor, cases, out, metrics)
+    outcome = yield from predict_cases(ensemble, cases, out, metrics)
     places = {"run": str(run.resolve()), "images": str(images.resolve())}
     if labels:
         places["labels"] = str(labels.resolve())
-    yield report_evaluation(finish_evaluation(out, predictor.task, outcome, places))
+    yield report_evaluation(finish_evaluation(out, ensemble.task, outcome, places))
 
 
 def evaluate_masks(
@@ -100,25 +99,25 @@ def evaluate_masks(
 
 
 def predict_cases(
-    predictor: Predictor, cases: Sequence[Case], out: Path, metrics: tuple[str, ...]
+    ensemble: Ensemble, cases: Sequence[Case], out: Path, metrics: tuple[str, ...]
 ) -> Generator[Event, None, Outcome]:
     """Predict each case onto its own grid, write the mask, and score it where a label is; returns an Outcome."""
-    _require_channels(predictor, cases)
+    _require_channels(ensemble, cases)
     scores: list[CaseScores] = []
     files: list[ScoredFiles] = []
     failed: list[tuple[str, str]] = []
     for number, case in enumerate(cases, start=1):
         try:
-            image, labels, note = read_case(case, predictor.plan.channels, predictor.task)
+            image, labels, note = read_case(case, ensemble.channels, ensemble.task)
             if note:
                 yield Note(note)
-            found = predictor.predict(prepare(case.id, image, None, predictor.plan, predictor.task))
+            found = ensemble.predict(case.id, image)
             target = out / PREDICTIONS / f"{case.id}.nii.gz"
             write_prediction(target, found, case.images[0], others=sources_of([case]))
             if labels is None:
-                scored = CaseScores(case.id, case.patient, {}, {}, volumes_ml(found, predictor.task))
+                scored = CaseScores(case.id, case.patient, {}, {}, volumes_ml(found, ensemble.task))
             else:
-                scored = score_case(case.id, case.patient, found, labels, predictor.task, metrics)
+                scored = score_case(case.id, case.patient, found, labels, ensemble.task, metrics)
             scores.append(scored)
             files.append(ScoredFiles.of(case, target))
             yield CaseScored(case.id, number, len(cases), scored)
@@ -205,9 +204,9 @@ def _task_in(*folders: Mapping[str, Path]) -> Task:
     return _task({f"label_{i}": i for i in sorted(ids - {0})})
 
 
-def _require_channels(predictor: Predictor, cases: Sequence[Case]) -> None:
+def _require_channels(ensemble: Ensemble, cases: Sequence[Case]) -> None:
     """ConfigError where the scans have another number of channels than the network."""
-    wanted = len(predictor.plan.channels)
+    wanted = len(ensemble.channels)
     if cases and len(cases[0].images) not in (1, wanted):
         what = f"the network needs {wanted} channels, the scans have {len(cases[0].images)}"
-        raise ConfigError(Problem(what, hint=f"channels in order: {', '.join(predictor.plan.channels)}"))
+        raise ConfigError(Problem(what, hint=f"channels in order: {', '.join(ensemble.channels)}"))

@@ -10,6 +10,7 @@ from typing import Any
 
 from segtrain.config.load import Loaded
 from segtrain.core.events import CheckpointSaved, EpochEnded, Event, Finished, Note, Validated
+from segtrain.inference.predict import Ensemble
 from segtrain.losses.schedule import set_progress
 from segtrain.metrics.registry import definition
 from segtrain.recipes.dataset import logged
@@ -197,7 +198,7 @@ def score_held_out(job: Job) -> Generator[Event, None, Outcome]:
     ranks.copy_weights(job.state.judged)
     chosen = set(job.fold.validation)
     cases = [case for case in job.cases if case.id in chosen]
-    outcome = yield from predict_cases(job.predictor, dealt(cases, ranks), job.folder.validation, metrics)
+    outcome = yield from predict_cases(Ensemble((job.predictor,)), dealt(cases, ranks), job.folder.validation, metrics)
     return joined_outcome(cases, ranks.gathered(outcome))
 
 

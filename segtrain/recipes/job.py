@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Generator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ from segtrain.recipes.assemble import (
     metric_cards,
     training_loss,
 )
-from segtrain.recipes.budget import TIMED_STEPS, seconds_per_step, steps_within
+from segtrain.recipes.budget import MOST_TIMED, SHARE, START_UP, seconds_per_step, steps_within
 from segtrain.recipes.decide import (
     decide_plans,
     draw_split,
@@ -269,9 +270,12 @@ def _steps_per_epoch(job: Job) -> int:
         return settings.steps_per_epoch
     with memory_errors("copying the network to time a few steps", "set smaller model.widths", where=str(job.device)):
         model = copy.deepcopy(job.state.model)
-    trial = new_state(model, settings, TIMED_STEPS)
+    most = START_UP + MOST_TIMED
+    trial = new_state(model, settings, most + 1)  # no epoch ends here
     trial.spread = spread(trial.model, job.loss, len(job.plan.channels), job.ranks)
-    pace = seconds_per_step(train(trial, job.loader.batches(0, TIMED_STEPS), job.loss, settings, job.device), trial)
+    with closing(job.loader.batches(0, most)) as batches:
+        steps = train(trial, batches, job.loss, settings, job.device)
+        pace = seconds_per_step(steps, trial, SHARE * 60 * settings.budget_minutes, job.ranks.any)
     return job.ranks.shared(steps_within(settings.budget_minutes, pace, settings))
 
 

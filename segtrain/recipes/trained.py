@@ -13,7 +13,7 @@ from segtrain.core.errors import CheckpointError, Problem
 from segtrain.core.plan import Plan
 from segtrain.core.registry import is_code
 from segtrain.core.task import Activation, Task
-from segtrain.inference.predict import Predictor
+from segtrain.inference.predict import Ensemble, Predictor
 from segtrain.inference.settings import InferenceSettings
 from segtrain.losses.voxels import Mode
 from segtrain.models.settings import ModelSettings
@@ -50,9 +50,32 @@ def load_predictor(run: Path, *, device: str, allow_code: bool) -> Predictor:
     return Predictor(on_device(model, target), plan, task, activation, inference, target)
 
 
+def load_ensemble(run: Path, *, device: str, allow_code: bool) -> Ensemble:
+    """The network of a run; where `run` is the folder of `fit --fold all`, those of all folds.
+
+    CheckpointError as `load_predictor`, of any fold, or where folds do not answer alike.
+    """
+    members = [load_predictor(each, device=device, allow_code=allow_code) for each in runs_in(run)]
+    if len({(m.task.model_dump_json(), m.plan.channels, m.activation) for m in members}) > 1:
+        what = "the folds are of different tasks, channels or kinds of loss, and cannot be averaged"
+        raise CheckpointError(Problem(what, str(run), hint="give the folder of one fold"))
+    return Ensemble(tuple(members))
+
+
+def runs_in(run: Path) -> list[Path]:
+    """The run itself, or the runs of its folds, in order."""
+    folds = [path for path in run.glob("fold_*") if RunFolder(path).record.is_file()]
+    if RunFolder(run).record.is_file() or not folds:
+        return [run]
+    return sorted(folds, key=lambda path: (len(path.name), path.name))
+
+
 def trained_config(run: Path, *, allow_code: bool) -> FitConfig:
-    """The config of a run. CheckpointError where its loss or a metric is code and `allow_code` is off."""
-    path = RunFolder(run).config
+    """The config of a run, or of the first of its folds.
+
+    CheckpointError where its loss or a metric is code and `allow_code` is off.
+    """
+    path = RunFolder(runs_in(run)[0]).config
     config = load_config(path).config
     _refuse_code([config.loss.name, *config.evaluation.metrics], path, allow_code=allow_code)
     return config

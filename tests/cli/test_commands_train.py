@@ -107,7 +107,7 @@ class TestFit:
         assert calls.named == [{"resume": True, "overwrite": False, "device": "auto"}]
         assert "fold 2: r/fold_2" in done.stdout
         assert "failed: fold_1: P1" in done.stdout
-        assert "next: segtrain eval --run runs/study-folds/fold_0 --images DIR --labels DIR" in done.stderr
+        assert "next: segtrain eval --run runs/study-folds --images DIR --labels DIR" in done.stderr
 
     @pytest.mark.parametrize("fold", ["3", "-1", "one"])
     def test_a_fold_that_is_not_there(self, config: Path, monkeypatch: pytest.MonkeyPatch, fold: str) -> None:

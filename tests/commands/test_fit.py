@@ -118,12 +118,17 @@ def test_a_fold_is_held_out_and_all_folds_hold_out_every_case_once(trained: Trai
     told = done("fit", "--config", trained.config, "--run", tmp_path / "all", "--fold", "all", "--json")
     every = json_of(told)
     following = shlex.split(told.stderr.rpartition("next: ")[2])
-    assert (Path(following[following.index("--run") + 1]) / "run.json").is_file()
+    assert Path(following[following.index("--run") + 1]) == tmp_path / "all"
     assert [fold["fold"] for fold in every["by_fold"]] == [0, 1]
     held_out = [read(tmp_path / "all" / f"fold_{k}" / "splits.json")["folds"][0]["validation"] for k in (0, 1)]
     assert sorted(held_out[0] + held_out[1]) == ["P0", "P1", "P2", "P3"]
     assert read(tmp_path / "one" / "splits.json")["folds"][0]["validation"] == held_out[1]
     assert one["metrics"] == every["by_fold"][1]["metrics"]
+    assert every["metrics"] == read(tmp_path / "all" / "validation" / "metrics.json")
+    assert every["metrics"]["cases"] == 4
+    images = trained.config.parent / "images"
+    masks = answer("predict", "--run", tmp_path / "all", "--images", images, "--out", tmp_path / "masks")
+    assert masks["cases"] == 4
     assert "no fold" in done("fit", "--config", trained.config, "--fold", "2", code=2).stderr
 
 

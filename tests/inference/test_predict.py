@@ -7,7 +7,7 @@ from torch import nn
 
 from segtrain.core.task import Task
 from segtrain.data.prepare import prepare
-from segtrain.inference.predict import Predictor
+from segtrain.inference.predict import Ensemble, Predictor
 from segtrain.inference.settings import InferenceSettings
 from tests.phantoms import grid, scan
 from tests.plans import small_plan
@@ -33,7 +33,7 @@ def test_the_mask_comes_back_on_the_native_grid(activation, outputs, native):
     image, labels = scan(native)
     plan = small_plan(spacing_mm=(0.9, 0.9, 2.0))
     model = Predictor(Threshold(outputs), plan, TASK, activation, InferenceSettings(), torch.device("cpu"))
-    found = model.predict(prepare("a", image, None, plan, TASK))
+    found = Ensemble((model,)).predict("a", image)
     assert found.grid is native
     assert set(np.unique(found.array)) == {0, 7}
     overlap = 2 * ((found.array == 7) & (labels.array == 1)).sum() / ((found.array == 7).sum() + labels.array.sum())
@@ -58,6 +58,34 @@ def test_regions_are_drawn_one_over_the_other_with_the_labels_of_the_task():
     assert logits.shape[0] == 2
     assert len(np.unique(expected)) == 3
     assert (model.classes(prepared.image) == expected).all()
-    if prepared.grid.same_space(prepared.native):
-        assert (model.predict(prepared).array == np.array([0, 3, 7])[expected]).all()
-    assert set(np.unique(model.predict(prepared).array)) == {0, 3, 7}
+    assert set(np.unique(Ensemble((model,)).predict("a", image).array)) == {0, 3, 7}
+
+
+class Says(nn.Module):
+    """The same logit of the organ everywhere."""
+
+    def __init__(self, logit):
+        super().__init__()
+        self.logit = logit
+
+    def forward(self, images):
+        return (torch.full_like(images[:, :1], self.logit),)
+
+
+@pytest.mark.parametrize(("logits", "found"), [((3.0, -1.0), 7), ((1.0, -3.0), 0), ((-1.0, -1.0, 3.0), 7)])
+def test_the_logits_of_several_networks_are_averaged_on_the_scans_grid(logits, found):
+    image, _ = scan(grid(degrees=20))
+    members = tuple(
+        Predictor(
+            Says(logit),
+            small_plan(spacing_mm=(0.8 + 0.1 * n, 1, 2)),
+            TASK,
+            "sigmoid",
+            InferenceSettings(),
+            torch.device("cpu"),
+        )
+        for n, logit in enumerate(logits)
+    )
+    mask = Ensemble(members).predict("a", image)
+    assert mask.grid is image.grid
+    assert (mask.array == found).all()

@@ -22,6 +22,7 @@ def fits(monkeypatch):
         yield Finished(run, {"run": str(run)}, ("P1",))
 
     monkeypatch.setattr("segtrain.recipes.cross_validation.fit", fit)
+    monkeypatch.setattr("segtrain.recipes.cross_validation.pool_folds", lambda out, parts: {"pooled": (out, parts)})
     return asked
 
 
@@ -35,7 +36,9 @@ def test_every_fold_is_fitted_in_its_own_folder_and_the_result_lists_them(study,
         (f"fold_{k}", k + 1, 3) for k in range(3)
     ]
     runs = [{"fold": k, "run": str(fold_folder(tmp_path / "x-folds", k))} for k in range(3)]
-    assert end.result == {"schema_version": 1, "run": str(tmp_path / "x-folds"), "by_fold": runs}
+    folder = tmp_path / "x-folds"
+    pooled = folder / "validation", [folder / f"fold_{k}" / "validation" for k in range(3)]
+    assert end.result == {"schema_version": 1, "run": str(folder), "by_fold": runs, "pooled": pooled}
     assert end.failed == tuple(f"fold_{k}: P1" for k in range(3))
 
 

@@ -18,6 +18,7 @@ from segtrain.core.grid import Grid
 from segtrain.core.volume import LabelMap
 from segtrain.data.nifti import read_nifti, write_nifti, write_nifti_image
 from segtrain.data.read import read_labels
+from segtrain.inference.predict import Ensemble
 from segtrain.recipes.evaluate import evaluate_masks, evaluate_run, predict_cases
 from segtrain.recipes.report import rebuild
 from segtrain.recipes.trained import load_predictor
@@ -286,7 +287,7 @@ def test_neither_a_channel_nor_a_label_is_written_over(trained, scans, tmp_path,
         target.write_bytes(image.path.read_bytes())
         predictor = replace(predictor, plan=two_channels(predictor.plan), model=FirstChannel(predictor.model))
     before = target.read_bytes()
-    outcome = result_of(predict_cases(predictor, [case], tmp_path, ()))
+    outcome = result_of(predict_cases(Ensemble((predictor,)), [case], tmp_path, ()))
     assert "written over" in outcome.failed[0][1]
     assert target.read_bytes() == before
 
