@@ -13,6 +13,7 @@ from segtrain.core.events import CheckpointSaved, EpochEnded, Event, Finished, N
 from segtrain.inference.predict import Ensemble
 from segtrain.losses.schedule import set_progress
 from segtrain.metrics.registry import definition
+from segtrain.recipes.compiling import compile_where_it_pays
 from segtrain.recipes.dataset import logged
 from segtrain.recipes.evaluate import Outcome, finish_evaluation, joined_outcome, predict_cases
 from segtrain.recipes.init_from import followed
@@ -74,6 +75,9 @@ def fit(
             return
         with emptied_on_error(run):
             job = yield from logged(folder, set_up(sound, folder, fold, shared, target, ranks))
+            if loaded.config.training.compile:
+                yield from logged(folder, compile_where_it_pays(job, read_record(folder.record).get("compiled")))
+                write_record(folder, {"compiled": job.state.compiled is not None})
         yield from run_training(job)
         yield from finish(job, alone=shared is None)
 

@@ -15,6 +15,7 @@ from torch import nn
 
 from segtrain.config.load import Loaded
 from segtrain.core.case import Case
+from segtrain.core.errors import ConfigError, Problem
 from segtrain.core.events import Event, Note
 from segtrain.core.files import write_json
 from segtrain.core.memory import memory_errors
@@ -201,6 +202,9 @@ def decide(
     ConfigError where ranks cannot share a batch, DataError where the scans of a resumed run are others now.
     """
     loaded, config = sound.loaded, sound.loaded.config
+    if config.training.compile and ranks.size > 1:
+        hint = "training.compile=false, or one process"
+        raise ConfigError(Problem("torch.compile is for one process", "training.compile", hint=hint))
     if config.training.batch_size is not None:
         share_of(config.training.batch_size, config.training, ranks)  # before scans are read, where it is known
     started = checkpoint.find(folder.last)

@@ -42,6 +42,8 @@ class TrainingSettings(Settings):
     """Largest norm of the gradient."""
     precision: Literal["auto", "float32", "bf16"] = "auto"
     """auto: bf16 autocast on CUDA, float32 elsewhere."""
+    compile: bool = False
+    """Time a few steps with torch.compile and without, and use it where the whole training gains by it. One process."""
     seed: Annotated[int, Field(ge=0)] = 0
     validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
     """Share of patients held out when no fold is asked for."""

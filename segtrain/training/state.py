@@ -31,11 +31,13 @@ class TrainingState:
     """A row an epoch, as in metrics.csv."""
     spread: nn.Module | None = None
     """The model as several ranks train it (`Ranks.spread`); None where one process does."""
+    compiled: nn.Module | None = None
+    """The model through torch.compile, where a step calls that."""
 
     @property
     def network(self) -> nn.Module:
         """What a step calls."""
-        return self.model if self.spread is None else self.spread
+        return self.compiled or self.spread or self.model
 
     @property
     def judged(self) -> nn.Module:
