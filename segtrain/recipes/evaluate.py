@@ -83,6 +83,7 @@ def evaluate_masks(
 
     Raises one DataError with every reference that has no prediction and every prediction without a reference.
     """
+    predictions = masks_in(predictions)
     found, references = mask_files(predictions), mask_files(labels)
     hint = "both folders name a case's mask alike"
     problems = [
@@ -96,6 +97,13 @@ def evaluate_masks(
     outcome = yield from _score_masks(references, found, task, tuple(metrics))
     places = {"predictions": str(predictions.resolve()), "labels": str(labels.resolve())}
     yield report_evaluation(finish_evaluation(out, task, outcome, places))
+
+
+def masks_in(folder: Path) -> Path:
+    """The folder, or where it is one that `predict` or `eval` wrote, the folder of masks in it."""
+    inside = folder / PREDICTIONS
+    has_own = folder.is_dir() and any(folder.glob("*.nii*"))
+    return inside if inside.is_dir() and not has_own else folder
 
 
 def predict_cases(

@@ -64,6 +64,8 @@ def fit(
     folder = RunFolder(run)
     require_place(run, resume=resume, overwrite=overwrite)
     sound = None if resume and folder.is_finished else try_config(loaded, fold, shared)
+    if resume and not folder.record.is_file():
+        yield Note(f"there is no run in {run} to go on with: it begins")
     open_for_writing(run, resume=resume, overwrite=overwrite)
     with locked(run):
         if sound is None:

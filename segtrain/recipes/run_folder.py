@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from segtrain.config.dump import to_yaml
-from segtrain.config.load import Loaded, Origin
+from segtrain.config.dump import flat, read_back, to_yaml
+from segtrain.config.load import Loaded
 from segtrain.core.errors import CheckpointError, ConfigError, DataError, Problem
 from segtrain.core.files import disk_errors, read_json, write_bytes, write_json, write_text
 from segtrain.core.registry import code_hash, is_code
@@ -26,8 +26,10 @@ from segtrain.recipes.lock import LOCK, require_free
 
 STORE = "prepared"
 """Where prepared cases lie. They are no results: a folder that holds nothing else counts as empty."""
-WATCHERS = ("  watch:", "  mlflow_uri:", "  mlflow_experiment:")
-"""How the lines of a resolved config begin that a run may go on without, or with others."""
+WATCHERS = ("training.watch", "training.mlflow_uri", "training.mlflow_experiment")
+"""Keys of a config that a run may go on without, or with others."""
+SHOWN_CHANGES = 5
+"""Keys that differ, of those that are named."""
 RECORDED_PACKAGES = ("segtrain", "torch", "numpy", "scipy", "nibabel", "SimpleITK", "pydicom", "safetensors")
 
 
@@ -189,11 +191,15 @@ def _require_ours(path: Path) -> None:
 
 def keep_config(folder: RunFolder, loaded: Loaded) -> None:
     """Write the resolved config down. ConfigError where a resumed run was begun with another one."""
-    text = to_yaml(loaded)
-    if folder.config.is_file() and _values(folder.config.read_text(encoding="utf-8")) != _values(text):
-        hint = "resume with the config in the run folder, or start another run with --run NAME"
-        raise ConfigError(Problem("the config is not the one this run began with", str(folder.config), hint=hint))
-    write_text(folder.config, text)
+    if folder.config.is_file():
+        changed = list(_changes(_values(read_back(folder.config)), _values(loaded)))
+        if changed:
+            more = f", and {len(changed) - SHOWN_CHANGES} more" if len(changed) > SHOWN_CHANGES else ""
+            why = f"{'; '.join(changed[:SHOWN_CHANGES])}{more}"
+            hint = "resume with the config in the run folder, or start another run with --run NAME"
+            what = "the config is not the one this run began with"
+            raise ConfigError(Problem(what, str(folder.config), why, hint))
+    write_text(folder.config, to_yaml(loaded))
 
 
 def keep_fold(folder: RunFolder, fold: int | None) -> None:
@@ -221,11 +227,19 @@ def keep_code(folder: RunFolder, loaded: Loaded, names: Iterable[str]) -> None:
     write_record(folder, {"code": found})
 
 
-def _values(text: str) -> list[str]:
-    """What decides how a run goes: without who watches it, and without comments, which say where a value came from."""
-    kept = [line for line in text.split("\n") if not line.startswith(WATCHERS)]
-    parts = [(line, *line.rpartition("  # ")) for line in kept]
-    return [value if origin in get_args(Origin) else line for line, value, _, origin in parts]
+def _values(loaded: Loaded) -> dict[str, Any]:
+    """What decides how a run goes, by key: all but who watches it."""
+    return {key: value for key, value, _ in flat(loaded) if key not in WATCHERS}
+
+
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """What differs, in words; where it is the order alone, as that of regions, that."""
+    for key in dict.fromkeys((*before, *now)):
+        old, new = (repr(side[key]) if key in side else "not there" for side in (before, now))
+        if old != new:
+            yield f"{key} was {old}, is {new}"
+    if before == now and list(before) != list(now):
+        yield "its keys stand in another order"
 
 
 def write_record(folder: RunFolder, extra: Mapping[str, Any]) -> None:

@@ -101,6 +101,15 @@ def test_killed_at_a_moment(whole: Whole, tmp_path: Path, moment: str) -> None:
     assert_resumes_to_the_same(whole, run)
 
 
+@pytest.mark.parametrize("moment", ["when the first case was prepared", "while the first checkpoint is written"])
+def test_killed_with_two_processes_that_prepare(whole: Whole, tmp_path: Path, moment: str) -> None:
+    run, two = tmp_path / "run", "data.workers=2"
+    assert fit(whole.config, run, two).kill_when(lambda: MOMENTS[moment](run)) == -signal.SIGKILL
+    resumed = fit(whole.config, run, two, "--resume")
+    assert resumed.ended() == 0, resumed.said
+    assert_same(whole, run)
+
+
 @pytest.mark.parametrize("trial", TRIALS)
 def test_killed_again_and_again_at_random_moments(whole: Whole, tmp_path: Path, trial: int) -> None:
     run = tmp_path / "run"

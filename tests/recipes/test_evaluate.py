@@ -264,6 +264,14 @@ def test_results_are_not_written_into_a_run(trained, scans, tmp_path):
     assert (trained / "report.html").read_bytes() == before
 
 
+def test_what_predict_wrote_is_scored_as_a_folder(masks, tmp_path):
+    (tmp_path / "predicted").mkdir()
+    shutil.copytree(masks[0], tmp_path / "predicted" / "predictions")
+    for folder, out in ((tmp_path / "predicted", "a"), (masks[0], "b")):
+        finished(evaluate_masks(folder, masks[1], tmp_path / out, label_names=None, metrics=("dice",)))
+    assert (tmp_path / "a" / "cases.csv").read_bytes() == (tmp_path / "b" / "cases.csv").read_bytes()
+
+
 def test_masks_may_be_scored_beside_the_predictions(masks, tmp_path):
     (tmp_path / "predictions").mkdir()
     shutil.copy(masks[0] / "a.nii.gz", tmp_path / "predictions")

@@ -107,14 +107,39 @@ def test_the_same_config_is_accepted_wherever_its_values_came_from(tmp_path, run
     assert "epochs: 2  # command line" in (run / "config.yaml").read_text()
 
 
-@pytest.mark.parametrize("change", ["training.epochs=3", "loss.smooth=1", "task.labels.lesion=2"])
-def test_another_config_is_refused_and_the_first_one_stays(tmp_path, run, change):
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("training.epochs=3", "training.epochs was 2, is 3"),
+        ("loss.smooth=1", "loss.smooth was not there, is 1"),
+        ("task.labels.lesion=2", "task.labels.lesion was not there, is 2"),
+    ],
+)
+def test_another_config_is_refused_by_key_and_the_first_one_stays(tmp_path, run, change, told):
     (run / "config.yaml").unlink()
     keep_config(RunFolder(run), load(tmp_path, text=CONFIG))
     before = (run / "config.yaml").read_text()
-    with pytest.raises(ConfigError, match="not the one this run began with"):
+    with pytest.raises(ConfigError, match="not the one this run began with") as error:
         keep_config(RunFolder(run), load(tmp_path, change))
+    assert [problem.why for problem in error.value.problems] == [told]
     assert (run / "config.yaml").read_text() == before
+
+
+def test_the_order_of_regions_is_a_change(tmp_path, run):
+    (run / "config.yaml").unlink()
+    regions = "task={labels: {b: 0, x: 1, y: 2}, regions: {%s}}"
+    keep_config(RunFolder(run), load(tmp_path, regions % "one: [x], two: [y]", text=CONFIG))
+    with pytest.raises(ConfigError, match="its keys stand in another order"):
+        keep_config(RunFolder(run), load(tmp_path, regions % "two: [y], one: [x]"))
+
+
+def test_a_key_that_an_older_version_did_not_know_does_not_strand_a_run(tmp_path, run):
+    (run / "config.yaml").unlink()
+    keep_config(RunFolder(run), load(tmp_path, text=CONFIG))
+    lines = (run / "config.yaml").read_text().splitlines()
+    (run / "config.yaml").write_text("\n".join(line for line in lines if "momentum" not in line) + "\n")
+    keep_config(RunFolder(run), load(tmp_path))
+    assert "momentum" in (run / "config.yaml").read_text()
 
 
 def test_a_change_behind_a_hash_sign_is_a_change(tmp_path, run):
