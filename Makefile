@@ -3,7 +3,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint format types layers bench docs check clean
+.PHONY: help setup demo test test-slow test-gpu lint format types layers bench docs check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -27,6 +27,9 @@ test: $(STAMP) ## the whole test suite, in at most 10 minutes
 
 test-slow: $(STAMP) ## more of what the quick tests try once: kills at random moments
 	$(BIN)/python -m pytest -m slow
+
+test-gpu: $(STAMP) ## the tests that need a GPU
+	$(BIN)/python -m pytest -m gpu
 
 lint: $(STAMP) ## ruff
 	$(BIN)/ruff check .

@@ -14,9 +14,10 @@ from torch import nn
 from benchmarks.commands import ROOT, real_data, table
 from segtrain.config.load import load_config
 from segtrain.core.batch import Batch
-from segtrain.recipes.job import Job, new_state, set_up, try_config
+from segtrain.recipes.job import Job, set_up, try_config
 from segtrain.recipes.run_folder import RunFolder
 from segtrain.training.loop import train
+from segtrain.training.state import new_state
 
 WIDTHS, PATCH, BATCH = [8, 16, 32, 64], [40, 56, 40], 2
 BLOCK, BLOCKS, WARM_UP = 12, 7, 4

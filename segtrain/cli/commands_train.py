@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -59,8 +58,18 @@ def fit(
             return
         _either(resume, overwrite)
         session.resume = "the same command with --resume" if ranks else f"{command} --resume"
-        flags = {"resume": resume, "overwrite": overwrite, "device": device.value}
-        finished = _shown(session, _fits(loaded, folder, fold, flags, ranks))
+        from segtrain.recipes.fits import fits
+
+        events = fits(
+            loaded,
+            folder,
+            fold="all" if fold == "all" else number,
+            resume=resume,
+            overwrite=overwrite,
+            device=device.value,
+            ranks=ranks,
+        )
+        finished = _shown(session, events)
     if session.speaks:
         _print(session, finished, f"segtrain eval --run {shlex.quote(str(folder))} --images DIR --labels DIR")
 
@@ -75,28 +84,6 @@ def _together(launch: Launch | None, device: Device) -> Iterator[Ranks | None]:
 
     with joined(launch, device.value) as ranks:
         yield ranks
-
-
-def _fits(
-    loaded: Loaded, folder: Path, fold: str | None, flags: Mapping[str, Any], ranks: Ranks | None
-) -> Iterator[Event]:
-    """One fit, or one a fold, or this process's part in them."""
-    from segtrain.recipes.fit import fit as recipe
-
-    folds = loaded.config.training.folds
-    train: Callable[..., Iterator[Event]] = partial(recipe, fold=_fold_number(fold, folds))
-    runs = [folder]
-    if fold == "all":
-        from segtrain.recipes.cross_validation import cross_validate, fold_folder
-
-        train, runs = cross_validate, [fold_folder(folder, each) for each in range(folds)]
-    if ranks is None:
-        return train(loaded, folder, **flags)
-    if ranks.is_first:
-        return train(loaded, folder, **flags, ranks=ranks)
-    from segtrain.recipes.follow import follow
-
-    return follow(loaded, runs, ranks, device=flags["device"])
 
 
 def compare_losses(

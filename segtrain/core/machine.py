@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -39,10 +40,17 @@ def available_ram_bytes() -> int | None:
     """Memory that can be had now without pushing others out."""
     kilobytes = _kilobytes(PROC / "meminfo", "MemAvailable:")
     found = [] if kilobytes is None else [1024 * kilobytes]
-    for (limit,), (used,) in zip(_limits("memory.max"), _limits("memory.current"), strict=False):
-        if limit != "max":
-            found.append(max(0, int(limit) - int(used)))
+    found += [left for group in _groups() if (left := _left_in(group)) is not None]
     return min(found) if found else None
+
+
+def _left_in(group: Path) -> int | None:
+    """What a control group has left of its memory: files that it keeps cached give way. None without a limit."""
+    limit, used = _text(group / "memory.max").strip(), _text(group / "memory.current").strip()
+    if not (limit.isdecimal() and used.isdecimal()):
+        return None
+    cached = re.search(r"^inactive_file (\d+)$", _text(group / "memory.stat"), re.MULTILINE)
+    return min(int(limit), max(0, int(limit) - int(used) + (int(cached[1]) if cached else 0)))
 
 
 def peak_ram_bytes() -> int | None:

@@ -13,7 +13,7 @@ nearest may lie where the network cannot see it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 
@@ -34,12 +34,6 @@ AHEAD = 3
 """Batches that are made before they are asked for."""
 
 
-def no_maps(classes: torch.Tensor, cases: Sequence[str]) -> Maps:
-    """For losses that need none."""
-    del classes, cases
-    return ()
-
-
 class BatchLoader:
     """Step number -> batch. Samples of step s are s * batch_size ... (s + 1) * batch_size - 1.
 
@@ -52,7 +46,7 @@ class BatchLoader:
         plan: Plan,
         augmentation: AugmentSettings,
         seed: int,
-        make_maps: MapMaker = no_maps,
+        make_maps: MapMaker | None = None,
         device: torch.device = CPU,
         places: range | None = None,
     ) -> None:
@@ -65,6 +59,11 @@ class BatchLoader:
         self._make_maps = make_maps
         self._device = device if device.type == "cuda" else CPU
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+
+    @property
+    def changed_share(self) -> float:
+        """Of the patches that may change."""
+        return 1.0 if self._augmentation.share is None else self._augmentation.share
 
     def batch(self, step: int) -> Batch:
         """The batch of one step."""
@@ -109,8 +108,14 @@ class BatchLoader:
         patches = [self._sampler.cut_wider(*sample) for sample in zip(samples, margins, strict=True)]
         images, classes = apply(changes, patches, self._frame, self._device)
         cases = tuple(self._sampler.case_of(index).case for index in all_samples)
-        maps = self._make_maps(classes.cpu().long(), [cases[place] for place in self._places])
-        return Batch(images, classes.long(), cases, maps)
+        own = [cases[place] for place in self._places]
+        maps = () if self._make_maps is None else self._make_maps(classes.cpu().long(), own)
+        return Batch(images, classes.long(), cases, _moved(maps, self._device))
+
+
+def _moved(maps: Maps, device: torch.device) -> Maps:
+    """Beside the batch, so that no step waits for them."""
+    return tuple({name: values.to(device) for name, values in stage.items()} for stage in maps)
 
 
 def _leave_the_cores(pool: ThreadPoolExecutor) -> None:
@@ -125,7 +130,7 @@ def _leave_the_cores(pool: ThreadPoolExecutor) -> None:
 
 def _handed_over(batch: Batch) -> Batch:
     """The batch, for the stream of the thread that asks: its memory is not used again before that is done with it."""
-    for tensor in (batch.images, batch.classes):
+    for tensor in (batch.images, batch.classes, *(values for stage in batch.maps for values in stage.values())):
         if tensor.is_cuda:
             tensor.record_stream(torch.cuda.current_stream(tensor.device))
     return batch

@@ -183,8 +183,9 @@ class AugmentSettings(Settings):
     over three times as long across them as within, or the patch over three times as short in voxels (ANISO_THRESHOLD).
     """
 
-    share: Share = 1.0
-    """Of the patches that may change at all; 0 trains on the scans as they are."""
+    share: Share | None = None
+    """Of the patches that may change at all; 0 trains on the scans as they are. null: all in a training that sees each
+    scan a hundred times and more, fewer in proportion where it is shorter (`data.augment.amount`)."""
     rotation: RotationSettings = RotationSettings()
     scale: ScaleSettings = ScaleSettings()
     elastic: ElasticSettings = ElasticSettings()

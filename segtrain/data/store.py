@@ -63,12 +63,12 @@ class StoredCase:
 
 def prepared_file(store: Path, case: str, source: str, plan: Plan, task: Task) -> Path:
     """Where a prepared case lies; `source` is the hash of what it is read from."""
-    return store / _name(case, source, plan.preparation_hash, _classes_of(task))
+    return store / _name(case, source, plan.preparation_hash, _classes_of(task, case))
 
 
 def fingerprint_file(store: Path, case: str, source: str, task: Task, sampled: tuple[int, int]) -> Path:
     """Where the facts of a case lie; `sampled` are the number of channels and of samples."""
-    return store / "fingerprints" / _name(case, source, f"{sampled[0]}/{sampled[1]}", _classes_of(task))
+    return store / "fingerprints" / _name(case, source, f"{sampled[0]}/{sampled[1]}", _classes_of(task, case))
 
 
 def is_stored(file: Path) -> bool:
@@ -120,9 +120,9 @@ def foreground_centres(case: str, classes: NDArray[np.uint8]) -> NDArray[np.int3
     return np.concatenate(rows).astype(np.int32) if rows else np.zeros((0, 4), dtype=np.int32)
 
 
-def _classes_of(task: Task) -> str:
-    """What of a task decides the class of a voxel."""
-    return task.model_dump_json(include={"labels", "ignore"})
+def _classes_of(task: Task, case: str) -> str:
+    """What of a task decides the class of a voxel, and which labels the mask must not have."""
+    return "/".join((task.model_dump_json(include={"labels", "ignore"}), *task.hidden_labels_in(case)))
 
 
 def _name(case: str, *parts: str) -> str:

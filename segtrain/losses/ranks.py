@@ -18,11 +18,26 @@ ohem_ce, lovasz_softmax) sorts those of its rank.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+_APART: ContextVar[bool] = ContextVar("apart", default=False)
+
+
+@contextmanager
+def apart() -> Iterator[None]:
+    """Losses exchange nothing here: for a rank that tries one by itself."""
+    token = _APART.set(True)
+    try:
+        yield
+    finally:
+        _APART.reset(token)
 
 
 def sum_over_ranks(*parts: Tensor) -> tuple[Tensor, ...]:
@@ -31,7 +46,7 @@ def sum_over_ranks(*parts: Tensor) -> tuple[Tensor, ...]:
     A part without gradient stays one. Every rank has to come here equally often: one that validates alone would wait
     for ever, so give it a loss that is reduced over samples.
     """
-    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+    if _APART.get() or not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
         return parts
     sums: tuple[Tensor, ...] = _SumOverRanks.apply(*parts)
     return sums

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from segtrain.core.task import IGNORED_CLASS
+from segtrain.losses.ranks import apart
 from segtrain.losses.targets import as_target
 from segtrain.losses.voxels import Mode
 
@@ -28,12 +29,13 @@ def self_test(loss: nn.Module, mode: Mode, outputs: int, dims: int, *, masked: b
     called = f"called with logits {tuple(logits.shape)} and target {tuple(target.shape)} {target.dtype}"
     if mask is not None:
         called += f", and a mask {tuple(mask.shape)} {mask.dtype} because task.ignore is set,"
-    try:
-        value = loss(logits, target) if mask is None else loss(logits, target, mask)
-    except Exception as error:
-        return [f"{called} it raised {type(error).__name__}: {error}"]
-    faults = _value_faults(value)
-    return [f"{called} {fault}" for fault in faults] or _gradient_faults(value, logits, mask)
+    with apart():
+        try:
+            value = loss(logits, target) if mask is None else loss(logits, target, mask)
+        except Exception as error:
+            return [f"{called} it raised {type(error).__name__}: {error}"]
+        faults = _value_faults(value)
+        return [f"{called} {fault}" for fault in faults] or _gradient_faults(value, logits, mask)
 
 
 def _value_faults(value: object) -> list[str]:

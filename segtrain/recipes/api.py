@@ -15,8 +15,7 @@ from segtrain.metrics.settings import DEFAULT_METRICS
 from segtrain.recipes.bars import Bars
 from segtrain.recipes.compare_losses import compare_losses as compare_recipe
 from segtrain.recipes.evaluate import evaluate_masks, evaluate_run
-from segtrain.recipes.fit import fit as fit_recipe
-from segtrain.recipes.follow import follow
+from segtrain.recipes.fits import Fold, fits
 from segtrain.training.ranks import ALONE, Ranks, joined
 
 Watch = Callable[[Event], None]
@@ -28,24 +27,21 @@ def fit(
     run: Path | str,
     *,
     overrides: Sequence[str] = (),
-    fold: int | None = None,
+    fold: Fold = None,
     resume: bool = False,
     overwrite: bool = False,
     device: str = "auto",
     watch: Watch | None = None,
 ) -> dict[str, Any]:
-    """`segtrain fit`. Returns what `--json` prints: the scores of the held-out cases, and where everything lies.
+    """`segtrain fit`, with `fold` a number, "all" or None. Returns what `--json` prints: scores, and where all lies.
 
     Raises SegtrainError, whose `problems` say what is wrong and how to mend it. In a script that torchrun started
     several times, only the first process writes, is watched, and returns scores.
     """
 
     def events(ranks: Ranks) -> Generator[Event, None, None]:
-        loaded = _loaded(config, overrides)
-        if not ranks.is_first:
-            return follow(loaded, [Path(run)], ranks, device=device)
-        place = loaded, Path(run)
-        return fit_recipe(*place, fold=fold, resume=resume, overwrite=overwrite, device=device, ranks=ranks)
+        place = _loaded(config, overrides), Path(run)
+        return fits(*place, fold=fold, resume=resume, overwrite=overwrite, device=device, ranks=ranks)
 
     launch = launched()
     if launch is None:

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from segtrain.config.schema import FitConfig
-from segtrain.core.batch import Maps
+from segtrain.core.batch import MapMaker, Maps
 from segtrain.core.errors import ConfigError, Problem, SegtrainError, raise_all
 from segtrain.core.plan import Plan
 from segtrain.core.task import Activation, Task
-from segtrain.data.planning import CPU, GPU, DeviceClass, PlanWishes
+from segtrain.data.planning import CPU, DeviceClass, PlanWishes, gpu_class
 from segtrain.data.presets import PRESETS
 from segtrain.losses.base import Loss
 from segtrain.losses.combine import DeepSupervision, resized
@@ -94,6 +94,13 @@ class TrainingLoss:
             extras = tuple(Extras(None, s.spacing_mm, found) for s, found in zip(self.stages, given, strict=True))
         value: Tensor = self.loss(logits, target, mask, extras)
         return value
+
+    @property
+    def map_maker(self) -> MapMaker | None:
+        """What the loader makes ahead of a step; None where the loss needs nothing."""
+        inner = self.loss.loss
+        needs = bool(self.task.partial) or (isinstance(inner, Loss) and needs_maps(inner))
+        return self.make_maps if needs else None
 
     def make_maps(self, classes: Tensor, cases: Sequence[str]) -> Maps:
         """Of each stage that counts, what the loss would else make itself, and what the cases do not tell."""
@@ -215,6 +222,6 @@ def wishes_of(config: FitConfig) -> PlanWishes:
     )
 
 
-def device_class(device: torch.device) -> DeviceClass:
-    """How large a network this device trains in reasonable time."""
-    return CPU if device.type == "cpu" else GPU
+def device_class(device: torch.device, memory_bytes: int | None) -> DeviceClass:
+    """How large a network this device trains in reasonable time, and with its memory."""
+    return CPU if device.type == "cpu" else gpu_class(memory_bytes)

@@ -122,7 +122,7 @@ def dry_run(loaded: Loaded) -> dict[str, Any]:
     if training.budget_minutes is not None:
         found["minutes_of_training"] = training.budget_minutes * len(runs)
     else:
-        found["steps"] = training.epochs * training.steps_per_epoch * len(runs)
+        found["steps"] = training.planned_epochs * training.steps_per_epoch * len(runs)
     return {"schema_version": 1, **found}
 
 

@@ -7,12 +7,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from segtrain.config.load import Loaded
+from segtrain.config.load import Loaded, derived
 from segtrain.core.errors import ConfigError, Problem
 from segtrain.core.events import Event, Finished, Note, RunEnded
 from segtrain.recipes.fit import fit
 from segtrain.recipes.pooled import pool_folds
-from segtrain.recipes.run_folder import RunFolder, require_place
+from segtrain.recipes.run_folder import STORE, RunFolder, require_place
 from segtrain.training.ranks import ALONE, Ranks
 
 POOLED = "validation"
@@ -32,6 +32,7 @@ def cross_validate(
 
     Raises as a fit; a folder of a fold that may not be written to is told before any is trained.
     """
+    loaded = sharing_a_store(loaded, folder)
     folds = range(loaded.config.training.folds)
     _require_places([fold_folder(folder, fold) for fold in folds], folder, resume=resume, overwrite=overwrite)
     results: list[dict[str, Any]] = []
@@ -51,6 +52,15 @@ def cross_validate(
     together = pool_folds(folder / POOLED, [RunFolder(fold_folder(folder, fold)).validation for fold in folds])
     result = {"schema_version": 1, "run": str(folder), "by_fold": results, **together}
     yield Finished(folder, result, tuple(failed))
+
+
+def sharing_a_store(loaded: Loaded, folder: Path) -> Loaded:
+    """The config with one place for the prepared cases of all folds, where it names none."""
+    config = loaded.config
+    if config.data.store is not None:
+        return loaded
+    data = config.data.model_copy(update={"store": folder.resolve() / STORE})
+    return derived(loaded, config.model_copy(update={"data": data}), "default")
 
 
 def fold_folder(folder: Path, fold: int) -> Path:

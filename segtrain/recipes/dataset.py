@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from segtrain.core.case import Case
 from segtrain.core.errors import DataError, Problem, ResourceError, raise_all
-from segtrain.core.events import CasePrepared, CaseRead, Event, Note
+from segtrain.core.events import CasePrepared, CaseRead, CheckpointSaved, Event, Note
 from segtrain.core.files import remove_abandoned
 from segtrain.core.machine import available_ram_bytes, usable_cores
 from segtrain.core.plan import Plan
@@ -87,7 +87,7 @@ def result_of(work: Generator[Reading, None, T]) -> T:
 
 
 def logged(folder: RunFolder, work: Generator[Event, None, T]) -> Generator[Event, None, T]:
-    """The same events; each case that was read or prepared adds a line to log.jsonl, with its seconds."""
+    """The same events; notes, and each case that was read or prepared with its seconds, add a line to log.jsonl."""
     with closing(work):
         while True:
             try:
@@ -98,6 +98,10 @@ def logged(folder: RunFolder, work: Generator[Event, None, T]) -> Generator[Even
             if isinstance(event, CaseRead | CasePrepared) and event.seconds is not None:
                 kind = "read" if isinstance(event, CaseRead) else "prepared"
                 append_log(folder, kind, case=event.case, seconds=round(event.seconds, 3))
+            elif isinstance(event, Note):
+                append_log(folder, "note", text=event.text)
+            elif isinstance(event, CheckpointSaved):
+                append_log(folder, "checkpoint", name=event.name)
             yield event
 
 

@@ -24,6 +24,7 @@ from segtrain.recipes.assemble import device_class
 from segtrain.recipes.dataset import fingerprint_all, prepare_all
 from segtrain.recipes.init_from import wishes_from
 from segtrain.recipes.run_folder import RunFolder, read_record, reading
+from segtrain.training.memory import size_bytes
 
 
 def draw_split(loaded: Loaded, cases: Sequence[Case], fold: int | None, given: Splits | None = None) -> Splits:
@@ -96,7 +97,7 @@ def plan_from(loaded: Loaded, records: Mapping[str, CaseFingerprint], fold: Fold
     """The plan that follows from the training cases of a fold."""
     config = loaded.config
     data = fingerprint(config.data.channel_names, [records[case] for case in fold.train])
-    return make_plan(data, config.data, wishes_from(config), device_class(device))
+    return make_plan(data, config.data, wishes_from(config), device_class(device, size_bytes(device)))
 
 
 def read_plan(path: Path) -> Plan:

@@ -28,7 +28,9 @@ from segtrain.core.plan import Plan
 from segtrain.data.prepare import work_grid
 from segtrain.data.splits import Fold, Splits
 from segtrain.inference.sliding_window import window_starts
+from segtrain.losses.schedule import set_progress
 from segtrain.models.unet import count_parameters
+from segtrain.recipes.budget import HALF_WAY
 from segtrain.recipes.dataset import fingerprint_all, prepare_all, processes_for
 from segtrain.recipes.decide import plan_from, store_of
 from segtrain.recipes.init_from import followed
@@ -136,7 +138,7 @@ def _about(work: Work, sound: Sound, device: torch.device) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "plan": work.plan.model_dump(mode="json"),
         "origins": origins(work.loaded, work.plan),
-        "epochs": work.loaded.config.training.epochs,
+        "epochs": work.loaded.config.training.planned_epochs,
     }
 
 
@@ -217,6 +219,7 @@ def _steps(job: Job) -> tuple[float, list[float], float]:
     loss = math.nan
     began = last = time.perf_counter()
     state = replace(job.state, steps_per_epoch=MOST_STEPS + 1)  # no epoch ends here
+    set_progress(job.loss.loss, HALF_WAY)
     with closing(job.loader.batches(0, MOST_STEPS)) as batches:
         for _ in train(state, batches, job.loss, job.loaded.config.training, job.device):
             loss = float(state.losses[-1])  # a step of a GPU is over when its loss is there
@@ -242,7 +245,7 @@ def _seconds(work: Work, measured: Measured) -> dict[str, float]:
     settings = work.loaded.config.training
     processes = max(1, processes_for(work.cases, work.loaded.config.data.workers))
     windows = sum(work.windows(work.shapes[case]) for case in work.fold.validation)
-    validations = -(-settings.epochs // settings.validate_every) + 1  # and the best one at the end
+    validations = -(-settings.planned_epochs // settings.validate_every) + 1  # and the best one at the end
     return {
         "preparing": measured.voxel_seconds * work.voxels() / processes,
         "training": measured.step_seconds * measured.total_steps,

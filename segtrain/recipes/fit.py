@@ -60,8 +60,9 @@ def fit(
     Raises SegtrainError for anything the user can mend. Closed while it waits at an event, it saves a checkpoint.
     This is what the first of several `ranks` does, while the others `follow`.
     """
-    loaded, target = followed(loaded), find_device(device, ranks.local_rank)
     folder = RunFolder(run)
+    loaded = followed(loaded, folder.config if resume else None)
+    target = find_device(device, ranks.local_rank)
     require_place(run, resume=resume, overwrite=overwrite)
     sound = None if resume and folder.is_finished else try_config(loaded, fold, shared)
     if resume and not folder.record.is_file():
@@ -80,11 +81,11 @@ def fit(
             if loaded.config.training.compile:
                 yield from logged(folder, compile_where_it_pays(job, read_record(folder.record).get("compiled")))
                 write_record(folder, {"compiled": job.state.compiled is not None})
-        yield from run_training(job)
+        yield from logged(folder, run_training(job))
         yield from finish(job, alone=shared is None)
 
 
-def run_training(job: Job) -> Iterator[Event]:
+def run_training(job: Job) -> Generator[Event, None, None]:
     """All remaining epochs; validates and saves while the loop waits at an epoch's end.
 
     At every event of the loop the ranks ask each other whether to stop. So all stop after the same step, and none

@@ -28,11 +28,12 @@ def follow(loaded: Loaded, runs: Sequence[Path], ranks: Ranks, *, device: str = 
 
 
 def _follow_one(loaded: Loaded, folder: RunFolder, device: str, ranks: Ranks) -> Generator[Event, None, None]:
-    began, loaded = time.perf_counter(), followed(loaded)
-    answer, loss = try_loss(loaded)
+    began = time.perf_counter()
     decided: Decided | None = ranks.shared(None)
     if decided is None:  # the run was finished before
         return
+    loaded = followed(loaded, folder.config)
+    answer, loss = try_loss(loaded)
     sound = Sound(loaded, answer, loss, decided.cases, Splits((decided.fold,), loaded.config.training.seed))
     job = build(sound, decided, folder, find_device(device, ranks.local_rank), ranks, began)
     yield from run_training(job)

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from torch import Tensor
 
+from segtrain.config.dump import read_back
 from segtrain.config.load import Loaded, derived
 from segtrain.config.schema import FitConfig
 from segtrain.core.errors import CheckpointError, ConfigError, Problem, SegtrainError, raise_all
@@ -109,18 +110,23 @@ class Start:
         return {**where, "parts": [asdict(part) for part in self.parts]}
 
 
-def followed(loaded: Loaded) -> Loaded:
+def followed(loaded: Loaded, begun: Path | None = None) -> Loaded:
     """The config, with the kind of network of `model.init_from` wherever it says nothing of that itself.
 
-    Raises CheckpointError where there is no such checkpoint, ConfigError where the config wants another network.
+    `begun`: the config that a run was begun with, which knows; its source may be gone by now. Raises CheckpointError
+    where there is no such checkpoint, ConfigError where the config wants another network.
     """
     settings = loaded.config.model
     open_keys = [name for name in FOLLOWING if loaded.origins[f"model.{name}"] == "default"]
     if settings.init_from is None or not open_keys:  # a run's own config has them all, and may outlive its source
         return loaded
-    source = Source.at(settings.init_from)
-    raise_all(ConfigError, _other_networks(loaded, source))
-    changes = {name: getattr(source.settings, name) for name in open_keys}
+    if begun is not None and begun.is_file():
+        found = read_back(begun).config.model
+    else:
+        source = Source.at(settings.init_from)
+        raise_all(ConfigError, _other_networks(loaded, source))
+        found = source.settings
+    changes = {name: getattr(found, name) for name in open_keys}
     config = loaded.config.model_copy(update={"model": settings.model_copy(update=changes)})
     return derived(loaded, config, "init_from")
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Generator, Mapping
-from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +16,12 @@ from segtrain.core.case import Case
 from segtrain.core.errors import ConfigError, Problem
 from segtrain.core.events import Event, Note
 from segtrain.core.files import write_json
-from segtrain.core.memory import memory_errors
 from segtrain.core.plan import Plan
+from segtrain.data.augment.amount import with_share
 from segtrain.data.cases import find_cases
 from segtrain.data.loader import BatchLoader
 from segtrain.data.patches import PatchSampler
+from segtrain.data.settings import AugmentSettings
 from segtrain.data.splits import Fold, Splits
 from segtrain.data.store import StoredCase, load
 from segtrain.inference.predict import Predictor
@@ -38,7 +37,7 @@ from segtrain.recipes.assemble import (
     metric_cards,
     training_loss,
 )
-from segtrain.recipes.budget import MOST_TIMED, SHARE, START_UP, seconds_per_step, steps_within
+from segtrain.recipes.budget import steps_per_epoch
 from segtrain.recipes.decide import (
     decide_plans,
     draw_split,
@@ -64,11 +63,8 @@ from segtrain.recipes.watch import require_watchers
 from segtrain.reports.tables import write_csv
 from segtrain.training import checkpoint
 from segtrain.training.devices import on_device
-from segtrain.training.loop import train
-from segtrain.training.optimisers import make_optimiser
 from segtrain.training.ranks import ALONE, Ranks
-from segtrain.training.settings import TrainingSettings
-from segtrain.training.state import TrainingState
+from segtrain.training.state import TrainingState, new_state
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,6 +184,9 @@ def set_up(
         yield Note(f"going on after epoch {state.epoch} of {state.epochs}")
     else:
         write_record(folder, facts := _facts(job))
+        if minutes := sound.loaded.config.training.budget_minutes:
+            steps = f"{state.epochs} epochs of {state.steps_per_epoch} steps"
+            yield Note(f"{steps} fit the budget of {minutes:g} minutes; validation comes on top")
         append_log(folder, "started", **{key: value for key, value in facts.items() if key != "data"})
         if job.start is not None:
             yield from map(Note, (job.start.told, *cautions(job.start.source, job.fold)))
@@ -239,22 +238,20 @@ def build(sound: Sound, decided: Decided, folder: RunFolder, device: torch.devic
     model = on_device(network, device)
     state = new_state(model, config.training)
     loss = training_loss(sound.loss, model, plan, config.task, sound.answer)
-    loader = BatchLoader(sampler, plan, config.augmentation, config.training.seed, loss.make_maps, device, places)
-    data = (plan, fold, decided.cases, stored)
-    job = Job(sound.loaded, folder, *data, sound.answer, loss, loader, state, device, began, ranks, begun)
+
+    def loader(augmentation: AugmentSettings) -> BatchLoader:
+        return BatchLoader(sampler, plan, augmentation, config.training.seed, loss.map_maker, device, places)
+
+    data, changed = (plan, fold, decided.cases, stored), config.augmentation
+    job = Job(sound.loaded, folder, *data, sound.answer, loss, loader(changed), state, device, began, ranks, begun)
     if decided.started is not None:
         checkpoint.load_state(decided.started, state)
     else:
-        state.steps_per_epoch = decided.steps_per_epoch or _steps_per_epoch(job)
-        state.total_steps = config.training.epochs * state.steps_per_epoch
+        state.steps_per_epoch = decided.steps_per_epoch or steps_per_epoch(job)
+        state.total_steps = config.training.planned_epochs * state.steps_per_epoch
     state.spread = spread(model, loss, len(plan.channels), ranks)
-    return job
-
-
-def new_state(model: nn.Module, settings: TrainingSettings, steps: int = 0) -> TrainingState:
-    """Before the first of so many steps, in one epoch; 0: not known yet."""
-    average = None if settings.ema_decay is None else copy.deepcopy(model).requires_grad_(False)
-    return TrainingState(model, make_optimiser(model, settings), steps, steps, average)
+    scans = [stored[case].classes.size for case in fold.train]
+    return replace(job, loader=loader(with_share(changed, state.total_steps * plan.batch_size, plan.patch_size, scans)))
 
 
 def _clock(folder: RunFolder) -> float:
@@ -262,25 +259,6 @@ def _clock(folder: RunFolder) -> float:
     known = read_record(folder.record) if folder.record.is_file() else {}
     with reading(folder.record):
         return time.perf_counter() - float(known.get("seconds", 0))
-
-
-def _steps_per_epoch(job: Job) -> int:
-    """As configured, or as many as fit the budget at the pace of a few steps on a copy of the network.
-
-    All ranks train them, and the first one's pace counts.
-    """
-    settings = job.loaded.config.training
-    if settings.budget_minutes is None:
-        return settings.steps_per_epoch
-    with memory_errors("copying the network to time a few steps", "set smaller model.widths", where=str(job.device)):
-        model = copy.deepcopy(job.state.model)
-    most = START_UP + MOST_TIMED
-    trial = new_state(model, settings, most + 1)  # no epoch ends here
-    trial.spread = spread(trial.model, job.loss, len(job.plan.channels), job.ranks)
-    with closing(job.loader.batches(0, most)) as batches:
-        steps = train(trial, batches, job.loss, settings, job.device)
-        pace = seconds_per_step(steps, trial, SHARE * 60 * settings.budget_minutes, job.ranks.any)
-    return job.ranks.shared(steps_within(settings.budget_minutes, pace, settings))
 
 
 def write_history(folder: RunFolder, state: TrainingState) -> None:
@@ -301,6 +279,7 @@ def _facts(job: Job) -> dict[str, Any]:
         "parameters": count_parameters(job.state.model),
         "steps_per_epoch": job.state.steps_per_epoch,
         "total_steps": job.state.total_steps,
+        "augmented_share": job.loader.changed_share,
         "plan": job.plan.hash,
         "cases": {"train": len(job.fold.train), "validation": len(job.fold.validation)},
         "data": {case: stored.key for case, stored in job.stored.items()},

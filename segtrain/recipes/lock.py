@@ -5,14 +5,22 @@ from __future__ import annotations
 import os
 import re
 import socket
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from segtrain.core.errors import ConfigError, Problem
 from segtrain.core.files import disk_errors
 
 LOCK = ".lock"
+
+BEAT_SECONDS = 30.0
+"""Between two touches of a lock that is held."""
+
+DEAD_SECONDS = 600.0
+"""So long untouched, the lock of another host, or of Windows, is that of a dead process. Clocks may differ by less."""
 
 HALF_WRITTEN = re.compile(r"\..+\.(\d+)\.tmp")
 """How `core.files` calls a file until it is whole: .NAME.PID.tmp."""
@@ -36,10 +44,22 @@ def locked(path: Path) -> Iterator[None]:
             match = HALF_WRITTEN.fullmatch(file_or_folder.name)
             if match and file_or_folder.is_file() and not _process_is_alive(match[1]):
                 file_or_folder.unlink(missing_ok=True)
+    ended = threading.Event()
+    heart = threading.Thread(target=_beat, args=(lock, ended), name="lock", daemon=True)
+    heart.start()
     try:
         yield
     finally:
+        ended.set()
+        heart.join()
         lock.unlink(missing_ok=True)
+
+
+def _beat(lock: Path, ended: threading.Event) -> None:
+    """Touch the lock now and then, so that other hosts, which cannot ask for the process, see that it lives."""
+    while not ended.wait(BEAT_SECONDS):
+        with suppress(OSError):
+            os.utime(lock)
 
 
 def require_free(path: Path) -> None:
@@ -53,8 +73,8 @@ def require_free(path: Path) -> None:
 
 def _is_alive(lock: Path) -> bool:
     pid, _, host = lock.read_text(encoding="utf-8").partition(" ")
-    if host != socket.gethostname():
-        return bool(host)
+    if host != socket.gethostname() or os.name == "nt":  # os.kill(pid, 0) would send Ctrl-C there
+        return bool(host) and pid != str(os.getpid()) and time.time() - lock.stat().st_mtime < DEAD_SECONDS
     return pid != str(os.getpid()) and _process_is_alive(pid)
 
 

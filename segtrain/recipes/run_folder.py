@@ -26,7 +26,7 @@ from segtrain.recipes.lock import LOCK, require_free
 
 STORE = "prepared"
 """Where prepared cases lie. They are no results: a folder that holds nothing else counts as empty."""
-WATCHERS = ("training.watch", "training.mlflow_uri", "training.mlflow_experiment")
+BESIDE = ("training.watch", "training.mlflow_uri", "training.mlflow_experiment", "data.store", "data.workers")
 """Keys of a config that a run may go on without, or with others."""
 SHOWN_CHANGES = 5
 """Keys that differ, of those that are named."""
@@ -228,8 +228,8 @@ def keep_code(folder: RunFolder, loaded: Loaded, names: Iterable[str]) -> None:
 
 
 def _values(loaded: Loaded) -> dict[str, Any]:
-    """What decides how a run goes, by key: all but who watches it."""
-    return {key: value for key, value, _ in flat(loaded) if key not in WATCHERS}
+    """What decides how a run goes, by key: all but who watches it, and where and by how many cases are prepared."""
+    return {key: value for key, value, _ in flat(loaded) if key not in BESIDE}
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

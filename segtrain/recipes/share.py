@@ -51,10 +51,11 @@ def unused_parameters(model: nn.Module, loss: TrainingLoss, channels: int) -> li
     Found on the device `meta`, which knows shapes and no numbers.
     """
     twin = copy.deepcopy(model).to("meta").train()
-    outputs = twin(torch.empty(1, channels, *loss.stages[0].size, device="meta"))
+    outputs = twin(torch.empty(2, channels, *loss.stages[0].size, device="meta"))
     counted = [level.sum() for level, weight in zip(outputs, loss.loss.weights, strict=True) if weight > 0]
-    slopes = torch.autograd.grad(torch.stack(counted).sum(), list(twin.parameters()), allow_unused=True)
-    return [parameter for parameter, slope in zip(model.parameters(), slopes, strict=True) if slope is None]
+    pairs = [(own, far) for own, far in zip(model.parameters(), twin.parameters(), strict=True) if far.requires_grad]
+    slopes = torch.autograd.grad(torch.stack(counted).sum(), [far for _, far in pairs], allow_unused=True)
+    return [own for (own, _), slope in zip(pairs, slopes, strict=True) if slope is None]
 
 
 def dealt(things: Sequence[T], ranks: Ranks) -> Sequence[T]:

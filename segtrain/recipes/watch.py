@@ -64,7 +64,7 @@ def watching(folder: RunFolder, loaded: Loaded) -> Iterator[Tell]:
     """Whom the config names and the picture, ready to be told; they are closed with the block."""
     settings = loaded.config.training
     openers: dict[str, Callable[[], Watcher]] = {
-        "progress.png": partial(Picture, folder, loaded.config.evaluation.metrics[0], settings.epochs)
+        "progress.png": partial(Picture, folder, loaded.config.evaluation.metrics[0], settings.planned_epochs)
     }
     known: Mapping[str, Callable[[], Watcher]] = {
         "tensorboard": partial(TensorBoard, folder),

@@ -36,7 +36,7 @@ def save(folder: Path, state: TrainingState, about: dict[str, Any]) -> None:
     with disk_errors(folder):
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir(parents=True)
-    model = save_tensors({k: v.detach().cpu().contiguous() for k, v in state.judged.state_dict().items()})
+    model = save_tensors({k: _alone(v) for k, v in state.judged.state_dict().items()})
     progress = save_tensors(_optimiser_tensors(state))
     write_bytes(new / MODEL, model)
     write_bytes(new / STATE, progress)
@@ -139,10 +139,14 @@ def load_state(folder: Path, state: TrainingState) -> None:
         if entries:
             with memory_errors("loading the optimiser's state", "set smaller model.widths"):
                 state.optimiser.state[parameter] = {key: _like(value, parameter) for key, value in entries.items()}
+    if state.average is not None:
+        for own, there in zip(state.model.buffers(), state.average.buffers(), strict=True):
+            own.copy_(there)
     state.step, state.total_steps = about["step"], about["total_steps"]
     state.steps_per_epoch, state.best, state.history = about["steps_per_epoch"], about["best"], about["history"]
-    state.losses = _from_json(about["losses"])
-    state.norms = _from_json(about.get("norms", [0.0] * len(state.losses)))
+    device = next(state.model.parameters()).device
+    state.losses = _from_json(about["losses"], device)
+    state.norms = _from_json(about.get("norms", [0.0] * len(state.losses)), device)
 
 
 def _like(value: Tensor, parameter: Tensor) -> Tensor:
@@ -152,10 +156,15 @@ def _like(value: Tensor, parameter: Tensor) -> Tensor:
     return torch.empty_like(parameter).copy_(value)
 
 
+def _alone(value: Tensor) -> Tensor:
+    """On the CPU, and sharing no memory: two names of a network of one's own may stand for one tensor."""
+    return value.detach().cpu().contiguous().clone()
+
+
 def _optimiser_tensors(state: TrainingState) -> dict[str, Tensor]:
     """What the optimiser knows of each parameter, and the parameter itself where the network is an average."""
     return {
-        f"{name}/{key}": value.detach().cpu().contiguous()
+        f"{name}/{key}": _alone(value)
         for name, parameter in state.model.named_parameters()
         for key, value in (
             *state.optimiser.state.get(parameter, {}).items(),
@@ -170,8 +179,8 @@ def _as_json(values: list[Tensor]) -> list[float | None]:
     return [number if isfinite(number) else None for number in map(float, values)]
 
 
-def _from_json(values: list[float | None]) -> list[Tensor]:
-    return [torch.tensor(nan if value is None else value) for value in values]
+def _from_json(values: list[float | None], device: torch.device) -> list[Tensor]:
+    return [torch.tensor(nan if value is None else value, device=device) for value in values]
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import TypeVar
 
 import torch
@@ -36,10 +37,15 @@ def find_device(name: str, local_rank: int | None = None) -> torch.device:
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    """bf16 where it was asked for, or by itself on CUDA; float32 otherwise."""
-    if precision == "bf16" or (precision == "auto" and device.type == "cuda"):
+    """bf16 where it was asked for, or by itself on CUDA that computes in it (Ampere and later); float32 otherwise."""
+    if precision == "bf16" or (precision == "auto" and device.type == "cuda" and _has_bf16()):
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
+
+
+@cache
+def _has_bf16() -> bool:
+    return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
 def on_device(model: Model, device: torch.device) -> Model:

@@ -18,10 +18,12 @@ from segtrain.core.batch import Batch, Maps
 from segtrain.core.errors import DivergedError, Problem
 from segtrain.core.events import EpochEnded, StepEnded
 from segtrain.core.memory import memory_errors
+from segtrain.core.seeds import key_of
 from segtrain.models.blocks import channels_last
+from segtrain.models.network import OwnNetwork
 from segtrain.training.devices import autocast
 from segtrain.training.optimisers import learning_rate
-from segtrain.training.ranks import exchanging, mean_over_ranks
+from segtrain.training.ranks import exchanging, mean_over_ranks, own_rank
 from segtrain.training.settings import TrainingSettings
 from segtrain.training.state import TrainingState
 
@@ -55,7 +57,7 @@ def train(
     steps = iter(batches)
     while True:
         if state.is_at_epoch_end:
-            _require_finite(state, ids)
+            _require_finite(state, ids, at_end=True)
             mean, slope, skipped = state.epoch_mean(), state.epoch_norm(), len(state.skipped())
             state.losses, state.norms = [], []
             rate = learning_rate(state.step - 1, state.total_steps, settings)
@@ -86,6 +88,8 @@ def _step(
     doing = f"training on {len(batch.images)} patches of {size} voxels"
     hint = "set a smaller model.patch_size or model.widths, or training.accumulation"
     with memory_errors(doing, hint, where=str(device)):
+        if isinstance(state.model, OwnNetwork):  # it may draw at random, as dropout does; ours do not
+            torch.manual_seed(key_of(settings.seed, "step", state.step, own_rank()) % 2**63)
         state.optimiser.zero_grad(set_to_none=True)
         parts = []
         for number, part in enumerate(split(batch, settings.accumulation), start=1):
@@ -93,12 +97,21 @@ def _step(
                 parts.append(_backward(state.network, part, loss, settings, device))
         value = mean_over_ranks(torch.stack(parts).mean())
         norm = nn.utils.clip_grad_norm_(state.model.parameters(), settings.clip_norm or inf)
-        # The fused optimisers leave everything as it is where this is 1: no need to wait for the number here.
-        state.optimiser.found_inf = (~(value + norm).isfinite()).float()  # type: ignore[attr-defined]
-        state.optimiser.step()
+        _change(state.optimiser, (value + norm).isfinite(), device)
         if state.average is not None:
             follow(state.average, state.model, state.step, settings.ema_decay or 0.0)
     return value, norm
+
+
+def _change(optimiser: torch.optim.Optimizer, is_finite: Tensor, device: torch.device) -> None:
+    """Let the optimiser take its step where that is finite."""
+    if device.type == "mps":
+        if is_finite:  # its fused kernels do not look at found_inf, so that here a step waits for the number
+            optimiser.step()
+        return
+    # The fused optimisers leave everything as it is where this is 1: no need to wait for the number here.
+    optimiser.found_inf = (~is_finite).float()  # type: ignore[attr-defined]
+    optimiser.step()
 
 
 def _backward(
@@ -130,23 +143,28 @@ def split(batch: Batch, parts: int) -> Iterator[Batch]:
 
 @torch.no_grad()
 def follow(average: nn.Module, model: nn.Module, step: int, decay: float) -> None:
-    """Move the running average towards the model after step 0, 1, ...; at first faster, so that it leaves its start."""
+    """Move the running average towards the model after step 0, 1, ...; at first faster, so that it leaves its start.
+
+    What is no weight, as the statistics of a batch normalisation, is the model's.
+    """
     reached = min(decay, (1 + step) / (10 + step))
     torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - reached)
+    for own, there in zip(average.buffers(), model.buffers(), strict=True):
+        own.copy_(there)
 
 
 def _moved(maps: Maps, device: torch.device) -> Maps:
     return tuple({name: values.to(device, non_blocking=True) for name, values in stage.items()} for stage in maps)
 
 
-def _require_finite(state: TrainingState, ids: list[tuple[str, ...]]) -> None:
-    """DivergedError where too many steps of the epoch were not finite, or all, or where a weight is not.
+def _require_finite(state: TrainingState, ids: list[tuple[str, ...]], *, at_end: bool = False) -> None:
+    """DivergedError where too many steps of the epoch were not finite, or at its end all, or where a weight is not.
 
     `ids` are the cases of the last steps; of steps before a resume they are not known any more.
     """
     hint = "lower training.learning_rate, set training.precision=float32, or look at the scans that are named"
     skipped = state.skipped()
-    if len(skipped) >= MOST_SKIPPED or len(skipped) == len(state.losses):
+    if len(skipped) >= MOST_SKIPPED or (at_end and len(skipped) == len(state.losses)):
         problems = []
         for place, what in skipped[:MOST_SKIPPED]:
             behind = len(state.losses) - place

@@ -9,6 +9,7 @@ ends with the same code and says nothing: `EndedElsewhere`.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Sequence
 from datetime import timedelta
@@ -27,6 +28,8 @@ PRECEDENCE_S = 2.0
 FAREWELL_S = 1.0
 """Seconds that a silent rank stays: torchrun terminates the others when one ends, also the one that speaks."""
 ENDED = "ended"
+TRAININGS = itertools.count()
+"""Numbers the trainings of this process; all ranks have them alike."""
 
 
 class Notices:
@@ -87,7 +90,8 @@ def notices_of(launch: Launch) -> Notices:
     except (RuntimeError, ValueError, OSError) as error:
         what, hint = f"rank {launch.rank} cannot meet the others", "start all with torchrun, as docs/scaling.md shows"
         raise ResourceError(Problem(what, why=first_line(error), hint=hint)) from error
-    return Notices(dist.PrefixStore("segtrain", store), launch)  # type: ignore[attr-defined]
+    # Under a name of its own: a script may train more than once, and the table outlives each training.
+    return Notices(dist.PrefixStore(f"segtrain {next(TRAININGS)}", store), launch)  # type: ignore[attr-defined]
 
 
 def exit_code_of(error: BaseException) -> int:

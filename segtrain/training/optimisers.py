@@ -14,13 +14,21 @@ POLY_EXPONENT = 0.9
 
 
 def make_optimiser(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
-    """The optimiser asked for; biases and normalisation are not decayed."""
+    """The optimiser asked for; biases and normalisation are not decayed.
+
+    SGD begins with a momentum of 0, which gives the same first step as torch's own beginning; that would be memory
+    nobody wrote to if the first step were left out because it is not finite.
+    """
     decayed = [p for p in model.parameters() if p.ndim > 1]
     free = [p for p in model.parameters() if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": free, "weight_decay": 0.0}]
     if settings.optimiser == "sgd":
         momentum = settings.momentum
-        return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=momentum, nesterov=momentum > 0, fused=True)
+        sgd = torch.optim.SGD(groups, lr=settings.learning_rate, momentum=momentum, nesterov=momentum > 0, fused=True)
+        if momentum:
+            for parameter in model.parameters():
+                sgd.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        return sgd
     return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
 
 

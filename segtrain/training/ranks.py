@@ -10,6 +10,7 @@ initialised in a process that is alone.
 
 from __future__ import annotations
 
+import gc
 import warnings
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -115,6 +116,7 @@ class Together:
         self._notices = notices
         self._device = device
         self._meetings = 0
+        self._spreads: list[DistributedDataParallel] = []
 
     def any(self, asked: bool) -> bool:
         """One small all-reduce over gloo."""
@@ -149,10 +151,12 @@ class Together:
         spread = DistributedDataParallel(model, device_ids=devices, gradient_as_bucket_view=True)
         for parameter in unused:
             parameter.requires_grad_(True)
+        self._spreads.append(spread)
         return spread
 
     def copy_weights(self, model: nn.Module) -> None:
         """A broadcast of every tensor; of a file, other hosts may still see an older state."""
+        self.any(False)  # as in `spread`
         for held in model.state_dict().values():
             sent = held.contiguous()
             dist.broadcast(sent, src=0)
@@ -163,15 +167,29 @@ class Together:
         return self._notices.ended_elsewhere()
 
     def part(self) -> None:
-        """Leave together: NCCL takes its connections down in all processes at once."""
+        """Leave together: NCCL takes its connections down in all processes at once.
+
+        Gloo may hang for ever in taking down those of a peer that is gone. So all that holds them goes while everybody
+        is here, whoever still has a network that was spread: it cannot be trained any further.
+        """
         self._wait_for_all()
+        for spread in self._spreads:
+            vars(spread).update(reducer=None, logger=None, process_group=None)
+        self._spreads.clear()
+        gc.collect()
         dist.destroy_process_group()
+        self._wait_for_all()
 
     def _wait_for_all(self) -> None:
         """However long it takes: no collective should wait for a rank that prepares scans for hours."""
         self._meetings += 1
         self._notices.put(f"meeting {self._meetings}", "here")
         self._notices.everybody(f"meeting {self._meetings}")
+
+
+def own_rank() -> int:
+    """This process among those that train together; 0 where it is alone."""
+    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
 
 
 def mean_over_ranks(value: Tensor) -> Tensor:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from segtrain.core.settings import Settings
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+EPOCH_SECONDS = 20.0
+"""Of training, at least, in an epoch of a budget."""
 
 
 class TrainingSettings(Settings):
@@ -18,7 +22,8 @@ class TrainingSettings(Settings):
     epochs: Count = 200
     steps_per_epoch: Count = 250
     budget_minutes: Annotated[float, Field(gt=0)] | None = None
-    """Times a few steps, then fixes the number of steps an epoch so that all epochs fit; null uses steps_per_epoch."""
+    """Times a few steps, then fixes the number of steps an epoch so that all epochs fit; null uses steps_per_epoch.
+    There are fewer epochs where one would have less than 20 seconds, since each ends with a validation."""
     batch_size: Count | None = None
     """Patches a step; null takes the plan's."""
     accumulation: Count = 1
@@ -58,3 +63,16 @@ class TrainingSettings(Settings):
     """Where MLflow keeps the run, as sqlite:///runs/mlflow.db or http://HOST:5000; null: mlflow.db in the run folder,
     without any network."""
     mlflow_experiment: Annotated[str, Field(min_length=1)] = "segtrain"
+
+    @property
+    def planned_epochs(self) -> int:
+        """Epochs in all: as set, or as many as a budget has time for."""
+        if self.budget_minutes is None:
+            return self.epochs
+        return min(self.epochs, max(1, round(self.budget_minutes * 60 / EPOCH_SECONDS)))
+
+    @model_validator(mode="after")
+    def _one_clock(self) -> Self:
+        if self.compile and self.budget_minutes is not None:
+            raise ValueError("compile and budget_minutes: give one, since compiling takes minutes of its own")
+        return self

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 from math import isfinite, nan
 
 import torch
 from torch import Tensor, nn
+
+from segtrain.training.optimisers import make_optimiser
+from segtrain.training.settings import TrainingSettings
 
 
 @dataclass
@@ -37,7 +41,8 @@ class TrainingState:
     @property
     def network(self) -> nn.Module:
         """What a step calls."""
-        return self.compiled or self.spread or self.model
+        called = (self.compiled, self.spread, self.model)
+        return next(network for network in called if network is not None)  # a compiled network has no truth value
 
     @property
     def judged(self) -> nn.Module:
@@ -86,6 +91,12 @@ class TrainingState:
     def is_finite(self) -> bool:
         """Whether every weight is a number."""
         return all(bool(weights.isfinite().all()) for weights in self.model.parameters())
+
+
+def new_state(model: nn.Module, settings: TrainingSettings, steps: int = 0) -> TrainingState:
+    """Before the first of so many steps, in one epoch; 0: not known yet."""
+    average = None if settings.ema_decay is None else copy.deepcopy(model).requires_grad_(False)
+    return TrainingState(model, make_optimiser(model, settings), steps, steps, average)
 
 
 def _numbers(values: list[Tensor]) -> list[float]:

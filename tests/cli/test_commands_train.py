@@ -53,18 +53,24 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 class TestFit:
     def test_flags_reach_the_recipe(self, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         calls, recipe = telling(finished(run="r"))
-        put(monkeypatch, "fit", fit=recipe)
+        put(monkeypatch, "fits", fits=recipe)
         done = segtrain("fit", "--config", config, "training.epochs=7", "--run", "r", "--fold", "1", "--device", "cpu")
         assert done.exit_code == 0, done.output
         loaded, run = calls.positional[0]
         assert loaded.config.training.epochs == 7
         assert loaded.origins["training.epochs"] == "command line"
         assert run == Path("r")
-        assert calls.named[0] == {"fold": 1, "resume": False, "overwrite": False, "device": "cpu"}
+        assert calls.named[0] == {
+            "fold": 1,
+            "resume": False,
+            "overwrite": False,
+            "device": "cpu",
+            "ranks": None,
+        }
 
     def test_run_folder_is_called_like_the_config(self, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         calls, recipe = telling(finished())
-        put(monkeypatch, "fit", fit=recipe)
+        put(monkeypatch, "fits", fits=recipe)
         segtrain("fit", "--config", config)
         segtrain("fit", "--config", config, "--fold", "2")
         assert [run for _, run in calls.positional] == [Path("runs/study"), Path("runs/study-fold_2")]
@@ -72,7 +78,7 @@ class TestFit:
     def test_results_go_to_stdout_and_the_rest_to_stderr(self, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         last = finished(run="r", metrics=METRICS, report="r/report.html")
         _, recipe = telling(Note("hello"), EPOCH, Validated(1, {"dice": 0.75}, True), last)
-        put(monkeypatch, "fit", fit=recipe)
+        put(monkeypatch, "fits", fits=recipe)
         done = segtrain("fit", "--config", config, "--run", "r")
         assert "0.812 [0.700, 0.900] 2 (1 undefined)" in done.stdout
         assert "report: r/report.html" in done.stdout
@@ -83,13 +89,13 @@ class TestFit:
 
     def test_json_is_one_object(self, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         _, recipe = telling(EPOCH, finished(run="r", metrics=METRICS))
-        put(monkeypatch, "fit", fit=recipe)
+        put(monkeypatch, "fits", fits=recipe)
         done = segtrain("fit", "--config", config, "--json")
         assert json.loads(done.stdout) == {"schema_version": 1, "run": "r", "metrics": METRICS, "failed": []}
 
     def test_quiet_leaves_only_the_result(self, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         _, recipe = telling(Note("hello"), EPOCH, finished(run="r"))
-        put(monkeypatch, "fit", fit=recipe)
+        put(monkeypatch, "fits", fits=recipe)
         done = segtrain("fit", "--config", config, "-q")
         assert done.stderr == ""
         assert done.stdout == "written to r\n"
@@ -99,26 +105,25 @@ class TestFit:
     ) -> None:
         by_fold = [{"fold": k, "run": f"r/fold_{k}", "metrics": METRICS} for k in range(3)]
         calls, recipe = telling(finished("r", "fold_1: P1", run="r", by_fold=by_fold))
-        put(monkeypatch, "fit", fit=telling()[1])
-        put(monkeypatch, "cross_validation", cross_validate=recipe, fold_folder=lambda folder, k: folder / f"fold_{k}")
+        put(monkeypatch, "fits", fits=recipe)
         done = segtrain("fit", "--config", config, "--fold", "all", "--resume")
         assert done.exit_code == 1, done.output
         assert calls.positional[0][1] == Path("runs/study-folds")
-        assert calls.named == [{"resume": True, "overwrite": False, "device": "auto"}]
+        assert calls.named == [{"fold": "all", "resume": True, "overwrite": False, "device": "auto", "ranks": None}]
         assert "fold 2: r/fold_2" in done.stdout
         assert "failed: fold_1: P1" in done.stdout
         assert "next: segtrain eval --run runs/study-folds --images DIR --labels DIR" in done.stderr
 
     @pytest.mark.parametrize("fold", ["3", "-1", "one"])
     def test_a_fold_that_is_not_there(self, config: Path, monkeypatch: pytest.MonkeyPatch, fold: str) -> None:
-        put(monkeypatch, "fit", fit=telling()[1])
+        put(monkeypatch, "fits", fits=telling()[1])
         done = segtrain("fit", "--config", config, "--fold", fold)
         assert done.exit_code == 2
         assert "take 0 to 2 (training.folds is 3), or all" in done.stderr
 
     def test_resume_and_overwrite_exclude_each_other(self, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         calls, recipe = telling(finished())
-        put(monkeypatch, "fit", fit=recipe)
+        put(monkeypatch, "fits", fits=recipe)
         done = segtrain("fit", "--config", config, "--resume", "--overwrite")
         assert done.exit_code == 2
         assert not calls.positional
@@ -126,7 +131,7 @@ class TestFit:
     def test_dry_run_trains_nothing(self, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         calls, recipe = telling(finished())
         tried, trial = telling(Note("hello"), Finished(Path("runs/study"), FACTS))
-        put(monkeypatch, "fit", fit=recipe)
+        put(monkeypatch, "fits", fits=recipe)
         put(monkeypatch, "dry_run", dry_run=trial)
         done = segtrain("fit", "--config", config, "training.seed=4", "--dry-run")
         assert done.exit_code == 0, done.output
@@ -146,7 +151,7 @@ class TestFit:
         self, config: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         calls, recipe = telling(finished())
-        put(monkeypatch, "fit", fit=recipe)
+        put(monkeypatch, "fits", fits=recipe)
         done = segtrain("fit", "--config", config, "training.epoch=5", "model.dims=4")
         assert done.exit_code == 2
         assert "error: training.epoch: there is no such key\n  where: command line\n  fix: did you mean 'epochs'?" in (
@@ -157,7 +162,7 @@ class TestFit:
 
     def test_interruption_tells_how_to_go_on(self, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         _, recipe = telling(EPOCH, error=KeyboardInterrupt())
-        put(monkeypatch, "fit", fit=recipe)
+        put(monkeypatch, "fits", fits=recipe)
         done = segtrain("fit", "--config", config, "training.seed=1")
         assert done.exit_code == 130
         assert f"go on with: segtrain fit --config {config} training.seed=1 --run runs/study --resume" in done.stderr

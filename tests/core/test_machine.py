@@ -98,3 +98,11 @@ def test_what_a_program_says_or_nothing():
     assert machine.said_by(sys.executable, "-c", "print('hello')") == "hello"
     assert machine.said_by(sys.executable, "-c", "raise SystemExit(1)") == ""
     assert machine.said_by("no-such-program-anywhere") == ""
+
+
+def test_files_that_a_group_keeps_cached_count_as_available(told, tmp_path):
+    limit(tmp_path, "memory.max", f"{100 * 2**20}\n", group="user")
+    limit(tmp_path, "memory.current", f"{90 * 2**20}\n", group="user")
+    assert machine.available_ram_bytes() == 10 * 2**20
+    limit(tmp_path, "memory.stat", f"anon 5\ninactive_file {60 * 2**20}\nactive_file 9\n", group="user")
+    assert machine.available_ram_bytes() == 70 * 2**20

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from segtrain.data.loader import CPU, BatchLoader, no_maps
+from segtrain.data.loader import CPU, BatchLoader
 from segtrain.data.settings import AugmentSettings
 from tests.data.augment.patches import ALWAYS, only
 from tests.data.test_patches import sampler, stored
 from tests.plans import small_plan
 
 
-def loader(dims=3, augmentation=ALWAYS, make_maps=no_maps, device=CPU, **sizes) -> BatchLoader:
+def loader(dims=3, augmentation=ALWAYS, make_maps=None, device=CPU, **sizes) -> BatchLoader:
     plan = small_plan(dims=dims, **sizes)
     return BatchLoader(sampler(plan=plan), plan, augmentation, 0, make_maps, device)
 

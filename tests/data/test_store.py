@@ -85,6 +85,10 @@ def test_the_name_changes_with_the_scan_the_preparation_and_the_task(tmp_path):
     assert first != prepared_file(tmp_path, "a", "other", small_plan(), TASK)
     assert first != prepared_file(tmp_path, "a", "hash", small_plan(spacing_mm=(2, 2, 2)), TASK)
     assert first != prepared_file(tmp_path, "a", "hash", small_plan(), Task(labels={"background": 0, "organ": 2}))
+    hidden = Task(labels=TASK.labels, partial={"a": ()})
+    assert first != prepared_file(tmp_path, "a", "hash", small_plan(), hidden), "its mask must not have the label"
+    other = Task(labels=TASK.labels, partial={"b": ()})
+    assert first == prepared_file(tmp_path, "a", "hash", small_plan(), other)
 
 
 def test_the_name_of_facts_changes_with_the_scan_the_task_and_what_is_sampled(tmp_path):

@@ -183,7 +183,13 @@ def test_what_the_config_fixes_goes_into_the_plan(tmp_path):
 
 @pytest.mark.parametrize(("device", "kind"), [("cpu", CPU), ("cuda", GPU), ("mps", GPU)])
 def test_a_network_for_the_cpu_is_smaller(device, kind):
-    assert device_class(torch.device(device)) is kind
+    assert device_class(torch.device(device), 16 * 2**30) == kind
+
+
+def test_the_patch_of_a_gpu_with_little_memory_is_smaller_in_proportion():
+    half = device_class(torch.device("cuda"), 4 * 2**30)
+    assert half.patch_voxels == {2: GPU.patch_voxels[2] // 2, 3: GPU.patch_voxels[3] // 2}
+    assert device_class(torch.device("mps"), None) == GPU
 
 
 def test_metrics_are_built_before_they_are_needed_and_all_faults_are_told(tmp_path):

@@ -15,6 +15,7 @@ from segtrain.recipes.compiling import compile_where_it_pays
 from segtrain.recipes.fit import fit
 from segtrain.recipes.job import set_up, try_config
 from segtrain.recipes.run_folder import RunFolder
+from segtrain.training.loop import train
 from tests.recipes.projects import close_at, load, result_of, step
 
 
@@ -81,3 +82,13 @@ def test_a_run_records_the_decision_and_goes_on_with_it(study, tmp_path, slow):
     assert json.loads(record.read_text())["compiled"] is False
     notes = [event.text for event in fit(loaded, tmp_path / "run", resume=True) if isinstance(event, Note)]
     assert not any("torch.compile" in note for note in notes)
+
+
+def test_a_compiled_network_is_called_and_trains_the_models_own_weights(job, monkeypatch):
+    real = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda network: real(network, backend="eager"))
+    assert list(compile_where_it_pays(job, True)) == []
+    assert job.state.network is job.state.compiled
+    before = next(job.state.model.parameters()).clone()
+    list(train(job.state, job.loader.batches(0, 2), job.loss, job.loaded.config.training, job.device))
+    assert not torch.equal(before, next(job.state.model.parameters()))

@@ -110,7 +110,7 @@ def test_a_budget_is_turned_into_a_number_of_steps_before_anything_is_trained(st
     job = job_of(load(study, "training.budget_minutes=0.01"), folder)
     state = job.state
     assert state.steps_per_epoch > 0
-    assert state.total_steps == 2 * state.steps_per_epoch
+    assert state.total_steps == state.steps_per_epoch, "there is no time for a second epoch"
     assert (state.step, state.losses, state.optimiser.state) == (0, [], {})
     untouched = make_model(job.plan, job.loaded.config.model, job.answer, seed=0).state_dict()
     assert all(torch.equal(value, untouched[key]) for key, value in state.model.state_dict().items())

@@ -6,11 +6,12 @@ import os
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
 from segtrain.core.errors import ConfigError
-from segtrain.recipes.lock import LOCK, locked
+from segtrain.recipes.lock import DEAD_SECONDS, LOCK, locked
 
 HERE = socket.gethostname()
 
@@ -63,3 +64,22 @@ def test_only_half_written_files_of_dead_processes_are_deleted(tmp_path, dead):
     with locked(tmp_path):
         pass
     assert names_in(tmp_path) == sorted([*kept, f".folder.{dead}.tmp"])
+
+
+def test_the_lock_of_another_host_is_taken_over_when_it_has_long_been_still(tmp_path):
+    lock = tmp_path / LOCK
+    lock.write_text("17 another-machine")
+    long_ago = time.time() - DEAD_SECONDS - 60
+    os.utime(lock, (long_ago, long_ago))
+    with locked(tmp_path):
+        assert lock.read_text().startswith(str(os.getpid()))
+
+
+def test_a_lock_that_is_held_is_touched(tmp_path, monkeypatch):
+    monkeypatch.setattr("segtrain.recipes.lock.BEAT_SECONDS", 0.01)
+    with locked(tmp_path):
+        os.utime(tmp_path / LOCK, (0, 0))
+        until = time.monotonic() + 20
+        while (tmp_path / LOCK).stat().st_mtime == 0 and time.monotonic() < until:
+            time.sleep(0.01)
+        assert (tmp_path / LOCK).stat().st_mtime > 0

@@ -11,6 +11,7 @@ from segtrain.models.settings import ModelSettings
 from segtrain.models.unet import UNet
 from segtrain.training.checkpoint import find, load_model, load_state, read_about, save
 from segtrain.training.loop import train
+from segtrain.training.state import TrainingState
 from tests.plans import small_plan
 from tests.training.test_loop import CPU, SETTINGS, batches, cross_entropy, new_state, stopped
 
@@ -161,3 +162,32 @@ def test_a_checkpoint_of_a_newer_segtrain_is_refused(tmp_path, trained):
     about.write_text(json.dumps({**json.loads(about.read_text()), "schema_version": 99}))
     with pytest.raises(CheckpointError, match="newer than this segtrain"):
         read_about(tmp_path / "last")
+
+
+class Tied(torch.nn.Module):
+    """One tensor under two names."""
+
+    def __init__(self):
+        super().__init__()
+        self.one = torch.nn.Linear(2, 2)
+        self.other = self.one
+
+
+def test_a_network_with_one_tensor_under_two_names_is_saved_and_comes_back(tmp_path):
+    states = [TrainingState(model, torch.optim.AdamW(model.parameters()), 1, 1) for model in (Tied(), Tied())]
+    save(tmp_path / "last", states[0], {})
+    load_state(tmp_path / "last", states[1])
+    assert torch.equal(states[0].model.other.weight, states[1].model.one.weight)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_losses_of_a_broken_off_epoch_come_back_to_their_device(tmp_path):
+    model = torch.nn.Linear(2, 2).cuda()
+    state = TrainingState(model, torch.optim.AdamW(model.parameters()), 4, 4)
+    state.losses = state.norms = [torch.tensor(1.0, device="cuda")]
+    save(tmp_path / "last", state, {})
+    load_state(tmp_path / "last", state)
+    state.losses.append(torch.tensor(2.0, device="cuda"))
+    state.norms.append(torch.tensor(2.0, device="cuda"))
+    assert state.epoch_mean() == 1.5

@@ -12,6 +12,7 @@ import torch.nn.functional as functional
 from segtrain.core.batch import Batch
 from segtrain.core.errors import DivergedError, ResourceError
 from segtrain.core.events import EpochEnded, StepEnded
+from segtrain.models.network import OwnNetwork
 from segtrain.models.settings import ModelSettings
 from segtrain.models.unet import UNet
 from segtrain.training.checkpoint import load_state, save
@@ -129,6 +130,24 @@ def spoiling(step):
 
     loss.calls = 0
     return loss
+
+
+@pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
+def test_a_first_step_that_is_not_finite_leaves_a_sound_beginning(optimiser):
+    settings = SETTINGS.model_copy(update={"optimiser": optimiser, "learning_rate": 1e-3})
+    state = new_state(settings=settings)
+    before = [weights.clone() for weights in state.model.parameters()]
+    events = train(state, batches(), failing(1), settings, CPU)
+    next(events)
+    assert all(map(torch.equal, state.model.parameters(), before))
+    list(events)
+    assert max(weights.abs().max().item() for weights in state.model.parameters()) < 100
+
+
+def test_one_step_at_the_start_of_an_epoch_is_not_all_of_it():
+    state = new_state(total=48, per_epoch=24)
+    told = [e for e in train(state, batches(0, 48), failing(25), SETTINGS, CPU) if isinstance(e, EpochEnded)]
+    assert [event.skipped_steps for event in told] == [0, 1]
 
 
 @pytest.mark.parametrize("clip_norm", [1.0, None])
@@ -257,6 +276,40 @@ def test_an_average_follows_the_weights_and_at_first_faster():
     assert average.weight.item() == pytest.approx(0.9)
     follow(average, model, 10**6, 0.9)
     assert average.weight.item() == pytest.approx(0.91)
+
+
+def test_an_average_has_the_statistics_of_the_model():
+    average, model = torch.nn.BatchNorm1d(1), torch.nn.BatchNorm1d(1)
+    model(torch.full((4, 1), 10.0))
+    follow(average, model, 10**6, 0.9)
+    assert torch.equal(average.running_mean, model.running_mean)
+    assert average.num_batches_tracked == 1
+
+
+class Draws(torch.nn.Module):
+    """A network of one's own that drops half of what it makes."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = torch.nn.Conv3d(1, 2, 3, padding=1)
+
+    def forward(self, images):
+        return torch.nn.functional.dropout(self.body(images), training=self.training)
+
+
+def test_what_a_network_of_ones_own_draws_follows_from_seed_and_step(tmp_path):
+    def begun():
+        network = OwnNetwork("mine", lambda *_: Draws(), small_plan(), outputs=2, seed=0)
+        return TrainingState(network, make_optimiser(network, SETTINGS), 12, 4)
+
+    whole, half, resumed = begun(), begun(), begun()
+    list(train(whole, batches(), cross_entropy, SETTINGS, CPU))
+    list(train(half, batches(0, 6), cross_entropy, SETTINGS, CPU))
+    save(tmp_path / "last", half, {})
+    torch.rand(7)
+    load_state(tmp_path / "last", resumed)
+    list(train(resumed, batches(6), cross_entropy, SETTINGS, CPU))
+    assert all(map(torch.equal, whole.model.parameters(), resumed.model.parameters()))
 
 
 def test_the_average_is_trained_beside_the_model_and_comes_back_from_a_checkpoint(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import json
 import os
 from pathlib import Path
@@ -148,8 +149,9 @@ class TestJoined:
             monkeypatch.setenv(name, value)
         for name in ("PRECEDENCE_S", "FAREWELL_S"):
             monkeypatch.setattr(f"segtrain.training.notices.{name}", 0.1)
+        monkeypatch.setattr("segtrain.training.notices.TRAININGS", itertools.count(4))
         store, _, _ = next(dist.rendezvous("env://"))
-        yield dist.PrefixStore("segtrain", store)
+        yield dist.PrefixStore("segtrain 4", store)
         del table  # it serves until here
 
     def test_another_kind_of_device_is_refused_before_anything_waits_for_ever(self, table):

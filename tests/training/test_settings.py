@@ -39,3 +39,15 @@ def test_null_switches_off_what_may_be_off(key):
 
 def test_a_number_written_as_text_is_one():
     assert TrainingSettings(learning_rate="1e-3", epochs="5").learning_rate == 1e-3
+
+
+def test_a_budget_has_no_more_epochs_than_time_for_them():
+    assert TrainingSettings(epochs=200).planned_epochs == 200
+    assert TrainingSettings(epochs=200, budget_minutes=5).planned_epochs == 15
+    assert TrainingSettings(epochs=10, budget_minutes=3.333).planned_epochs == 10
+    assert TrainingSettings(epochs=200, budget_minutes=0.01).planned_epochs == 1
+
+
+def test_compiling_has_no_place_in_a_budget():
+    with pytest.raises(ValidationError, match="compile and budget_minutes: give one"):
+        TrainingSettings(compile=True, budget_minutes=5)

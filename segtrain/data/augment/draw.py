@@ -84,9 +84,9 @@ def unchanged(channels: int) -> Change:
 
 
 def draw(settings: AugmentSettings, frame: PatchFrame, seed: int, index: int) -> Change:
-    """The change of sample `index`."""
+    """The change of sample `index`. Where the share is open, every one may change."""
     rng = generator(seed, "augmentation", index)
-    changes = rng.random() < settings.share
+    changes = rng.random() < (1.0 if settings.share is None else settings.share)
     motion = _motion(rng, settings, frame)
     noise = _maybe(rng, settings.noise.probability, Noise(_within(rng, settings.noise.deviation), _seed(rng)))
     channels = _channels(rng, settings, frame)
