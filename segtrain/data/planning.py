@@ -38,8 +38,8 @@ class DeviceClass:
     """Convolutions of the first stage and of each other one."""
 
 
-# 3D on a CPU: half of a small scan rather than all of it. In the same time it takes twice as many steps, which are worth
-# more (docs/benchmarks.md: a mean Dice of 0.887 against 0.882 on hippocampus scans).
+# 3D on a CPU: half of a small scan rather than all of it. In the same time it takes twice as many steps, which are
+# worth more (docs/benchmarks.md: a mean Dice of 0.887 against 0.882 on hippocampus scans).
 CPU = DeviceClass("cpu", {2: 160 * 160, 3: 44_000}, 8, 128, 4, (1, 2))
 GPU = DeviceClass("gpu", {2: 512 * 512, 3: 128**3}, 32, 320, 6, (2, 2))
 
