@@ -192,7 +192,7 @@ def _require_ours(path: Path) -> None:
 def keep_config(folder: RunFolder, loaded: Loaded) -> None:
     """Write the resolved config down. ConfigError where a resumed run was begun with another one."""
     if folder.config.is_file():
-        changed = list(_changes(_values(read_back(folder.config)), _values(loaded)))
+        changed = list(_changes(_values(_kept(folder)), _values(loaded)))
         if changed:
             more = f", and {len(changed) - SHOWN_CHANGES} more" if len(changed) > SHOWN_CHANGES else ""
             why = f"{'; '.join(changed[:SHOWN_CHANGES])}{more}"
@@ -225,6 +225,18 @@ def keep_code(folder: RunFolder, loaded: Loaded, names: Iterable[str]) -> None:
         hint = "bring the file back as it was, --overwrite starts anew, --run NAME starts another run"
         raise ConfigError(Problem(what, str(folder.path), hint=hint))
     write_record(folder, {"code": found})
+
+
+def _kept(folder: RunFolder) -> Loaded:
+    """The config that a run began with. ConfigError where it cannot be read."""
+    try:
+        return read_back(folder.config)
+    except ConfigError as error:
+        why = "; ".join(f"{problem.where}: {problem.what}" for problem in error.problems[:SHOWN_CHANGES])
+        hint = "bring config.yaml back as it was, or start another run with --run NAME"
+        raise ConfigError(
+            Problem("the config that this run began with cannot be read", str(folder.config), why, hint)
+        ) from error
 
 
 def _values(loaded: Loaded) -> dict[str, Any]:

@@ -208,5 +208,5 @@ def test_a_budget_of_minutes_fixes_the_number_of_steps(tmp_path: Path) -> None:
     config = study(tmp_path, config=CONFIG.replace("steps_per_epoch: 3", "budget_minutes: 0.002"))
     done("fit", "--config", config, "--run", tmp_path / "run")
     record = read(tmp_path / "run" / "run.json")
-    assert record["total_steps"] == 2 * record["steps_per_epoch"]
-    assert len(rows(tmp_path / "run" / "metrics.csv")) == 2
+    assert record["total_steps"] == record["steps_per_epoch"], "there is no time for a second epoch"
+    assert len(rows(tmp_path / "run" / "metrics.csv")) == 1

@@ -277,8 +277,9 @@ def test_torchrun_is_told_to_stop(config: Path, whole: Path, tmp_path: Path) -> 
     with (tmp_path / "told.txt").open("w") as told:
         running = subprocess.Popen([*command, *flags], stderr=told)
     begun = time.monotonic()
-    while not (run / "metrics.csv").exists() and time.monotonic() - begun < 100:
+    while not (run / "progress.png").exists() and time.monotonic() - begun < 100:
         time.sleep(0.05)
+    time.sleep(1)
     running.send_signal(signal.SIGTERM)
     running.wait(60)
     said = (tmp_path / "told.txt").read_text(encoding="utf-8")

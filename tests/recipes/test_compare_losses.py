@@ -170,7 +170,7 @@ def test_a_sweep_does_not_go_on_with_other_scans_or_other_cases(cut):
 
 def test_a_budget_is_timed_once_and_all_losses_get_the_same_steps(tmp_path, monkeypatch):
     paces = iter(range(2, 100))
-    monkeypatch.setattr("segtrain.recipes.job._steps_per_epoch", lambda job: next(paces))
+    monkeypatch.setattr("segtrain.recipes.job.steps_per_epoch", lambda job: next(paces))
     monkeypatch.setattr("segtrain.recipes.compare_losses.conclude", lambda run: {"schema_version": 1})
     write_study(tmp_path, CONFIG.replace("steps_per_epoch: 3", "budget_minutes: 1") + TWO.replace("[4, 0]", "[4]"))
     close_at(compare_losses(load(tmp_path), tmp_path / "sweep", device="cpu"), step(1))
