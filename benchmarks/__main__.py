@@ -7,6 +7,8 @@ NAMES = (
     "startup",
     "demo",
     "hippocampus",
+    "ablation",
+    "training",
     "brain_tumour",
     "network_step",
     "losses",
