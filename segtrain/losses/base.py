@@ -58,7 +58,8 @@ class Loss(nn.Module, ABC):
         /,
         *,
         class_weights: Annotated[
-            tuple[Weight, ...] | None, "One weight an output channel, the background's included; null: all alike."
+            tuple[Weight, ...] | None,
+            "One weight an output channel, the background's included, or in a config {label: weight}; null: all alike.",
         ] = None,
         ignore_label: Annotated[int | None, "Voxels with this value in the target do not count."] = None,
     ) -> None:

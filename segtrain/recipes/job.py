@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ from torch import nn
 
 from segtrain.config.load import Loaded
 from segtrain.core.case import Case
-from segtrain.core.errors import ConfigError, Problem
+from segtrain.core.errors import ConfigError, Problem, raise_all
 from segtrain.core.events import Event, Note
 from segtrain.core.files import write_json
 from segtrain.core.plan import Plan
+from segtrain.core.task import Task
 from segtrain.data.augment.amount import with_share
 from segtrain.data.cases import find_cases
 from segtrain.data.loader import BatchLoader
@@ -153,8 +155,17 @@ def try_config(loaded: Loaded, fold: int | None, shared: Shared | None = None) -
     require_watchers(config.training)
     answer, loss = try_loss(loaded)
     cases = shared.cases if shared else tuple(find_cases(config.data))
+    raise_all(ConfigError, idle_patterns(config.task, [case.id for case in cases]))
     splits = draw_split(loaded, cases, fold, shared.splits if shared else None)
     return Sound(loaded, answer, loss, cases, splits)
+
+
+def idle_patterns(task: Task, cases: Sequence[str]) -> Iterator[Problem]:
+    """Patterns of task.partial that match no case: what they should hide would be trained as absent."""
+    for pattern in task.partial:
+        if not any(fnmatchcase(case, pattern) for case in cases):
+            hint = f"write it as the case ids are: {', '.join(cases[:3])} ..."
+            yield Problem(f"the pattern {pattern!r} matches no case", "task.partial", hint=hint)
 
 
 def try_loss(loaded: Loaded) -> tuple[Answer, nn.Module]:
@@ -185,11 +196,15 @@ def set_up(
     else:
         write_record(folder, facts := _facts(job))
         if minutes := sound.loaded.config.training.budget_minutes:
-            steps = f"{state.epochs} epochs of {state.steps_per_epoch} steps"
-            yield Note(f"{steps} fit the budget of {minutes:g} minutes; validation comes on top")
+            steps = f"{state.epochs} epoch{'s' if state.epochs > 1 else ''} of {state.steps_per_epoch} steps"
+            told = f"{steps} fit the budget of {minutes:g} minutes, in place of training.steps_per_epoch"
+            yield Note(f"{told}; start-up, validation and report come on top")
         append_log(folder, "started", **{key: value for key, value in facts.items() if key != "data"})
         if job.start is not None:
             yield from map(Note, (job.start.told, *cautions(job.start.source, job.fold)))
+        if sound.loaded.config.augmentation.share is None and job.loader.changed_share < 1:
+            share = f"augmentation changes {100 * job.loader.changed_share:.3g} % of the patches"
+            yield Note(f"{share}: so short a training sees each scan seldom (augmentation.share)")
     return job
 
 

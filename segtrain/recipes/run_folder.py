@@ -196,7 +196,7 @@ def keep_config(folder: RunFolder, loaded: Loaded) -> None:
         if changed:
             more = f", and {len(changed) - SHOWN_CHANGES} more" if len(changed) > SHOWN_CHANGES else ""
             why = f"{'; '.join(changed[:SHOWN_CHANGES])}{more}"
-            hint = "resume with the config in the run folder, or start another run with --run NAME"
+            hint = "resume with the config in the run folder, or start another run (model.init_from takes its weights)"
             what = "the config is not the one this run began with"
             raise ConfigError(Problem(what, str(folder.config), why, hint))
     write_text(folder.config, to_yaml(loaded))

@@ -19,7 +19,7 @@ from segtrain.core.volume import LabelMap
 from segtrain.data.nifti import read_nifti, write_nifti, write_nifti_image
 from segtrain.data.read import read_labels
 from segtrain.inference.predict import Ensemble
-from segtrain.recipes.evaluate import evaluate_masks, evaluate_run, predict_cases
+from segtrain.recipes.evaluate import evaluate_masks, evaluate_run, predict_cases, seen_in_training
 from segtrain.recipes.report import rebuild
 from segtrain.recipes.trained import load_predictor
 from tests.phantoms import grid, scan
@@ -262,6 +262,13 @@ def test_results_are_not_written_into_a_run(trained, scans, tmp_path):
     with pytest.raises(ConfigError, match="not written into a run"):
         list(evaluate_run(trained, *scans, trained, device="cpu", overwrite=True))
     assert (trained / "report.html").read_bytes() == before
+
+
+def test_cases_that_trained_the_network_are_told(study, trained, tmp_path):
+    events = list(evaluate_run(trained, study / "images", study / "labels", tmp_path / "out", device="cpu"))
+    told = [event.text for event in events if isinstance(event, Note)]
+    assert any("have the name of one that trained this run" in text for text in told)
+    assert list(seen_in_training(trained, ["another"])) == []
 
 
 def test_what_predict_wrote_is_scored_as_a_folder(masks, tmp_path):

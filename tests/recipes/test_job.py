@@ -95,8 +95,8 @@ def test_the_record_says_what_is_needed_to_repeat_the_run(loaded, folder):
 def test_a_loss_that_needs_a_caution_is_told_with_it(study, folder):
     loaded = load(study, "loss={name: post/dice}")
     events = list(set_up(try_config(loaded, None), folder, None, None, CPU))
-    assert [type(e) for e in events[-5:]] == [CasePrepared] * 5
-    assert [e.text for e in events if isinstance(e, Note)] != []
+    assert sum(isinstance(event, CasePrepared) for event in events) == 5
+    assert any(event.text.startswith("loss post/dice: ") for event in events if isinstance(event, Note))
 
 
 def test_the_loader_makes_the_maps_that_the_loss_needs(study, tmp_path):
@@ -152,3 +152,15 @@ def test_a_job_knows_where_its_cases_lie(loaded, folder):
     assert job.stored.keys() == set(CASES)
     assert job.predictor.model is job.state.model
     assert isinstance(job.folder.path, Path)
+
+
+def test_a_pattern_of_partial_cases_that_matches_none_is_a_fault(study):
+    loaded = load(study, "compare=null", "task.partial={'Q*': [organ], 'P0*': [organ]}")
+    with pytest.raises(ConfigError, match=r"the pattern 'Q.' matches no case") as error:
+        try_config(loaded, None)
+    assert len(error.value.problems) == 1
+
+
+def test_how_many_patches_augmentation_changes_is_told_where_they_are_few(study, folder):
+    work = set_up(try_config(load(study, "compare=null"), None), folder, None, None, torch.device("cpu"))
+    assert any("of the patches" in event.text for event in work if isinstance(event, Note))
