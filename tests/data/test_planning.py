@@ -22,9 +22,9 @@ def plan_for(fingerprint, wishes=None, device=CPU, modality="auto"):
     return make_plan(fingerprint, DataSettings(modality=modality), wishes or PlanWishes(), device)
 
 
-def test_a_small_scan_is_one_patch():
+def test_a_small_scan_is_about_one_patch():
     plan = plan_for(data())
-    assert plan.patch_size == (40, 56, 40)
+    assert plan.patch_size == (32, 48, 32)
     assert plan.widths == (8, 16, 32, 64)
     assert plan.convolutions == (1, 2, 2, 2)
 
