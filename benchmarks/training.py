@@ -48,7 +48,7 @@ def made(scans: Path, run: Path) -> Job:
     """What a fit works with: nnU-Net's two convolutions a stage, deep supervision, our augmentation."""
     places = (f"data.images={scans / 'images'}", f"data.labels={scans / 'labels'}")
     sizes = (f"model.widths={WIDTHS}", f"model.patch_size={PATCH}", f"training.batch_size={BATCH}")
-    network = ("model.convolutions=[2, 2, 2, 2]", "training.budget_minutes=null")
+    network = ("model.convolutions=[2, 2, 2, 2]", "training.budget_minutes=null", "augmentation.share=1")
     loaded = load_config(ROOT / "configs" / "hippocampus.yaml", (*places, *sizes, *network))
     run.mkdir(parents=True)
     making = set_up(try_config(loaded, None), RunFolder(run), None, None, torch.device("cpu"))
