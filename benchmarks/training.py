@@ -37,11 +37,13 @@ def main() -> None:
         with closing(job.loader.batches(0, 10**6)) as batches:
             fit, bare = looping(job, batches), bare_loop(job)
             rows = [["fit", "bare loop", *paired(fit, bare)]]
+            first, ratio = compiled(job)
             if peer := nnunet(scans, folder / "nnunet"):
                 rows.append(["fit", "nnU-Net 2.8.1", *paired(fit, peer.steps)])
                 peer.close()
     table(["ours", "other", "ours (patches/s)", "other (patches/s)", "ours over other"], rows)
-    print(f"\nMedians of {BLOCKS} pairs of {BLOCK} steps, two threads, widths {WIDTHS}, patch {PATCH}, batch {BATCH}.")
+    print(f"\ntorch.compile: first step {first:.0f} s, then {ratio:.2f} of the plain network's pace")
+    print(f"Medians of {BLOCKS} pairs of {BLOCK} steps, two threads, widths {WIDTHS}, patch {PATCH}, batch {BATCH}.")
 
 
 def made(scans: Path, run: Path) -> Job:
@@ -72,11 +74,11 @@ def looping(job: Job, batches) -> Steps:  # type: ignore[no-untyped-def]
     return steps
 
 
-def bare_loop(job: Job) -> Steps:
+def bare_loop(job: Job, network: nn.Module | None = None) -> Steps:
     """The least that a step can be: one batch that lies there, the same network, loss and optimiser."""
     batch: Batch = job.loader.batch(0)
     optimiser = new_state(job.state.model, job.loaded.config.training, 1).optimiser
-    model: nn.Module = job.state.model
+    model: nn.Module = job.state.model if network is None else network
 
     def steps(count: int) -> None:
         model.train()
@@ -86,6 +88,17 @@ def bare_loop(job: Job) -> Steps:
             optimiser.step()
 
     return steps
+
+
+def compiled(job: Job) -> tuple[float, float]:
+    """Seconds of the first step through torch.compile, and its pace after that over that of the plain bare loop."""
+    plain, quick = bare_loop(job), bare_loop(job, torch.compile(job.state.model))
+    started = time.perf_counter()
+    quick(1)
+    first = time.perf_counter() - started
+    quick(WARM_UP)
+    pairs = [(seconds(plain), seconds(quick)) for _ in range(BLOCKS)]
+    return first, statistics.median(a / b for a, b in pairs)
 
 
 def nnunet(scans: Path, folder: Path):  # type: ignore[no-untyped-def]

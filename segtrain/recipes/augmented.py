@@ -41,6 +41,9 @@ PLACE = 0
 """The sample whose patch is shown, with the changes of all others."""
 
 
+OPEN_SHARE = "augmentation.share is null: a training that sees each scan less than a hundred times changes fewer"
+
+
 @dataclass(frozen=True, eq=False)
 class Subject:
     """A scan as the network sees it."""
@@ -70,7 +73,7 @@ def draw_sheet(scan: Path, sheet: Path, loaded: Loaded | None = None, mask: Path
     changes |= {index: tried[index] for index in chosen}
     samples = _samples(subject, config, changes)
     size = "x".join(map(str, frame.size))
-    heading = f"{subject.stored.case}: a patch of {size} voxels, and what training with seed {seed} would make of it"
+    heading = f"{subject.stored.case}: a patch of {size} voxels, and what augmentation makes of it where it changes it"
     write_augment_sheet(sheet, Sheet(heading, names, config.task.names[1:], frame, samples))
     return {
         "schema_version": 1,
@@ -78,7 +81,9 @@ def draw_sheet(scan: Path, sheet: Path, loaded: Loaded | None = None, mask: Path
         "scan": str(scan),
         "sheet": str(sheet),
         "patch": list(frame.size),
+        "seed": seed,
         "changed_share": sum(map(bool, words.values())) / len(words),
+        "note": "" if config.augmentation.share is not None else OPEN_SHARE,
         "samples": {str(index): list(words[index]) for index in chosen},
     }
 

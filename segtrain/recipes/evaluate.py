@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +20,6 @@ from segtrain.core.volume import LabelMap
 from segtrain.core.wrong_values import problems_of
 from segtrain.data.cases import find_scans, mask_files, relocated
 from segtrain.data.read import read_labels, require_same_grid
-from segtrain.data.splits import Splits
 from segtrain.data.write import write_prediction
 from segtrain.inference.predict import Ensemble
 from segtrain.metrics.score_case import score_case
@@ -29,6 +28,7 @@ from segtrain.recipes.one_case import read_case
 from segtrain.recipes.results_folder import PREDICTIONS, open_results, sources_of
 from segtrain.recipes.run_folder import RunFolder
 from segtrain.recipes.run_report import ScoredFiles, keep_record, write_scores_report
+from segtrain.recipes.seen import seen_in_training
 from segtrain.recipes.trained import load_ensemble, runs_in, trained_config
 from segtrain.reports.summary import summarise
 from segtrain.reports.tables import write_cases_csv, write_csv
@@ -66,7 +66,8 @@ def evaluate_run(
     cases = find_scans(relocated(config.data, images.resolve(), labels.resolve() if labels else None))
     open_results(out, sources_of(cases), overwrite=overwrite)
     if labels:
-        yield from map(Note, seen_in_training(run, [case.id for case in cases]))
+        splits = [RunFolder(each).splits for each in runs_in(run)]
+        yield from map(Note, seen_in_training(splits, [case.id for case in cases], "this run"))
     outcome = yield from predict_cases(ensemble, cases, out, metrics)
     places = {"run": str(run.resolve()), "images": str(images.resolve())}
     if labels:
@@ -101,18 +102,6 @@ def evaluate_masks(
     outcome = yield from _score_masks(references, found, task, tuple(metrics))
     places = {"predictions": str(predictions.resolve()), "labels": str(labels.resolve())}
     yield report_evaluation(finish_evaluation(out, task, outcome, places))
-
-
-def seen_in_training(run: Path, cases: Sequence[str]) -> Iterator[str]:
-    """What a reader of the scores must know: cases that trained the network have scores that are too good."""
-    splits = [RunFolder(each).splits for each in runs_in(run)]
-    trained = {case for path in splits if path.is_file() for fold in Splits.read(path).folds for case in fold.train}
-    if seen := sorted(trained & set(cases)):
-        names = f"{', '.join(seen[:3])}{' ...' if len(seen) > 3 else ''}"
-        yield (
-            f"{len(seen)} of {len(cases)} cases have the name of one that trained this run ({names}): if they are the "
-            "same scans, their scores are too good"
-        )
 
 
 def masks_in(folder: Path) -> Path:

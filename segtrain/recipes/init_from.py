@@ -19,12 +19,11 @@ from torch import Tensor
 from segtrain.config.dump import read_back
 from segtrain.config.load import Loaded, derived
 from segtrain.config.schema import FitConfig
-from segtrain.core.errors import CheckpointError, ConfigError, Problem, SegtrainError, raise_all
+from segtrain.core.errors import CheckpointError, ConfigError, Problem, raise_all
 from segtrain.core.plan import Plan
 from segtrain.core.registry import is_code
 from segtrain.core.task import Activation, Task
 from segtrain.data.planning import PlanWishes
-from segtrain.data.splits import Fold, Splits
 from segtrain.models.network import Network
 from segtrain.models.settings import ModelSettings
 from segtrain.models.transfer import Names, Part, transfer
@@ -76,6 +75,11 @@ class Source:
         except (KeyError, TypeError, ValueError) as error:
             why = f"{type(error).__name__}: {error}"
             raise CheckpointError(Problem("this is no checkpoint of segtrain", str(found), why)) from error
+
+    @property
+    def splits(self) -> Path:
+        """Who trained it, where it still lies in its run."""
+        return self.path.parent.parent / "splits.json"
 
     def weights(self) -> dict[str, Tensor]:
         """Its tensors by name."""
@@ -161,22 +165,6 @@ def try_network(config: FitConfig, plan: Plan, answer: Answer) -> None:
     """
     if config.model.init_from is not None or is_code(config.model.name):
         start(config, plan, answer, make_model(plan, config.model, answer, config.training.seed))
-
-
-def cautions(source: Source, fold: Fold) -> Iterator[str]:
-    """What a reader of the scores must know: the old run may have trained on cases that are held out now."""
-    splits = source.path.parent.parent / "splits.json"
-    try:
-        trained = {case for one in Splits.read(splits).folds for case in one.train} if splits.is_file() else set()
-    except SegtrainError:
-        return
-    seen = sorted(trained & set(fold.validation))
-    if seen:
-        names = f"{', '.join(seen[:3])}{' ...' if len(seen) > 3 else ''}"
-        yield (
-            f"{len(seen)} of {len(fold.validation)} held-out cases have the name of one that trained the run of "
-            f"model.init_from ({names}): if they are the same scans, their scores are too good"
-        )
 
 
 def _checkpoint_at(path: Path) -> Path:

@@ -48,7 +48,7 @@ from segtrain.recipes.decide import (
     require_same_data,
     store_of,
 )
-from segtrain.recipes.init_from import Start, cautions, start, try_network
+from segtrain.recipes.init_from import Start, start, try_network
 from segtrain.recipes.run_folder import (
     RunFolder,
     append_log,
@@ -60,6 +60,7 @@ from segtrain.recipes.run_folder import (
     reading,
     write_record,
 )
+from segtrain.recipes.seen import seen_in_training
 from segtrain.recipes.share import share_of, spread
 from segtrain.recipes.watch import require_watchers
 from segtrain.reports.tables import write_csv
@@ -201,8 +202,11 @@ def set_up(
             yield Note(f"{told}; start-up, validation and report come on top")
         append_log(folder, "started", **{key: value for key, value in facts.items() if key != "data"})
         if job.start is not None:
-            yield from map(Note, (job.start.told, *cautions(job.start.source, job.fold)))
-        if sound.loaded.config.augmentation.share is None and job.loader.changed_share < 1:
+            source = [job.start.source.splits]
+            seen = seen_in_training(source, job.fold.validation, "the run of model.init_from")
+            yield from map(Note, (job.start.told, *seen))
+        open_share = sound.loaded.config.augmentation.share is None and shared is None
+        if open_share and job.loader.changed_share < 1:
             share = f"augmentation changes {100 * job.loader.changed_share:.3g} % of the patches"
             yield Note(f"{share}: so short a training sees each scan seldom (augmentation.share)")
     return job
