@@ -198,7 +198,7 @@ def set_up(
         write_record(folder, facts := _facts(job))
         if minutes := sound.loaded.config.training.budget_minutes:
             steps = f"{state.epochs} epoch{'s' if state.epochs > 1 else ''} of {state.steps_per_epoch} steps"
-            told = f"{steps} fit the budget of {minutes:g} minutes, in place of training.steps_per_epoch"
+            told = f"{steps} fit the budget of {minutes:g} minutes, in place of training.epochs and steps_per_epoch"
             yield Note(f"{told}; start-up, validation and report come on top")
         append_log(folder, "started", **{key: value for key, value in facts.items() if key != "data"})
         if job.start is not None:
