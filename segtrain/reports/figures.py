@@ -64,6 +64,9 @@ def _curves(title: str, curves: Mapping[str, Curve]) -> Drawing:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     axes.grid(axis="x", visible=False)
     axes.margins(x=0.02)
+    epochs = {x for points in curves.values() for x, _ in points}
+    if len(epochs) == 1:  # one epoch leaves no room between whole numbers
+        axes.set_xlim(min(epochs) - 1, max(epochs) + 1)
     ends = ", ".join(f"{name} {points[-1][1]:.4g} at the end" for name, points in curves.items())
     key = series_key(list(curves)) if len(curves) > 1 or title == "Validation" else ()
     return svg(figure, f"{title} by epoch: {ends}", key)

@@ -1,3 +1,5 @@
+import re
+
 from segtrain.reports.figures import (
     label_strips,
     learning_curves,
@@ -28,8 +30,11 @@ def test_no_epochs_or_no_numbers_have_no_curves():
     assert training_curves([{"epoch": 1, "train_loss": float("nan"), "dice": None}]) == ()
 
 
-def test_one_epoch_is_a_dot():
-    assert len(training_curves(epochs(1))) == 3
+def test_one_epoch_is_a_dot_among_whole_epochs():
+    loss, *others = training_curves(epochs(1))
+    assert len(others) == 2
+    below = re.findall(r"text-anchor: middle[^>]*>([^<]*)<", loss.markup)
+    assert below == ["0", "1", "2", "epoch"]
 
 
 def test_curves_of_several_runs():
