@@ -7,11 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 Maps = tuple[Mapping[str, "Tensor"], ...]
 """Maps of the truth by name, (B, C or 1, *S_i), for each stage that the network answers from, finest first; among them
 `hidden` (B, outputs), true where the case of a sample does not tell of an output."""
+
+
+def moved(maps: Maps, device: torch.device) -> Maps:
+    """On the device; those that are there already stay as they are."""
+    return tuple({name: values.to(device, non_blocking=True) for name, values in stage.items()} for stage in maps)
 
 
 @dataclass(frozen=True, eq=False)

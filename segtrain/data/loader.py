@@ -19,7 +19,7 @@ from contextlib import closing
 
 import torch
 
-from segtrain.core.batch import Batch, MapMaker, Maps
+from segtrain.core.batch import Batch, MapMaker, moved
 from segtrain.core.memory import memory_errors
 from segtrain.core.plan import Plan
 from segtrain.data.augment.apply import apply
@@ -110,12 +110,7 @@ class BatchLoader:
         cases = tuple(self._sampler.case_of(index).case for index in all_samples)
         own = [cases[place] for place in self._places]
         maps = () if self._make_maps is None else self._make_maps(classes.cpu().long(), own)
-        return Batch(images, classes.long(), cases, _moved(maps, self._device))
-
-
-def _moved(maps: Maps, device: torch.device) -> Maps:
-    """Beside the batch, so that no step waits for them."""
-    return tuple({name: values.to(device) for name, values in stage.items()} for stage in maps)
+        return Batch(images, classes.long(), cases, moved(maps, self._device))
 
 
 def _leave_the_cores(pool: ThreadPoolExecutor) -> None:

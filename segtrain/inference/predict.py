@@ -92,10 +92,11 @@ class Ensemble:
         readings = [member.read(case, image) for member in self.members]
 
         def mean(index: int) -> NDArray[np.float32]:
-            total = readings[0].on_native_grid(index)
-            for reading in readings[1:]:
+            first, *others = readings
+            total = first.on_native_grid(index)
+            for reading in others:  # two volumes at a time, however many networks
                 total = total + reading.on_native_grid(index)
-            return total / np.float32(len(readings))
+            return total / np.float32(len(readings)) if others else total
 
         native = readings[0].native
         if self.task.regions is None:

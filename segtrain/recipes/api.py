@@ -15,7 +15,7 @@ from segtrain.metrics.settings import DEFAULT_METRICS
 from segtrain.recipes.bars import Bars
 from segtrain.recipes.compare_losses import compare_losses as compare_recipe
 from segtrain.recipes.evaluate import evaluate_masks, evaluate_run
-from segtrain.recipes.fits import Fold, fits
+from segtrain.recipes.fits import HeldOut, fits
 from segtrain.training.ranks import ALONE, Ranks, joined
 
 Watch = Callable[[Event], None]
@@ -27,7 +27,7 @@ def fit(
     run: Path | str,
     *,
     overrides: Sequence[str] = (),
-    fold: Fold = None,
+    fold: HeldOut = None,
     resume: bool = False,
     overwrite: bool = False,
     device: str = "auto",

@@ -13,7 +13,7 @@ from segtrain.recipes.fit import fit
 from segtrain.recipes.follow import follow
 from segtrain.training.ranks import ALONE, Ranks
 
-Fold = int | Literal["all"] | None
+HeldOut = int | Literal["all"] | None
 """Which fold is held out; None: a share of the patients."""
 
 
@@ -21,7 +21,7 @@ def fits(
     loaded: Loaded,
     run: Path,
     *,
-    fold: Fold = None,
+    fold: HeldOut = None,
     resume: bool = False,
     overwrite: bool = False,
     device: str = "auto",

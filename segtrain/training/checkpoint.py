@@ -158,7 +158,7 @@ def _like(value: Tensor, parameter: Tensor) -> Tensor:
 
 def _alone(value: Tensor) -> Tensor:
     """On the CPU, and sharing no memory: two names of a network of one's own may stand for one tensor."""
-    return value.detach().cpu().contiguous().clone()
+    return value.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
 
 
 def _optimiser_tensors(state: TrainingState) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from math import inf
 import torch
 from torch import Tensor, nn
 
-from segtrain.core.batch import Batch, Maps
+from segtrain.core.batch import Batch, Maps, moved
 from segtrain.core.errors import DivergedError, Problem
 from segtrain.core.events import EpochEnded, StepEnded
 from segtrain.core.memory import memory_errors
@@ -122,7 +122,7 @@ def _backward(
     images = batch.images.to(device, memory_format=layout, non_blocking=True)
     with autocast(device, settings.precision):
         logits = model(images)
-    value = loss(logits, batch.classes.to(device, non_blocking=True), _moved(batch.maps, device))
+    value = loss(logits, batch.classes.to(device, non_blocking=True), moved(batch.maps, device))
     (value / settings.accumulation).backward()
     return value.detach()
 
@@ -151,10 +151,6 @@ def follow(average: nn.Module, model: nn.Module, step: int, decay: float) -> Non
     torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - reached)
     for own, there in zip(average.buffers(), model.buffers(), strict=True):
         own.copy_(there)
-
-
-def _moved(maps: Maps, device: torch.device) -> Maps:
-    return tuple({name: values.to(device, non_blocking=True) for name, values in stage.items()} for stage in maps)
 
 
 def _require_finite(state: TrainingState, ids: list[tuple[str, ...]], *, at_end: bool = False) -> None:
