@@ -56,6 +56,13 @@ def squared_distance_mm2(
     return _squared(mask.view(np.uint8) + np.uint8(1), spacing_mm, threads, edge=bool(mask.all()))
 
 
+def squared_distance_to_mm2(points: Mask, spacing_mm: Sequence[float], *, threads: int = 1) -> Distances:
+    """The square of the distance of each voxel to the nearest of `points`; 0 at them, inf where there are none."""
+    if not points.any():
+        return np.full(points.shape, np.inf, np.float32)
+    return _squared(~points, spacing_mm, threads)
+
+
 def two_nearest_mm(
     objects: NDArray[np.int32], spacing_mm: Sequence[float], reach_mm: float
 ) -> tuple[Distances, Distances]:
@@ -74,9 +81,10 @@ def two_nearest_mm(
 
 def bounding_box(mask: Mask, margin: int = 0) -> Box | None:
     """The smallest box around the mask, grown by so many voxels within the array; None where the mask is empty."""
-    box = []
+    box: list[slice] = []
     for axis in range(mask.ndim):
-        there = np.flatnonzero(mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
+        left = mask[tuple(box)]  # what the axes before have left over
+        there = np.flatnonzero(left.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
         if len(there) == 0:
             return None
         box.append(slice(int(there[0]), int(there[-1]) + 1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import isinf
 from statistics import fmean
 from typing import Literal
 
@@ -14,10 +15,20 @@ prediction and reference is empty."""
 
 @dataclass(frozen=True)
 class Score:
-    """`value` is None where the metric is not defined; `status` says why."""
+    """`value` is None where the metric is not defined; `status` says why.
+
+    A distance to a structure that was missed or invented is infinite: `stand_in`, the diagonal of the image in mm,
+    takes its place in means and tests, so that the case counts there as the worst that it can be.
+    """
 
     value: float | None
     status: Status
+    stand_in: float | None = None
+
+    @property
+    def counted(self) -> float | None:
+        """What takes part in means and tests: finite, or None."""
+        return self.stand_in if self.value is not None and isinf(self.value) else self.value
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +43,7 @@ class CaseScores:
 
     def mean(self, metric: str) -> float | None:
         """Mean over the labels where `metric` is known and defined, or None where it is nowhere."""
-        return mean_of_defined(found[metric].value for found in self.scores.values() if metric in found)
+        return mean_of_defined(found[metric].counted for found in self.scores.values() if metric in found)
 
 
 def mean_of_defined(values: Iterable[float | None]) -> float | None:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from segtrain.losses.maps import members
-from segtrain.losses.thinning import thinned
+from segtrain.core.thinning import thinned
 from segtrain.losses.voxels import Voxels
 
 SKELETON = "skeleton"

@@ -1,24 +1,28 @@
 """Metrics by name, and the contract that each keeps.
 
-A metric is a class whose instances have a `card` (what it means) and a `measure` (its number). `measure` is
-called only where both masks hold the label: the other cases are decided by the table in `empties.py`. It reads a
-`Pair`, on which anything costly is computed once per label and shared by all metrics that read it. Keyword-only
-parameters of the class are its options.
+A metric is a class whose instances have a `card` (what it means) and a `measure` (its number). `measure` is called
+only where both masks hold the label: the other cases are decided by the table in `empties.py`. It reads a `Pair`, on
+which anything costly is computed once per label and shared by all metrics that read it. Keyword-only parameters of
+the class are its options.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
 
 from segtrain.core.registry import Registry
-from segtrain.metrics.counts import Counts
 from segtrain.metrics.empties import WhenEmpty
+from segtrain.metrics.pair import Pair
 
 METRICS = Registry("metric", builtin="segtrain.metrics.builtin")
 
 Best = Literal["higher", "lower", "zero"]
 """Which values are good ones; `zero`: those near 0 on either side."""
+
+Cost = Literal["counts", "surfaces", "components", "skeletons"]
+"""What a metric looks at, the cheapest first: it is computed once for all metrics that look at it."""
 
 
 @dataclass(frozen=True)
@@ -27,24 +31,24 @@ class MetricCard:
 
     name: str
     definition: str
-    """One sentence; TP, FP and FN are voxels, P and R the voxels of prediction and reference."""
+    """One sentence or two; TP, FP and FN are voxels, P and R the voxels of prediction and reference."""
     unit: str
     """As printed; empty for a pure number."""
     range: tuple[float, float]
     best: Best
     when_empty: WhenEmpty
+    cost: Cost = "counts"
+    version: int = 1
+    """Goes up when the same masks may give another number."""
 
     def badness(self, value: float) -> float:
         """The larger, the worse."""
         return {"higher": -value, "lower": value, "zero": abs(value)}[self.best]
 
-
-@dataclass(frozen=True, eq=False)
-class Pair:
-    """Prediction and reference of one label, as metrics read them. Costly views become cached properties here."""
-
-    counts: Counts
-    spacing_mm: tuple[float, ...]
+    def to_json(self) -> dict[str, Any]:
+        """What a file of scores says of the metric: its definition, unit, direction and version."""
+        found = asdict(self)
+        return {key: found[key] for key in ("definition", "unit", "best", "version")}
 
 
 class Metric(Protocol):
@@ -52,8 +56,11 @@ class Metric(Protocol):
 
     card: MetricCard
 
-    def measure(self, pair: Pair) -> float:
-        """The value for a label that both masks hold. Unchanged when both are padded or flipped alike."""
+    def measure(self, pair: Pair) -> float | None:
+        """The value for a label that both masks hold; None where there is none even so.
+
+        Unchanged when both are padded or flipped alike.
+        """
         ...
 
 
@@ -62,3 +69,8 @@ def definition(name: str) -> MetricCard:
     metric: Any = METRICS.find(name)
     card: MetricCard = metric.card
     return card
+
+
+def definitions(metrics: Mapping[str, Metric]) -> dict[str, dict[str, Any]]:
+    """What files say of metrics that were built with their options."""
+    return {name: metric.card.to_json() for name, metric in metrics.items()}

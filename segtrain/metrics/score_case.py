@@ -2,30 +2,35 @@
 
 `score` takes plain arrays; `score_case` takes what segtrain passes around and refuses two grids that differ. Both
 count all labels in one pass, hand each label to the metrics, and let `empties` decide where a mask is empty.
-Voxels of the ignore label in the *reference* count nowhere, not in the volumes either.
+Voxels of the ignore label in the *reference* count nowhere, not in the volumes either: for a distance both masks are
+empty there.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from segtrain.core.errors import ConfigError, DataError, GridMismatch, Problem
+from segtrain.core.machine import usable_cores
 from segtrain.core.scores import CaseScores, Score
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap
-from segtrain.metrics.counts import Counts, Mask, counts_of, joint_histogram
-from segtrain.metrics.empties import empty_score, status_of
-from segtrain.metrics.registry import METRICS, Metric, Pair
-from segtrain.metrics.settings import DEFAULT_METRICS
+from segtrain.metrics.chosen import changed, chosen_metrics
+from segtrain.metrics.counts import Mask
+from segtrain.metrics.empties import EmptyPolicy, empty_score, status_of
+from segtrain.metrics.overlaid import BACKGROUND, Cut, Overlaid, cut_to_labels, overlay
+from segtrain.metrics.pair import Pair
+from segtrain.metrics.registry import Metric
+from segtrain.metrics.settings import DEFAULT_METRICS, EvaluationSettings
 
 NOT_DRAWN = Score(None, "not_drawn")
-
-BACKGROUND = 0
-"""The id that is not a structure."""
 
 
 def score(
@@ -34,30 +39,44 @@ def score(
     spacing_mm: Sequence[float],
     *,
     metrics: Sequence[str] = DEFAULT_METRICS,
-    labels: Mapping[str, int] | None = None,
+    nsd_tolerance_mm: float | Mapping[str, float] | None = None,
+    labels: Mapping[str, int | Sequence[int]] | None = None,
     ignore: int | None = None,
+    settings: EvaluationSettings | None = None,
 ) -> dict[str, dict[str, Score]]:
     """Scores of two masks of label ids: label name -> metric name -> `Score`.
 
     Masks may be 2D or 3D, boolean or whole numbers; `spacing_mm` follows their axes. `labels` gives the ids
-    to score; by default every id but 0 that occurs in either mask, named by its number. Voxels whose
-    reference is `ignore` do not count. Raises GridMismatch for masks of different shapes, ConfigError for an
-    unknown metric or a spacing that does not fit, DataError for values that are not label ids.
+    to score, several for a region; by default every id but 0 that occurs in either mask, named by its number. Voxels
+    whose reference is `ignore` do not count. `settings`, in place of `metrics` and `nsd_tolerance_mm`, says all that a
+    config can say. Raises GridMismatch for masks of different shapes, ConfigError for an unknown metric, for nsd
+    without a tolerance or a spacing that does not fit, DataError for values that are not label ids.
     """
     predicted, expected = _mask(prediction, "prediction"), _mask(reference, "reference")
     if predicted.shape != expected.shape:
         raise GridMismatch(Problem(f"the prediction is {predicted.shape}, the reference {expected.shape} voxels"))
     spacing = _spacing(spacing_mm, expected.ndim)
-    chosen = {name: _build(name) for name in metrics}
-    valid = None if ignore is None else expected != ignore
-    wanted = labels if labels is not None else _ids_in(predicted, expected, valid, ignore)
-    ids = tuple(dict.fromkeys(wanted.values()))
-    histogram = joint_histogram(predicted, expected, ids, valid)
-    return {name: _readings(counts_of(histogram, [ids.index(i)]), spacing, chosen) for name, i in wanted.items()}
+    asked = settings or changed(EvaluationSettings(), {"metrics": tuple(metrics), "nsd_tolerance_mm": nsd_tolerance_mm})
+    cut = cut_to_labels(predicted, expected, spacing)
+    wanted = _wanted(labels) if labels is not None else _ids_in(cut, ignore)
+    ids = tuple(dict.fromkeys(i for own in wanted.values() for i in own))
+    laid = overlay(cut, ids, ignore)
+    structures = {name: tuple(ids.index(i) for i in own) for name, own in wanted.items()}
+    rule = _Rule(chosen_metrics(asked), asked.empty_policy, _diagonal_mm(expected.shape, spacing))
+    if expected.ndim not in (2, 3) and any(metric.card.cost != "counts" for metric in rule.metrics.values()):
+        raise ConfigError(Problem(f"masks of {expected.ndim} axes have no surface", hint="pass two or three axes"))
+    return _readings(laid, structures, rule, usable_cores())
 
 
 def score_case(
-    case: str, patient: str, prediction: LabelMap, reference: LabelMap, task: Task, metrics: Sequence[str]
+    case: str,
+    patient: str,
+    prediction: LabelMap,
+    reference: LabelMap,
+    task: Task,
+    evaluation: EvaluationSettings,
+    *,
+    threads: int = 1,
 ) -> CaseScores:
     """Scores of one case for each structure of `task`, with the volumes behind them.
 
@@ -66,45 +85,68 @@ def score_case(
     """
     if not prediction.grid.same_space(reference.grid):
         raise GridMismatch(_mismatch(case, prediction, reference))
-    chosen = {name: _build(name) for name in metrics}
-    valid = None if task.ignore is None else reference.array != task.ignore
-    histogram = joint_histogram(prediction.array, reference.array, task.ids, valid)
-    if histogram[-1].sum() + histogram[:, -1].sum():
+    grid, hidden = reference.grid, task.hidden_in(case)
+    laid = overlay(cut_to_labels(prediction.array, reference.array, grid.spacing_mm), task.ids, task.ignore)
+    if laid.histogram[-1].sum() + laid.histogram[:, -1].sum():
         _refuse_unknown_ids(case, prediction, reference, task)
-    counts = {name: counts_of(histogram, places) for name, places in task.structures.items()}
-    voxel_ml, hidden = reference.grid.voxel_volume_ml, task.hidden_in(case)
+    told = {name: places for name, places in task.structures.items() if name not in hidden}
+    rule = _Rule(chosen_metrics(evaluation), evaluation.empty_policy, _diagonal_mm(grid.shape, grid.spacing_mm))
+    scores = _readings(laid, told, rule, threads)
+    counts = {name: laid.counts(places) for name, places in task.structures.items()}
     return CaseScores(
         case,
         patient,
-        {
-            name: dict.fromkeys(chosen, NOT_DRAWN)
-            if name in hidden
-            else _readings(c, reference.grid.spacing_mm, chosen)
-            for name, c in counts.items()
-        },
-        {name: c.reference * voxel_ml for name, c in counts.items() if name not in hidden},
-        {name: c.prediction * voxel_ml for name, c in counts.items()},
+        {name: scores.get(name) or dict.fromkeys(evaluation.metrics, NOT_DRAWN) for name in counts},
+        {name: c.reference * grid.voxel_volume_ml for name, c in counts.items() if name not in hidden},
+        {name: c.prediction * grid.voxel_volume_ml for name, c in counts.items()},
     )
 
 
-def _readings(counts: Counts, spacing_mm: tuple[float, ...], metrics: Mapping[str, Metric]) -> dict[str, Score]:
-    """One label: every metric from one shared `Pair`."""
-    status = status_of(prediction=counts.prediction, reference=counts.reference)
-    if status != "ok":
-        return {name: empty_score(status, metric.card.when_empty) for name, metric in metrics.items()}
-    pair = Pair(counts, spacing_mm)
-    return {name: Score(float(metric.measure(pair)), status) for name, metric in metrics.items()}
+@dataclass(frozen=True, eq=False)
+class _Rule:
+    """What is measured, and what holds where a mask is empty."""
+
+    metrics: Mapping[str, Metric]
+    policy: EmptyPolicy
+    diagonal_mm: float
+
+    def read(self, laid: Overlaid, threads: int, label: str, places: Sequence[int]) -> dict[str, Score]:
+        """One structure: every metric from one shared `Pair`."""
+        counts = laid.counts(places)
+        status = status_of(prediction=counts.prediction, reference=counts.reference)
+        if status == "both_empty" and self.policy == "challenge":
+            best = {name: 1.0 if metric.card.best == "higher" else 0.0 for name, metric in self.metrics.items()}
+            return {name: Score(value, status) for name, value in best.items()}
+        if status != "ok":
+            return {n: empty_score(status, m.card.when_empty, self.diagonal_mm) for n, m in self.metrics.items()}
+        pair = Pair(label, counts, laid.spacing_mm, partial(laid.masks, places), threads)
+        return {name: _measured(metric, pair) for name, metric in self.metrics.items()}
 
 
-def _build(name: str) -> Metric:
-    metric: Metric = METRICS.build(name, options={})
-    return metric
+def _readings(
+    laid: Overlaid, structures: Mapping[str, Sequence[int]], rule: _Rule, threads: int
+) -> dict[str, dict[str, Score]]:
+    return {name: rule.read(laid, threads, name, places) for name, places in structures.items()}
+
+
+def _measured(metric: Metric, pair: Pair) -> Score:
+    value = metric.measure(pair)
+    return Score(None if value is None else float(value), "ok")
+
+
+def _diagonal_mm(shape: Sequence[int], spacing_mm: Sequence[float]) -> float:
+    """Of the image: no distance in it is longer."""
+    return math.hypot(*(n * s for n, s in zip(shape, spacing_mm, strict=True)))
+
+
+def _wanted(labels: Mapping[str, int | Sequence[int]]) -> dict[str, tuple[int, ...]]:
+    return {name: (own,) if isinstance(own, int) else tuple(own) for name, own in labels.items()}
 
 
 def _mask(values: ArrayLike, role: str) -> Mask:
     array: NDArray[Any] = np.asarray(values)
     if array.dtype == np.bool_:
-        return array.astype(np.uint8)
+        return array.view(np.uint8)
     if np.issubdtype(array.dtype, np.integer):
         return array
     if np.issubdtype(array.dtype, np.floating) and np.isfinite(array).all() and (array == np.rint(array)).all():
@@ -121,11 +163,17 @@ def _spacing(spacing_mm: Sequence[float], axes: int) -> tuple[float, ...]:
     return spacing
 
 
-def _ids_in(prediction: Mask, reference: Mask, valid: NDArray[np.bool_] | None, ignore: int | None) -> dict[str, int]:
+def _ids_in(cut: Cut, ignore: int | None) -> dict[str, tuple[int, ...]]:
     """Every structure that occurs in a voxel that counts, by its number."""
-    counted = (m if valid is None else m[valid] for m in (prediction, reference))
-    ids = {int(i) for mask in counted for i in np.unique(mask)} - {BACKGROUND, ignore}
-    return {str(i): i for i in sorted(ids)}
+    valid = slice(None) if ignore is None else cut.reference != ignore
+    ids = {int(i) for mask in (cut.prediction, cut.reference) for i in _values_in(mask[valid])} - {BACKGROUND, ignore}
+    return {str(i): (i,) for i in sorted(ids)}
+
+
+def _values_in(mask: Mask) -> NDArray[Any]:
+    if mask.dtype == np.uint8:  # no sorting
+        return np.flatnonzero(np.bincount(mask.reshape(-1), minlength=256))
+    return np.unique(mask)
 
 
 def _mismatch(case: str, prediction: LabelMap, reference: LabelMap) -> Problem:

@@ -1,14 +1,15 @@
 """Scores of many cases -> `metrics.json`: means with their intervals, and what no mean can say.
 
 Each mean stands with the number of cases that it is over and of those for which it is undefined. Structures that were
-absent, missed or invented are counted in `presence`. No NaN and no infinity: JSON has `null`.
+absent, missed or invented are counted in `presence`. No NaN and no infinity: JSON has `null`, and where a distance is
+infinite the diagonal of the image stands in for it; `n_infinite` says how often.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from math import isfinite
-from statistics import fmean, median, stdev
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import median, stdev
+from types import MappingProxyType
 from typing import Any
 
 from segtrain.core.scores import CaseScores, mean_of_defined
@@ -18,10 +19,17 @@ from segtrain.statistics.intervals import mean_interval
 SCHEMA_VERSION = 1
 
 
-def summarise(scores: Sequence[CaseScores], *, failed: Sequence[str] = (), seed: int = 0) -> dict[str, Any]:
+def summarise(
+    scores: Sequence[CaseScores],
+    *,
+    failed: Sequence[str] = (),
+    definitions: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+    seed: int = 0,
+) -> dict[str, Any]:
     """The content of `metrics.json` (contract.md), as plain values.
 
-    `mean` is the mean over labels of their means; `failed` the names of cases that could not be scored.
+    `mean` is the mean over labels of their means; `failed` the names of cases that could not be scored; `definitions`
+    what each metric means, with its unit and version.
     """
     labels = list(dict.fromkeys(label for case in scores for label in labels_of(case)))
     scored = {label: _metrics_of(scores, label) for label in labels}
@@ -36,6 +44,7 @@ def summarise(scores: Sequence[CaseScores], *, failed: Sequence[str] = (), seed:
         "labels": by_label,
         "mean": {metric: _mean_of_means(by_label.values(), metric) for metric in metrics},
         "presence": {label: _presence(scores, label) for label in labels},
+        "definitions": {name: dict(said) for name, said in definitions.items()},
         "failed": list(failed),
     }
 
@@ -46,18 +55,18 @@ def _metrics_of(scores: Iterable[CaseScores], label: str) -> list[str]:
 
 def _statistics(scores: Sequence[CaseScores], label: str, metric: str, seed: int) -> dict[str, Any]:
     """One label and metric over the cases that have it."""
-    found = [(c.patient, c.scores[label][metric].value) for c in scores if metric in c.scores.get(label, {})]
-    defined = [(patient, value) for patient, value in found if value is not None]
-    values = [value for _, value in defined]
-    whole = bool(values) and all(map(isfinite, values))
-    interval = mean_interval(values, [patient for patient, _ in defined], seed) if whole else None
+    found = [(c.patient, c.scores[label][metric]) for c in scores if metric in c.scores.get(label, {})]
+    defined = [(patient, score.counted) for patient, score in found if score.counted is not None]
+    values = [value for _, value in defined if value is not None]
+    interval = mean_interval(values, [patient for patient, _ in defined], seed)
     return {
-        "mean": fmean(values) if whole else None,
-        "median": _number(median(values)) if values else None,
-        "std": stdev(values) if whole and len(values) > 1 else None,
-        "ci95": None if interval is None or interval.low is None else [interval.low, interval.high],
+        "mean": interval.mean,
+        "median": median(values) if values else None,
+        "std": stdev(values) if len(values) > 1 else None,
+        "ci95": None if interval.low is None else [interval.low, interval.high],
         "n": len(values),
         "n_undefined": len(found) - len(values),
+        "n_infinite": sum(score.stand_in is not None for _, score in found),
     }
 
 
@@ -81,7 +90,3 @@ def _presence(scores: Sequence[CaseScores], label: str) -> dict[str, Any]:
         "false_positive_ml": float(sum(absent)),
         "false_negative_ml": float(sum(r for r, p in present if p == 0)),
     }
-
-
-def _number(value: float) -> float | None:
-    return value if isfinite(value) else None

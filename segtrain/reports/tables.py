@@ -1,8 +1,9 @@
 """Scores <-> `cases.csv`, the long table that every other number of a report can be traced to.
 
 One row per case, label and metric: `case,patient,label,metric,value,status`. The two volumes are rows as well,
-`reference_ml` and `prediction_ml`. An undefined value is an empty field; its status says why. Numbers are written
-with all their digits, lines end in `\\n`, and a file is either whole or not there.
+`reference_ml` and `prediction_ml`, and where a value is infinite, `diagonal_mm`, which stands in for it in means. An
+undefined value is an empty field; its status says why. Numbers are written with all their digits, lines end in `\\n`,
+and a file is either whole or not there.
 
 Case names come from outside, and a spreadsheet runs a field that begins with `=`, `+`, `-` or `@` as a formula. Such
 a text gets a leading apostrophe (OWASP's advice), unless it is a plain number; `read_cases_csv` takes it off again, so
@@ -14,7 +15,8 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 from typing import get_args
 
@@ -24,6 +26,7 @@ from segtrain.core.scores import CaseScores, Score, Status
 
 HEADER = ("case", "patient", "label", "metric", "value", "status")
 VOLUMES = ("reference_ml", "prediction_ml")
+STAND_IN = "diagonal_mm"
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """First characters that a spreadsheet takes for a formula."""
@@ -111,6 +114,9 @@ def _rows(case: CaseScores) -> Iterator[tuple[Cell, ...]]:
     for label in labels_of(case):
         for metric, found in case.scores.get(label, {}).items():
             yield case.case, case.patient, label, metric, found.value, found.status
+        stand_in = next((f.stand_in for f in case.scores.get(label, {}).values() if f.stand_in is not None), None)
+        if stand_in is not None:
+            yield case.case, case.patient, label, STAND_IN, stand_in, status_in(case, label)
         for name in VOLUMES:
             volumes = getattr(case, name)
             if label in volumes:
@@ -124,7 +130,7 @@ class _Draft:
     case: str
     patient: str
     values: dict[str, dict[str, Score]] = field(default_factory=dict)
-    volumes: dict[str, dict[str, float]] = field(default_factory=lambda: {name: {} for name in VOLUMES})
+    volumes: dict[str, dict[str, float]] = field(default_factory=lambda: {name: {} for name in (*VOLUMES, STAND_IN)})
 
     def add(self, label: str, metric: str, value: str, status: str) -> None:
         if status not in get_args(Status):
@@ -136,4 +142,10 @@ class _Draft:
         self.values.setdefault(label, {})[metric] = Score(float(value) if value else None, known)
 
     def scores(self) -> CaseScores:
-        return CaseScores(self.case, self.patient, self.values, *(self.volumes[name] for name in VOLUMES))
+        """The case; an infinite value has what stands in for it."""
+        stand_ins = self.volumes[STAND_IN]
+        values = {
+            label: {m: replace(s, stand_in=stand_ins.get(label)) if s.value == inf else s for m, s in found.items()}
+            for label, found in self.values.items()
+        }
+        return CaseScores(self.case, self.patient, values, *(self.volumes[name] for name in VOLUMES))

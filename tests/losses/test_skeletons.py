@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from segtrain.losses.skeletons import SKELETON, hard_skeleton
-from segtrain.losses.thinning import thinned
+from segtrain.core.thinning import thinned
 from segtrain.losses.voxels import Extras, Reading, read
 
 

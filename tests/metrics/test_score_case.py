@@ -6,7 +6,9 @@ from segtrain.core.scores import Score
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap
 from segtrain.metrics import score
+from segtrain.metrics.registry import METRICS
 from segtrain.metrics.score_case import score_case
+from segtrain.metrics.settings import EvaluationSettings
 from tests.phantoms import ellipsoid, grid
 
 TASK = Task(labels={"background": 0, "organ": 1, "tumour": 4}, ignore=9)
@@ -19,7 +21,7 @@ def masks(on):
 
 
 def of_case(prediction, reference, metrics=("dice", "iou"), task=TASK):
-    return score_case("P01", "P", prediction, reference, task, metrics)
+    return score_case("P01", "P", prediction, reference, task, EvaluationSettings(metrics=metrics))
 
 
 def test_a_perfect_case_with_volumes_in_ml():
@@ -104,6 +106,33 @@ def test_a_structure_that_was_not_drawn_has_no_value_and_no_volume():
     assert found.prediction_ml["tumour"] > 0
 
 
+def test_a_missed_structure_is_as_far_away_as_the_image_is_wide():
+    on = grid()
+    reference = LabelMap(masks(on), on)
+    found = of_case(LabelMap((reference.array == 1).astype(np.int16), on), reference, ("hd95", "dice"))
+    across_mm = np.linalg.norm(np.array(on.shape) * on.spacing_mm)
+    assert found.scores["tumour"]["hd95"] == Score(np.inf, "pred_empty", pytest.approx(across_mm))
+    assert found.mean("hd95") == pytest.approx((found.scores["organ"]["hd95"].value + across_mm) / 2)
+
+
+def test_an_oblique_grid_has_distances_in_mm():
+    straight, turned = grid(), grid(degrees=25)
+    shifted = np.roll(masks(straight), 1, 2)
+    for on in (straight, turned):
+        found = of_case(LabelMap(shifted, on), LabelMap(masks(on), on), ("hd",))
+        assert found.scores["organ"]["hd"].value == pytest.approx(2.5)
+
+
+def test_every_metric_of_a_perfect_case_has_its_best_value():
+    on = grid()
+    label = LabelMap(masks(on), on)
+    everything = EvaluationSettings(metrics=tuple(METRICS.names()), nsd_tolerance_mm=1)
+    found = score_case("P01", "P", label, label, TASK, everything, threads=2)
+    assert set(found.scores["organ"]) == set(METRICS.names())
+    for name, perfect in found.scores["organ"].items():
+        assert perfect.value == (1 if METRICS.find(name).card.best == "higher" else 0), name
+
+
 class TestScore:
     def test_labels_are_found_in_either_mask(self):
         assert list(score([0, 1, 207], [0, 12, 0], (1,))) == ["1", "12", "207"]
@@ -112,6 +141,11 @@ class TestScore:
         found = score([1, 0], [1, 0], (1,), labels={"a": 1, "b": 5, "same as a": 1})
         assert found["a"] == found["same as a"] == {"dice": Score(1.0, "ok"), "iou": Score(1.0, "ok")}
         assert found["b"]["dice"].status == "both_empty"
+
+    def test_several_ids_are_a_region(self):
+        found = score([1, 4, 0], [4, 4, 0], (1,), labels={"whole": [1, 4], "core": 4})
+        assert found["whole"]["dice"].value == 1
+        assert found["core"]["dice"].value == pytest.approx(2 / 3)
 
     def test_ignored_voxels_and_their_id_are_left_out(self):
         found = score([1, 1, 2, 3], [1, 1, 9, 9], (1,), ignore=9)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from segtrain.losses.thinning import thinned
+from segtrain.core.thinning import thinned
 
 SPACES = [(40, 50), (24, 26, 28)]
 every_space = pytest.mark.parametrize("space", SPACES, ids=["2d", "3d"])
