@@ -25,6 +25,9 @@ class Ranks:
     mean: tuple[float, ...]
     low: tuple[float | None, ...]
     high: tuple[float | None, ...]
+    shares: tuple[tuple[float, ...], ...] = ()
+    """For each method, the share of bootstrap draws in which it is first, second ...; shared places go to the better
+    one. Empty below two groups."""
 
 
 def rank(
@@ -39,15 +42,31 @@ def rank(
     of_mean = place(badness.mean(axis=0))
     sums, sizes = group_sums(badness, groups)
     ends: tuple[tuple[float | None, ...], ...] = ((None,) * methods,) * 2
+    shares: tuple[tuple[float, ...], ...] = ()
     if len(sizes) > 1:
-        ends = _rank_ends(place(bootstrap_means(sums, sizes, seed, draws)))
-    return Ranks(tuple(of_mean.tolist()), tuple(by_case.mean(axis=0).tolist()), ends[0], ends[1])
+        drawn = bootstrap_means(sums, sizes, seed, draws)
+        ends, shares = _rank_ends(place(drawn)), _shares(drawn)
+    return Ranks(tuple(of_mean.tolist()), tuple(by_case.mean(axis=0).tolist()), ends[0], ends[1], shares)
 
 
 def place(badness: Reals) -> NDArray[np.float64]:
     """Ranks along the last axis, the smallest value first, ties averaged; rounding noise is a tie."""
     ranks: NDArray[np.float64] = stats.rankdata(np.round(badness, 12), axis=-1)
     return ranks
+
+
+def agreement(values: Reals, others: Reals) -> float | None:
+    """Kendall's tau b between two orders of the same methods, from their badness; None where either is no order."""
+    tau = float(stats.kendalltau(np.round(values, 12), np.round(others, 12)).statistic)
+    return None if np.isnan(tau) else tau
+
+
+def _shares(badness: Reals) -> tuple[tuple[float, ...], ...]:
+    """How often each column has each place."""
+    places = stats.rankdata(np.round(badness, 12), axis=-1, method="min").astype(int)
+    methods = badness.shape[1]
+    counts = [np.bincount(places[:, m], minlength=methods + 1)[1:] for m in range(methods)]
+    return tuple(tuple((count / len(badness)).tolist()) for count in counts)
 
 
 def _rank_ends(ranks: NDArray[np.float64]) -> tuple[tuple[float | None, ...], ...]:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from segtrain.statistics.ranking import place, rank
+from segtrain.statistics.ranking import agreement, place, rank
 
 
 def people(n):
@@ -38,3 +38,24 @@ def test_nothing_to_rank_and_one_patient():
     assert rank(np.zeros((0, 2)), [], 0) is None
     assert rank(np.zeros((0, 0)), [], 0) is None
     assert rank(np.array([[0.1, 0.2]]), ["P"], 0).low == (None, None)
+
+
+def test_how_often_each_method_has_each_place():
+    rng = np.random.default_rng(1)
+    base = rng.uniform(0.4, 0.9, (30, 1))
+    values = np.hstack([base + 0.05, base, base + rng.normal(0, 0.02, (30, 1))])
+    found = rank(values, people(30), 0)
+    assert found.shares[0] == (1.0, 0.0, 0.0)
+    assert found.shares[1][0] == 0
+    assert np.sum(found.shares, axis=1) == pytest.approx([1, 1, 1])
+
+
+def test_methods_that_share_a_place_share_the_better_one():
+    found = rank(np.ones((6, 3)), people(6), 0)
+    assert found.shares == ((1.0, 0.0, 0.0),) * 3
+
+
+def test_two_orders_agree_or_turn_each_other_round():
+    assert agreement(np.array([1.0, 2, 3]), np.array([10.0, 20, 30])) == pytest.approx(1)
+    assert agreement(np.array([1.0, 2, 3]), np.array([3.0, 2, 1])) == pytest.approx(-1)
+    assert agreement(np.array([1.0, 1, 1]), np.array([3.0, 2, 1])) is None
