@@ -10,7 +10,7 @@ FALSE_SHARE = 0.05
 
 
 def null_sweep(seed, patients):
-    """Dice of equally good losses: patients differ much, losses little, a tenth of the patients fail for all of them."""
+    """Dice of equally good losses: patients differ much, losses little, a tenth of the patients fail for all."""
     rng = np.random.default_rng([seed, patients])
     names = [f"P{i:03d}" for i in range(patients)]
     base = np.where(rng.random(patients) < 0.1, 0.0, rng.beta(12, 2, patients))
