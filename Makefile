@@ -50,6 +50,7 @@ bench: $(STAMP) ## the figures of docs/benchmarks.md
 
 docs: $(STAMP) ## the pages that are made from the code
 	$(BIN)/python -m segtrain.reports.loss_cards > docs/losses.md
+	$(BIN)/python -m segtrain.reports.metric_cards > docs/metrics.md
 
 check: lint types layers ## everything but the tests
 

@@ -13,9 +13,12 @@ NAMES = (
     "network_step",
     "losses",
     "loss_maps",
+    "metrics",
     "augmentation",
     "store",
     "fit_memory",
+    "predict",
+    "predict_memory",
     "ranks",
 )
 

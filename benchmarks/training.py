@@ -101,7 +101,7 @@ def compiled(job: Job) -> tuple[float, float]:
     return first, statistics.median(a / b for a, b in pairs)
 
 
-def nnunet(scans: Path, folder: Path):  # type: ignore[no-untyped-def]
+def nnunet(scans: Path, folder: Path, widths: list[int] = WIDTHS):  # type: ignore[no-untyped-def]
     """nnU-Net's trainer, or None with a line that says why it is left out."""
     try:
         import nnunetv2  # noqa: F401
@@ -110,7 +110,7 @@ def nnunet(scans: Path, folder: Path):  # type: ignore[no-untyped-def]
         return None
     from benchmarks.nnunet_trainer import NnunetPace
 
-    return NnunetPace(scans, folder, WIDTHS, PATCH, BATCH)
+    return NnunetPace(scans, folder, widths, PATCH, BATCH)
 
 
 def paired(first: Steps, second: Steps) -> tuple[str, str, str]:

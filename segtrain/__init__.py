@@ -6,12 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from segtrain.recipes.api import compare_losses, evaluate, fit
+    from segtrain.recipes.score_files import score_files
 
-__all__ = ["compare_losses", "evaluate", "fit"]
+__all__ = ["compare_losses", "evaluate", "fit", "score_files"]
 
 
 def __getattr__(name: str) -> Any:
     """Load the commands when they are asked for: `import segtrain` alone must not import torch (PEP 562)."""
+    if name == "score_files":
+        from segtrain.recipes.score_files import score_files
+
+        return score_files
     if name in __all__:
         from segtrain.recipes import api
 

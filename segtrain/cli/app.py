@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from segtrain.cli import commands_look, commands_score, commands_train
+from segtrain.cli import commands_export, commands_look, commands_score, commands_train
 from segtrain.cli.options import Body, add_command
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ COMMANDS: dict[str, Body] = {
     "eval": commands_score.evaluate,
     "predict": commands_score.predict,
     "compare-losses": commands_train.compare_losses,
+    "export": commands_export.export,
     "losses": commands_look.losses,
     "report": commands_look.report,
     "doctor": commands_look.doctor,

@@ -10,12 +10,12 @@ import typer
 
 from segtrain.cli.console import Session
 from segtrain.cli.options import AllowCode, Device, On, Overwrite
+from segtrain.cli.scoring_flags import AllowMissing, MaybeProfile, Metrics, Tolerances, scoring_overrides
 from segtrain.core.errors import ConfigError, Problem
 
-RunToRead = Annotated[Path, typer.Option("--run", metavar="RUN", help="Folder that `segtrain fit` wrote.")]
-MaybeRun = Annotated[
-    Path | None, typer.Option("--run", metavar="RUN", help="Folder that `segtrain fit` wrote.", show_default=False)
-]
+RUN_HELP = "Folder that `segtrain fit` wrote; repeat it to average the networks of several."
+RunsToRead = Annotated[list[Path], typer.Option("--run", metavar="RUN", help=RUN_HELP)]
+MaybeRuns = Annotated[list[Path] | None, typer.Option("--run", metavar="RUN", help=RUN_HELP, show_default=False)]
 Images = Annotated[Path, typer.Option("--images", metavar="DIR", help="Folder of scans.")]
 MaybeImages = Annotated[
     Path | None, typer.Option("--images", metavar="DIR", help="Folder of scans, with --run.", show_default=False)
@@ -36,46 +36,86 @@ MaybeOut = Annotated[
 ]
 LabelNames = Annotated[
     list[str] | None,
-    typer.Option("--label", metavar="NAME=ID", help="With --predictions: a label's name; repeat.", show_default=False),
+    typer.Option(
+        "--label",
+        metavar="NAME=ID[,ID]",
+        help="With --predictions: a label's name, or a region of several; repeat.",
+        show_default=False,
+    ),
 ]
-Metrics = Annotated[
+InferenceOverrides = Annotated[
     list[str] | None,
-    typer.Option("--metric", metavar="NAME", help="With --predictions: dice, iou ...; repeat.", show_default=False),
+    typer.Argument(
+        metavar="KEY=VALUE", help="Changes of inference settings, as inference.mirror_axes=[0,1].", show_default=False
+    ),
+]
+LaterOverrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="KEY=VALUE", help="Changes of evaluation.*, and with --run of inference.*", show_default=False
+    ),
+]
+KeepMasks = Annotated[bool, typer.Option("--resume", help="Keep the masks that are there, and make the others.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first case that cannot be used.")]
+Probabilities = Annotated[
+    bool, typer.Option("--save-probabilities", help="Also write the probabilities of every output, one file a case.")
 ]
 
 
 def evaluate(
     session: Session,
-    run: MaybeRun = None,
+    run: MaybeRuns = None,
+    override: LaterOverrides = None,
     images: MaybeImages = None,
     predictions: Predictions = None,
     labels: Labels = None,
     out: MaybeOut = None,
     label: LabelNames = None,
     metric: Metrics = None,
+    profile: MaybeProfile = None,
+    nsd_tolerance_mm: Tolerances = None,
+    allow_missing: AllowMissing = False,
     device: On = Device.auto,
     allow_code: AllowCode = False,
     overwrite: Overwrite = False,
+    resume: KeepMasks = False,
+    strict: Strict = False,
+    save_probabilities: Probabilities = False,
 ) -> None:
     """Predict a folder of scans and score it where labels are (--run), or score a folder of masks (--predictions)."""
     from segtrain.cli.progress import show
     from segtrain.cli.results import print_finished
 
-    if run is not None and images is not None and predictions is None and not label and not metric:
+    overrides = [*(override or ()), *scoring_overrides(metric, profile, nsd_tolerance_mm)]
+    if run and images is not None and predictions is None and not label and not allow_missing:
         from segtrain.recipes.evaluate import evaluate_run
+        from segtrain.recipes.predict_cases import Manner
 
-        target = out or run / "eval"
-        flags: dict[str, bool] = {"allow_code": allow_code, "overwrite": overwrite}
-        events = evaluate_run(run, images, labels, target, device=device.value, **flags)
-    elif predictions is not None and labels is not None and run is None and images is None:
-        from segtrain.metrics.settings import EvaluationSettings
-        from segtrain.recipes.evaluate import evaluate_masks
+        manner = Manner(probabilities=save_probabilities, resume=resume, strict=strict)
+        events = evaluate_run(
+            run,
+            images,
+            labels,
+            out or _beside(run),
+            device=device.value,
+            allow_code=allow_code,
+            overwrite=overwrite,
+            overrides=overrides,
+            manner=manner,
+        )
+    elif predictions is not None and labels is not None and not (run or images or resume or save_probabilities):
+        from segtrain.recipes.score_masks import evaluate_masks
 
         masks = predictions.resolve()
-        target = out or masks.parent / f"{masks.name}-eval"
-        metrics = tuple(metric) if metric else EvaluationSettings().metrics
-        names = _label_names(label)
-        events = evaluate_masks(predictions, labels, target, label_names=names, metrics=metrics, overwrite=overwrite)
+        events = evaluate_masks(
+            predictions,
+            labels,
+            out or masks.parent / f"{masks.name}-eval",
+            label_names=_label_names(label),
+            overrides=overrides,
+            allow_missing=allow_missing,
+            overwrite=overwrite,
+        )
     else:
         hint = "segtrain eval --run RUN --images DIR [--labels DIR], or segtrain eval --predictions DIR --labels DIR"
         raise ConfigError(Problem("these flags do not go together", "command line", hint=hint))
@@ -84,32 +124,52 @@ def evaluate(
 
 def predict(
     session: Session,
-    run: RunToRead,
+    run: RunsToRead,
     images: Images,
     out: Out,
+    override: InferenceOverrides = None,
     device: On = Device.auto,
     allow_code: AllowCode = False,
     overwrite: Overwrite = False,
+    resume: KeepMasks = False,
+    strict: Strict = False,
+    save_probabilities: Probabilities = False,
 ) -> None:
     """Predict a folder of scans: masks only, each on the grid of its scan."""
     from segtrain.cli.progress import show
     from segtrain.cli.results import print_finished
     from segtrain.recipes.predict import predict as recipe
+    from segtrain.recipes.predict_cases import Manner
 
-    events = recipe(run, images, out, device=device.value, allow_code=allow_code, overwrite=overwrite)
+    events = recipe(
+        run,
+        images,
+        out,
+        device=device.value,
+        allow_code=allow_code,
+        overwrite=overwrite,
+        overrides=override or (),
+        manner=Manner(probabilities=save_probabilities, resume=resume, strict=strict),
+    )
     following = f"segtrain eval --predictions {shlex.quote(str(out / 'predictions'))} --labels DIR"
     print_finished(session, show(events, session), following)
 
 
-def _label_names(texts: list[str] | None) -> dict[str, int] | None:
-    """`NAME=ID` texts -> name -> id, the background added where it is missing; None without a text."""
-    names: dict[str, int] = {}
+def _beside(runs: list[Path]) -> Path:
+    """Where an evaluation goes that was given no folder. ConfigError for several runs: it is none of theirs."""
+    if len(runs) > 1:
+        raise ConfigError(Problem("several runs have no folder for their evaluation", "--out", hint="add --out DIR"))
+    return runs[0] / "eval"
+
+
+def _label_names(texts: list[str] | None) -> dict[str, list[int]] | None:
+    """`NAME=ID` or `NAME=ID,ID` texts -> name -> ids; None without a text."""
+    names: dict[str, list[int]] = {}
     for text in texts or ():
-        name, _, number = text.partition("=")
-        if not name or not number.isdecimal() or name in names or int(number) in names.values():
-            hint = "write each name and each id once, as --label liver=1"
+        name, _, numbers = text.partition("=")
+        ids = numbers.split(",")
+        if not name or not all(number.isdecimal() for number in ids) or name in names:
+            hint = "write each name once, as --label liver=1, or --label whole=1,2 for a region"
             raise ConfigError(Problem(f"{text!r} is no label", "--label", hint=hint))
-        names[name] = int(number)
-    if not names:
-        return None
-    return names if 0 in names.values() else {"background": 0, **names}
+        names[name] = [int(number) for number in ids]
+    return names or None

@@ -17,15 +17,42 @@ Json = Mapping[str, Any]
 SHARED_OPTIONS = ("include_background", "class_weights", "ignore_label", "reduce_over", "absent", "smooth")
 """Options that every loss has which can have them; a list of losses would repeat them in each row."""
 
+MOST_COLUMNS = 3
+"""Metrics up to which a table has a column each."""
+
 CARD_FACTS = ("good_for", "bad_at", "aliases", "family", "formula", "modes", "optimum", "paper")
 """What a loss's card says between its description and its options, in this order."""
 
 
 def metric_table(metrics: Json) -> Table:
-    """The content of `metrics.json`: a row a label, a column a metric with mean, 95 % interval and n."""
+    """The content of `metrics.json`: mean, 95 % interval and n of each label and metric."""
     labels: Json = metrics.get("labels", {})
     names = list(dict.fromkeys(name for scores in labels.values() for name in scores))
-    table = _table("label", *(f"{name}: mean [95 % interval] n" for name in names))
+    units = {name: said["unit"] for name, said in metrics.get("definitions", {}).items() if said.get("unit")}
+    titles = {name: f"{name} ({units[name]})" if name in units else name for name in names}
+    return (_wide if len(names) <= MOST_COLUMNS else _long)(metrics, titles)
+
+
+def _long(metrics: Json, titles: Mapping[str, str]) -> Table:
+    """A row a label and metric."""
+    table = _table("label", "metric", "mean [95 % interval]", "n")
+    for label, scores in metrics["labels"].items():
+        for place, (name, found) in enumerate(scores.items()):
+            low, high = found.get("ci95") or (None, None)
+            told = (Text(_mean(found.get("mean"), low, high)), Text(_count(found)))
+            table.add_row(_cell(label if place == 0 else ""), titles[name], *told)
+        table.add_section()
+    if len(metrics["labels"]) > 1:
+        for place, (name, title) in enumerate(titles.items()):
+            mean = number(metrics.get("mean", {}).get(name))
+            table.add_row("mean of labels" if place == 0 else "", title, mean, "")
+    return table
+
+
+def _wide(metrics: Json, titles: Mapping[str, str]) -> Table:
+    """A row a label, a column a metric."""
+    labels, names = metrics.get("labels", {}), list(titles)
+    table = _table("label", *(f"{title}: mean [95 % interval] n" for title in titles.values()))
     for label, scores in labels.items():
         table.add_row(_cell(label), *(_statistic(scores.get(name)) for name in names))
     if len(labels) > 1:
@@ -180,9 +207,15 @@ def _table(*columns: str) -> Table:
 def _statistic(found: Json | None) -> Text:
     if not found:
         return Text("-")
-    undefined = f" ({found['n_undefined']} undefined)" if found.get("n_undefined") else ""
     ends: Iterable[float | None] = found.get("ci95") or (None, None)
-    return Text(f"{_mean(found.get('mean'), *ends)} {found.get('n', 0)}{undefined}")
+    return Text(f"{_mean(found.get('mean'), *ends)} {_count(found)}")
+
+
+def _count(found: Json) -> str:
+    """How many values a mean is over, and what is not among them or only stands in."""
+    beside = {"undefined": found.get("n_undefined"), "missed or invented": found.get("n_infinite")}
+    words = ", ".join(f"{n} {what}" for what, n in beside.items() if n)
+    return f"{found.get('n', 0)}" + (f" ({words})" if words else "")
 
 
 def _mean(mean: float | None, low: float | None, high: float | None, *, sign: bool = False) -> str:

@@ -98,3 +98,11 @@ class FitConfig(Settings):
     evaluation: EvaluationSettings = EvaluationSettings()
     compare: CompareSettings | None = None
     """What `compare-losses` does; `fit` does not read it."""
+
+    @model_validator(mode="after")
+    def _postprocessing_names_labels(self) -> Self:
+        known = {*self.task.names[1:], *self.task.foreground}
+        unknown = [name for name in self.inference.postprocess.names if name not in known]
+        if unknown:
+            raise ValueError(f"inference.postprocess: {unknown[0]!r} is no label; there are {', '.join(sorted(known))}")
+        return self

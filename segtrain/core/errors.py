@@ -87,6 +87,12 @@ class CheckpointError(SegtrainError):
     exit_code = 6
 
 
+class CheckFailed(SegtrainError):
+    """A result was compared with what it must be, and differs."""
+
+    exit_code = 1
+
+
 class EndedElsewhere(SegtrainError):
     """Another process of a training in several ended it, and has said why; this one ends alike, without a word."""
 

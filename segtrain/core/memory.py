@@ -16,14 +16,21 @@ SAID_BY_ALLOCATORS = ("out of memory", "not enough memory", "can't allocate memo
 """CUDA and MPS; DefaultCPUAllocator, which says either of two things; cuBLAS and cuDNN."""
 
 
+def is_memory_error(error: BaseException) -> bool:
+    """Whether an allocation failed, by whatever an allocator raises then."""
+    said = str(error).lower()
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(words in said for words in SAID_BY_ALLOCATORS)
+    )
+
+
 @contextmanager
 def memory_errors(doing: str, hint: str, *, where: str = "") -> Iterator[None]:
     """Translate a failed allocation into a ResourceError: out of memory `doing` something."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        said = str(error)
-        if not isinstance(error, MemoryError) and not any(words in said.lower() for words in SAID_BY_ALLOCATORS):
+        if not is_memory_error(error):
             raise
-        why = said.partition("\n")[0]
+        why = str(error).partition("\n")[0]
         raise ResourceError(Problem(f"out of memory {doing}", where, why, hint)) from error

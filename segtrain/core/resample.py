@@ -8,6 +8,7 @@ in between, and widened to an area filter when it coarsens, so that a fine struc
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,34 @@ PARALLEL_TOLERANCE_VOXELS = 0.01
 """Drift over the whole field of view up to which two grids' axes count as parallel."""
 SNAP_VOXELS = 1e-4
 """A position this close to a voxel centre is that voxel: float32 affines must not blur a copy."""
+
+
+@dataclass(frozen=True, eq=False)
+class AxisMap:
+    """Which voxels of a source axis make up each voxel of a target axis, and with what weights."""
+
+    axis: int
+    """The source axis that runs along the target axis."""
+    index: NDArray[np.int64]
+    """(n, taps) source voxels, ascending; repeated where the edge is."""
+    weight: NDArray[np.float32] | None
+    """(n, taps), of which each row adds up to 1; None where every target voxel is a copy, with one tap."""
+
+    def part(self, start: int, stop: int) -> AxisMap:
+        """The map of the target voxels from `start` to before `stop`."""
+        weight = None if self.weight is None else self.weight[start:stop]
+        return AxisMap(self.axis, self.index[start:stop], weight)
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """First source voxel that is needed, and the one after the last."""
+        return int(self.index.min()), int(self.index.max()) + 1
+
+
+def axis_maps(source: Grid, onto: Grid) -> tuple[AxisMap, ...]:
+    """How `resample_array` makes each of the three axes of `onto` from one of `source`. ValueError as there."""
+    axes, positions = _parallel_axes(np.linalg.inv(source.affine) @ onto.affine, onto.shape)
+    return tuple(AxisMap(axis, *_taps(place, source.shape[axis])) for axis, place in zip(axes, positions, strict=True))
 
 
 def resample_array(array: Array, source: Grid, onto: Grid, outside: float | None = None) -> Array:
@@ -101,29 +130,34 @@ def _parallel_axes(index_map: Affine, shape: tuple[int, ...]) -> tuple[list[int]
 def _along_axis(values: Array, axis: int, positions: NDArray[np.float64]) -> Array:
     """Interpolate one axis at fractional `positions`."""
     length = values.shape[axis]
-    snapped = np.round(positions)
-    positions = np.where(np.abs(positions - snapped) < SNAP_VOXELS, snapped, positions)
-    if bool((positions == snapped).all()):
-        return np.take(values, np.clip(snapped, 0, length - 1).astype(int), axis=axis)
-    weights = _linear_weights(positions, length)
+    index, weight = _taps(positions, length)
+    if weight is None:
+        return np.take(values, index[:, 0], axis=axis)
+    rows = np.broadcast_to(np.arange(len(index))[:, None], index.shape)
+    weights = sparse.csr_matrix((weight.ravel(), (rows.ravel(), index.ravel())), shape=(len(index), length))
     moved = np.moveaxis(values, axis, 0)
     flat = weights @ np.ascontiguousarray(moved).reshape(length, -1)
     return np.moveaxis(flat.reshape(len(positions), *moved.shape[1:]), 0, axis)
 
 
-def _linear_weights(positions: NDArray[np.float64], length: int) -> sparse.csr_matrix:
-    """Rows of triangle weights, as wide as one step when it coarsens, one voxel otherwise."""
+def _taps(positions: NDArray[np.float64], length: int) -> tuple[NDArray[np.int64], NDArray[np.float32] | None]:
+    """Source voxels and weights of each position: triangles, as wide as one step when it coarsens, else one voxel."""
+    snapped = np.round(positions)
+    positions = np.where(np.abs(positions - snapped) < SNAP_VOXELS, snapped, positions)
+    if bool((positions == snapped).all()):
+        return np.clip(snapped, 0, length - 1).astype(np.int64)[:, None], None
     step = abs(positions[1] - positions[0]) if len(positions) > 1 else 1.0
     radius = max(1.0, float(step))
     reach = int(np.ceil(radius))
-    columns = np.floor(positions)[:, None].astype(int) + np.arange(1 - reach, reach + 1)[None, :]
-    weights = np.clip(1 - np.abs(columns - positions[:, None]) / radius, 0, None)
-    weights /= weights.sum(axis=1, keepdims=True)
-    rows = np.broadcast_to(np.arange(len(positions))[:, None], columns.shape)
-    inside = np.clip(columns, 0, length - 1)
-    return sparse.csr_matrix(
-        (weights.astype(np.float32).ravel(), (rows.ravel(), inside.ravel())), shape=(len(positions), length)
-    )
+    columns = np.floor(positions)[:, None].astype(np.int64) + np.arange(1 - reach, reach + 1)[None, :]
+    shares = np.clip(1 - np.abs(columns - positions[:, None]) / radius, 0, None)
+    weight = (shares / shares.sum(axis=1, keepdims=True)).astype(np.float32)
+    index = np.clip(columns, 0, length - 1)
+    for tap in range(1, index.shape[1]):  # what lies beyond the edge adds to the edge, before anything is multiplied
+        same = index[:, tap] == index[:, tap - 1]
+        weight[same, tap] += weight[same, tap - 1]
+        weight[same, tap - 1] = 0
+    return index, weight
 
 
 def _fill_outside(values: Array, positions: list[NDArray[np.float64]], lengths: list[int], fill: float) -> Array:

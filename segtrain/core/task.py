@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from segtrain.core.codes import UNKNOWN, Codes
 from segtrain.core.settings import Settings
 
 Activation = Literal["softmax", "sigmoid"]
@@ -39,6 +40,10 @@ class Task(Settings):
     partial: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Case id, or a pattern as `msd09_*` -> the labels that were drawn there, where not all were: the others may be
     there, and are neither trained as absent nor scored. The first that matches counts; other cases have all labels."""
+
+    codes: dict[str, Codes] = Field(default_factory=dict)
+    """Label -> what it is in the terms of a coding scheme, for masks that are written as DICOM SEG:
+    {liver: {type: {value: 10200004, meaning: Liver}}}. The network does not depend on it."""
 
     @model_validator(mode="after")
     def _labels_are_distinct(self) -> Self:
@@ -77,6 +82,13 @@ class Task(Settings):
             unknown = [label for label in labels if label not in self.labels]
             if unknown:
                 raise ValueError(f"partial.{pattern}: {unknown[0]!r} is no label")
+        return self
+
+    @model_validator(mode="after")
+    def _codes_name_labels(self) -> Self:
+        unknown = [label for label in self.codes if label not in self.labels or self.labels[label] == 0]
+        if unknown:
+            raise ValueError(f"codes.{unknown[0]}: {unknown[0]!r} is no foreground label")
         return self
 
     def _drawn_by(self, region: str) -> list[str]:
@@ -132,6 +144,10 @@ class Task(Settings):
         """What the channels of the network's last layer stand for."""
         return self.names if activation == "softmax" else self.foreground
 
+    def codes_of(self, label: str) -> Codes:
+        """What a label is; some tissue where nobody has said."""
+        return self.codes.get(label, UNKNOWN)
+
     def unknown_ids(self, labels: NDArray[Any]) -> list[int]:
         """Ids that occur in a mask and are neither a label nor the ignore label."""
         known = {*self.ids, *([] if self.ignore is None else [self.ignore])}
@@ -147,7 +163,13 @@ class Task(Settings):
             classes[labels == self.ignore] = IGNORED_CLASS
         return classes
 
-    def to_labels(self, classes: NDArray[Any]) -> NDArray[np.int32]:
-        """Class indices 0..C-1 -> label ids, int32."""
-        found: NDArray[np.int32] = np.asarray(self.ids, dtype=np.int32)[classes]
+    def to_labels(self, classes: NDArray[Any]) -> NDArray[np.integer[Any]]:
+        """Class indices 0..C-1 -> label ids, in the smallest of uint8, uint16 and int32 that holds those of the task."""
+        found: NDArray[np.integer[Any]] = np.asarray(self.ids, dtype=self.label_dtype)[classes]
         return found
+
+    @property
+    def label_dtype(self) -> type[np.integer[Any]]:
+        """What masks of this task are made of."""
+        fitting = (kind for kind in (np.uint8, np.uint16) if min(self.ids) >= 0 and max(self.ids) <= np.iinfo(kind).max)
+        return next(fitting, np.int32)

@@ -35,3 +35,12 @@ class LabelMap:
             raise ValueError(f"array {self.array.shape} does not fit a grid of {self.grid.shape}")
         if not np.issubdtype(self.array.dtype, np.integer):
             raise ValueError(f"a label map holds integers, not {self.array.dtype}")
+
+    def compact(self) -> NDArray[Any]:
+        """The ids in the smallest of uint8, uint16 and int32 that holds them, as masks are stored. ValueError."""
+        low, high = int(self.array.min()), int(self.array.max())
+        for dtype in (np.uint8, np.uint16, np.int32):
+            bounds = np.iinfo(dtype)
+            if bounds.min <= low and high <= bounds.max:
+                return self.array.astype(dtype)
+        raise ValueError(f"label ids from {low} to {high} do not fit into 32 bits")

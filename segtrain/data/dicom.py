@@ -25,7 +25,7 @@ from segtrain.core.volume import Volume
 from segtrain.data.dicom_geometry import faults_of_files, faults_of_steps, grid_of, sorted_slices
 from segtrain.data.dicom_headers import Series, SliceHeader, list_series, read_headers
 
-__all__ = ["Series", "list_series", "read_dicom"]
+__all__ = ["Series", "checked_series", "list_series", "read_dicom"]
 
 Array = NDArray[Any]
 
@@ -35,7 +35,7 @@ def read_dicom(folder: Path, series_uid: str = "") -> Volume:
 
     Without `series_uid` the folder must hold one series. Raises UnreadableScan.
     """
-    ordered, grid = _checked_series(folder, series_uid)
+    ordered, grid = checked_series(folder, series_uid)
     slices = [_read_pixels(header) for header in ordered]
     dtype = np.result_type(*{s.dtype for s in slices})
     dtype = dtype if dtype.kind in "iu" else np.dtype(np.float32)
@@ -46,7 +46,8 @@ def read_dicom(folder: Path, series_uid: str = "") -> Volume:
     return Volume(array[np.newaxis], grid)
 
 
-def _checked_series(folder: Path, series_uid: str) -> tuple[tuple[SliceHeader, ...], Grid]:
+def checked_series(folder: Path, series_uid: str) -> tuple[tuple[SliceHeader, ...], Grid]:
+    """The slices of a series in the order of the third axis of its grid, and the grid. Raises UnreadableScan."""
     headers = _choose(folder, read_headers(folder), series_uid)
     raise_all(UnreadableScan, faults_of_files(folder, headers))
     steps = sorted_slices(headers)

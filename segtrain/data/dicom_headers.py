@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,7 @@ BROKEN = (
 """What pydicom raises on damaged headers: it promises nothing narrower."""
 PIXEL_ELEMENT_BYTES = {True: 8, False: 12}
 """Tag and length before the voxels, with implicit and with explicit VR."""
+_TURN = RLock()
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,17 +148,29 @@ def looks_like_dicom(path: Path) -> bool:
 @contextmanager
 def dicom_errors(path: Path) -> Iterator[None]:
     """Translate what pydicom raises, and keep its warnings about sloppy headers off the screen."""
-    mode = pydicom_config.settings.reading_validation_mode
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            pydicom_config.settings.reading_validation_mode = pydicom_config.IGNORE
+        with quiet_pydicom():
             yield
     except BROKEN as error:
         why = "it ends too early" if isinstance(error, EOFError) else "it cannot be read as DICOM"
         raise UnreadableScan(Problem("a DICOM file is damaged", str(path), why, HOW_TO_COPY)) from error
-    finally:
-        pydicom_config.settings.reading_validation_mode = mode
+
+
+@contextmanager
+def quiet_pydicom() -> Iterator[None]:
+    """Take values as they are, without a warning that would quote them.
+
+    That is a setting of the whole process, so threads take turns: a scan may be read while a mask is written.
+    """
+    with _TURN:
+        mode = pydicom_config.settings.reading_validation_mode
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                pydicom_config.settings.reading_validation_mode = pydicom_config.IGNORE
+                yield
+        finally:
+            pydicom_config.settings.reading_validation_mode = mode
 
 
 def _series(uid: str, headers: list[SliceHeader]) -> Series:

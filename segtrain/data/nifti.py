@@ -68,8 +68,7 @@ def write_nifti(path: Path, labels: LabelMap, *, like: Path | None = None) -> No
     With `like`, shape, affine, sform and qform are bit for bit those of that file, on whose grid `labels` must
     lie (ValueError otherwise). A `.nii.gz` is compressed. Raises ResourceError where it cannot be written.
     """
-    array = labels.array.astype(_smallest_dtype(labels.array))
-    _write(path, array, _header_like(like, labels) if like else _header_of(labels.grid))
+    _write(path, labels.compact(), _header_like(like, labels) if like else _header_of(labels.grid))
 
 
 def write_nifti_image(path: Path, volume: Volume) -> None:
@@ -107,15 +106,6 @@ def _scaled(path: Path, stored: Array, header: Header) -> Array:
         why = f"{broken} of {array.size} voxels are NaN or infinite"
         refuse(path, "some voxels are not numbers", why, hint)
     return array
-
-
-def _smallest_dtype(array: Array) -> np.dtype[Any]:
-    low, high = (int(array.min()), int(array.max())) if array.size else (0, 0)
-    for dtype in (np.uint8, np.uint16, np.int32):
-        bounds = np.iinfo(dtype)
-        if bounds.min <= low and high <= bounds.max:
-            return np.dtype(dtype)
-    raise ValueError(f"label ids from {low} to {high} do not fit into 32 bits")
 
 
 def _header_like(like: Path, labels: LabelMap) -> Header:

@@ -13,6 +13,9 @@ from segtrain.core.resample import resample_labels, resample_volume
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap, Volume
 
+LEAST_DEVIATION = 1e-6
+"""A constant image becomes 0, and not a division by 0."""
+
 
 @dataclass(frozen=True, eq=False)
 class PreparedCase:
@@ -40,20 +43,28 @@ def prepare(case: str, image: Volume, labels: LabelMap | None, plan: Plan, task:
     """Bring one case onto the plan's grid and scale."""
     onto = work_grid(image.grid, plan)
     moved = resample_volume(image, onto)
-    channels = [normalise(c, rule) for c, rule in zip(moved.array, plan.intensity, strict=True)]
+    for channel, rule in zip(moved.array, plan.intensity, strict=True):  # in place, so that few copies are held
+        channel[...] = normalise(channel, rule)
     classes = None
     if labels is not None:
         as_classes = LabelMap(task.to_classes(labels.array), labels.grid)
         classes = resample_labels(as_classes, onto).array.astype(np.uint8, copy=False)
-    return PreparedCase(case, np.stack(channels), classes, onto, image.grid)
+    return PreparedCase(case, moved.array, classes, onto, image.grid)
 
 
 def normalise(channel: NDArray[np.float32], rule: ChannelIntensity) -> NDArray[np.float32]:
     """Clip, then subtract the mean and divide by the deviation, as the rule says; a constant image becomes 0."""
     if rule.rule == "ct" and rule.lower is not None and rule.upper is not None:
         clipped = np.clip(channel, rule.lower, rule.upper)
-        return ((clipped - np.float32(rule.mean or 0.0)) / np.float32(rule.std or 1.0)).astype(np.float32)
+        return _scaled(clipped, rule.mean or 0.0, rule.std or 1.0)
     low, high = np.percentile(channel, rule.clip_percentiles)
     clipped = np.clip(channel, low, high)
     mean, std = clipped.mean(dtype=np.float64), clipped.std(dtype=np.float64)
-    return ((clipped - np.float32(mean)) / np.float32(max(std, 1e-6))).astype(np.float32)
+    return _scaled(clipped, mean, max(std, LEAST_DEVIATION))
+
+
+def _scaled(values: NDArray[np.float32], mean: float, deviation: float) -> NDArray[np.float32]:
+    """In place, where they are float32."""
+    values -= np.float32(mean)
+    values /= np.float32(deviation)
+    return values.astype(np.float32, copy=False)

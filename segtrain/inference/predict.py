@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,13 +12,23 @@ from numpy.typing import NDArray
 from torch import nn
 
 from segtrain.core.grid import Grid
+from segtrain.core.memory import memory_errors
 from segtrain.core.plan import Plan
-from segtrain.core.resample import drawn_over, resample_array, strongest
+from segtrain.core.resample import axis_maps
 from segtrain.core.task import Activation, Task
 from segtrain.core.volume import LabelMap, Volume
 from segtrain.data.prepare import prepare
+from segtrain.inference.answer import classes_of, probabilities_of
+from segtrain.inference.blending import BlendedScan, Reader, Slices
+from segtrain.inference.blocks import Extent
+from segtrain.inference.network import WindowNetwork
+from segtrain.inference.place import Placement, blended_dtype, placed
+from segtrain.inference.planes import WindowedScan
+from segtrain.inference.postprocess import postprocessed
 from segtrain.inference.settings import InferenceSettings
-from segtrain.inference.sliding_window import sliding_logits
+
+Sink = Callable[[Slices, NDArray[np.float32]], None]
+"""Takes the probabilities (outputs, *box) of a box of the scan; every voxel comes once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,43 +41,52 @@ class Predictor:
     activation: Activation
     settings: InferenceSettings
     device: torch.device
-
-    def logits(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Logits (C, X, Y, Z) on the work grid: of each class, background first, or of each region.
-
-        Independent sigmoids have no background output: its logit is 0, so that the strongest foreground class
-        wins where its probability exceeds one half.
-        """
-        found = sliding_logits(self.model, image, self.plan, self.settings, self.device)
-        if self.activation == "sigmoid" and self.task.regions is None:
-            return np.concatenate([np.zeros_like(found[:1]), found])
-        return found
+    weights_sha256: str = ""
+    """Of the file that its weights were read from; empty where they come from no file."""
 
     def classes(self, image: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Class indices (X, Y, Z) on the work grid."""
-        logits = self.logits(image)
-        if self.task.regions is None:
-            return np.asarray(logits.argmax(axis=0), dtype=np.uint8)
-        return drawn_over(logits.__getitem__, self.task.drawn, logits.shape[1:]).astype(np.uint8)
+        """Class indices (X, Y, Z) of a prepared scan (channels, X, Y, Z), on its own grid; no post-processing."""
+        x, y, z = image.shape[1:]
+        grid = Grid((x, y, z), np.eye(4))
+        reader = self.reader(image, grid, grid)
+        found = np.empty(grid.shape, dtype=np.uint8)
+        with _told(reader):
+            for box, logits in BlendedScan([reader], _placed([reader], self)):
+                found[box] = classes_of(logits, self.task, self.activation)
+        return found
 
-    def read(self, case: str, image: Volume) -> Reading:
-        """What the network makes of a scan."""
-        prepared = prepare(case, image, None, self.plan, self.task)
-        return Reading(self.logits(prepared.image), prepared.grid, prepared.native)
+    def reader(self, image: NDArray[np.float32], grid: Grid, native: Grid) -> Reader:
+        """The network on a prepared scan that lies on `grid`, and whose logits are wanted on `native`."""
+        plan, settings = self.plan, self.settings
+        network = WindowNetwork(self.model, self.device, plan.slice_axis, settings.mirror_axes)
+        extent = Extent(
+            maps=axis_maps(grid, native),
+            shape=grid.shape,
+            window=plan.patch_size,
+            overlap=settings.overlap,
+            outputs=len(self.task.output_names(self.activation)),
+            itemsize=blended_dtype(self.device).itemsize,
+        )
+        return Reader(WindowedScan(network, image, plan.patch_size, settings.overlap, settings.batch_size), extent)
 
 
 @dataclass(frozen=True, eq=False)
-class Reading:
-    """Logits (C, X, Y, Z) on the grid on which a network works, and the grid of the scan."""
+class ReadyScan:
+    """A scan as each network of an ensemble sees it."""
 
-    logits: NDArray[np.float32]
-    grid: Grid
     native: Grid
+    images: tuple[NDArray[np.float32], ...]
+    """(channels, X, Y, Z) for each network; networks with equal preparation share one."""
+    grids: tuple[Grid, ...]
 
-    def on_native_grid(self, index: int) -> NDArray[np.float32]:
-        """Logits (X, Y, Z) of one output, on the grid of the scan."""
-        moved: NDArray[np.float32] = resample_array(self.logits[index], self.grid, self.native)
-        return moved
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """A mask on the grid of its scan."""
+
+    labels: LabelMap
+    notes: tuple[str, ...]
+    """What a user should know of how it came about."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,20 +108,70 @@ class Ensemble:
         """Names of the image channels."""
         return self.members[0].plan.channels
 
-    def predict(self, case: str, image: Volume) -> LabelMap:
-        """Label ids on the scan's grid; output by output, so that no stack of logits of that size is held."""
-        readings = [member.read(case, image) for member in self.members]
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """What the probabilities stand for."""
+        return self.task.output_names(self.members[0].activation)
 
-        def mean(index: int) -> NDArray[np.float32]:
-            first, *others = readings
-            total = first.on_native_grid(index)
-            for reading in others:  # two volumes at a time, however many networks
-                total = total + reading.on_native_grid(index)
-            return total / np.float32(len(readings)) if others else total
+    def prepare(self, case: str, image: Volume) -> ReadyScan:
+        """Bring a scan onto the grid and scale of each network; touches no device."""
+        plans = {member.plan.preparation_hash: member.plan for member in self.members}
+        found = {key: prepare(case, image, None, plan, self.task) for key, plan in plans.items()}
+        ready = [found[member.plan.preparation_hash] for member in self.members]
+        return ReadyScan(image.grid, tuple(one.image for one in ready), tuple(one.grid for one in ready))
 
-        native = readings[0].native
-        if self.task.regions is None:
-            classes = strongest(mean, range(len(readings[0].logits)), native.shape)
-        else:
-            classes = drawn_over(mean, self.task.drawn, native.shape)
-        return LabelMap(self.task.to_labels(classes), native)
+    def predict(self, scan: ReadyScan, sink: Sink | None = None) -> Prediction:
+        """As `predicting`, all at once."""
+        blocks = self.predicting(scan, sink)
+        while True:
+            try:
+                next(blocks)
+            except StopIteration as end:
+                found: Prediction = end.value
+                return found
+
+    def predicting(self, scan: ReadyScan, sink: Sink | None = None) -> Generator[None, None, Prediction]:
+        """Label ids on the scan's grid, post-processed; `sink` is given the probabilities, which are not.
+
+        Block by block, so that neither logits nor probabilities of the whole scan are held; it waits after each block,
+        and returns the prediction. ResourceError where memory is too small.
+        """
+        first = self.members[0]
+        readers = [
+            member.reader(image, grid, scan.native)
+            for member, image, grid in zip(self.members, scan.images, scan.grids, strict=True)
+        ]
+        placement = _placed(readers, first)
+        labels = np.empty(scan.native.shape, dtype=self.task.label_dtype)
+        blended = BlendedScan(readers, placement)
+        blocks = iter(blended)
+        while True:
+            with _told(readers[0]):
+                found = next(blocks, None)
+                if found is None:
+                    break
+                box, logits = found
+                labels[box] = self.task.to_labels(classes_of(logits, self.task, first.activation))
+                if sink is not None:
+                    sink(box, probabilities_of(logits, first.activation))
+            yield
+        mask = postprocessed(LabelMap(labels, scan.native), self.task, first.settings.postprocess)
+        return Prediction(mask, tuple(_notes(placement, blended)))
+
+
+def _placed(readers: Sequence[Reader], first: Predictor) -> Placement:
+    return placed([reader.extent for reader in readers], first.device, first.settings.memory_mib)
+
+
+def _told(reader: Reader) -> AbstractContextManager[None]:
+    scan, window = ("x".join(map(str, size)) for size in (reader.extent.shape, reader.extent.window))
+    doing = f"predicting a scan of {scan} voxels in windows of {window}"
+    hint = "set a smaller inference.batch_size, or take --device cpu on a machine with more memory"
+    return memory_errors(doing, hint, where=str(reader.scan.network.device))
+
+
+def _notes(placement: Placement, blended: BlendedScan) -> Sequence[str]:
+    """Where the scan was predicted, if that is not all at once beside the network."""
+    if blended.fell_back:
+        return ["the memory of the device failed; the rest was blended in the machine's"]
+    return [] if placement.note is None else [f"predicted {placement.note}"]

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from segtrain.losses.maps import members
 from segtrain.core.thinning import thinned
+from segtrain.losses.maps import members
 from segtrain.losses.voxels import Voxels
 
 SKELETON = "skeleton"

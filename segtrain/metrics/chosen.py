@@ -17,17 +17,14 @@ NO_TOLERANCE = Problem(
     "nsd needs a tolerance",
     "evaluation.nsd_tolerance_mm",
     "it decides the result, so that it has no default",
-    "set what two readers differ by: KiTS23 about 1.1 mm for kidneys and tumours, TotalSegmentator 3 mm",
+    "set it, or --nsd-tolerance-mm, to what two readers differ by (KiTS23 about 1.1 mm, TotalSegmentator 3 mm)",
 )
 
 
-def changed(base: EvaluationSettings, changes: Mapping[str, Any]) -> EvaluationSettings:
-    """The settings with some of them changed. Metrics and a profile replace each other. Raises ConfigError."""
-    kept = {name: getattr(base, name) for name in base.model_fields_set}
-    if changes.keys() & {"profile", "metrics"}:
-        kept = {name: value for name, value in kept.items() if name not in ("profile", "metrics")}
+def settings_of(values: Mapping[str, Any]) -> EvaluationSettings:
+    """Settings from plain values. Raises ConfigError."""
     try:
-        return EvaluationSettings.model_validate({**kept, **changes})
+        return EvaluationSettings.model_validate(values)
     except ValidationError as error:
         raise ConfigError(*problems_of(error, EvaluationSettings, "evaluation")) from error
 

@@ -22,7 +22,7 @@ from segtrain.core.machine import usable_cores
 from segtrain.core.scores import CaseScores, Score
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap
-from segtrain.metrics.chosen import changed, chosen_metrics
+from segtrain.metrics.chosen import chosen_metrics, settings_of
 from segtrain.metrics.counts import Mask
 from segtrain.metrics.empties import EmptyPolicy, empty_score, status_of
 from segtrain.metrics.overlaid import BACKGROUND, Cut, Overlaid, cut_to_labels, overlay
@@ -56,7 +56,7 @@ def score(
     if predicted.shape != expected.shape:
         raise GridMismatch(Problem(f"the prediction is {predicted.shape}, the reference {expected.shape} voxels"))
     spacing = _spacing(spacing_mm, expected.ndim)
-    asked = settings or changed(EvaluationSettings(), {"metrics": tuple(metrics), "nsd_tolerance_mm": nsd_tolerance_mm})
+    asked = settings or settings_of({"metrics": tuple(metrics), "nsd_tolerance_mm": nsd_tolerance_mm})
     cut = cut_to_labels(predicted, expected, spacing)
     wanted = _wanted(labels) if labels is not None else _ids_in(cut, ignore)
     ids = tuple(dict.fromkeys(i for own in wanted.values() for i in own))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,11 @@ from segtrain.config.load import Loaded, from_python, load_config
 from segtrain.config.schema import FitConfig
 from segtrain.core.events import Event, Finished
 from segtrain.core.launch import launched
-from segtrain.metrics.settings import DEFAULT_METRICS
 from segtrain.recipes.bars import Bars
 from segtrain.recipes.compare_losses import compare_losses as compare_recipe
-from segtrain.recipes.evaluate import evaluate_masks, evaluate_run
+from segtrain.recipes.evaluate import evaluate_run
 from segtrain.recipes.fits import HeldOut, fits
+from segtrain.recipes.score_masks import evaluate_masks
 from segtrain.training.ranks import ALONE, Ranks, joined
 
 Watch = Callable[[Event], None]
@@ -68,29 +68,34 @@ def compare_losses(
 def evaluate(
     *,
     out: Path | str,
-    run: Path | str | None = None,
+    run: Path | str | Sequence[Path | str] | None = None,
     images: Path | str | None = None,
     predictions: Path | str | None = None,
     labels: Path | str | None = None,
-    label_names: dict[str, int] | None = None,
-    metrics: Sequence[str] = DEFAULT_METRICS,
+    label_names: Mapping[str, Sequence[int]] | None = None,
+    overrides: Sequence[str] = (),
     device: str = "auto",
     allow_code: bool = False,
+    allow_missing: bool = False,
     overwrite: bool = False,
     watch: Watch | None = None,
 ) -> dict[str, Any]:
     """`segtrain eval`: `run` and `images` (and `labels`), or `predictions` and `labels`. Raises SegtrainError.
 
-    `label_names` and `metrics` are for masks; a run brings its own, and the code that it names is run with
-    `allow_code` only. `overwrite` deletes the results that lie in `out`.
+    `overrides` are the command's: `evaluation.metrics=[dice, hd95]`, for runs also `inference.*`. `label_names` and
+    `allow_missing` are for masks; the code that a run names is run with `allow_code` only. `overwrite` deletes the
+    results that lie in `out`.
     """
     if run is not None and images is not None and predictions is None:
-        places = Path(run), Path(images), Path(labels) if labels is not None else None, Path(out)
-        events = evaluate_run(*places, device=device, allow_code=allow_code, overwrite=overwrite)
+        runs = [Path(run)] if isinstance(run, str | Path) else [Path(each) for each in run]
+        places = runs, Path(images), Path(labels) if labels is not None else None, Path(out)
+        events = evaluate_run(*places, device=device, allow_code=allow_code, overwrite=overwrite, overrides=overrides)
         return _result(events, watch)
     if predictions is not None and labels is not None and run is None and images is None:
         masks = Path(predictions), Path(labels), Path(out)
-        events = evaluate_masks(*masks, label_names=label_names, metrics=metrics, overwrite=overwrite)
+        events = evaluate_masks(
+            *masks, label_names=label_names, overrides=overrides, allow_missing=allow_missing, overwrite=overwrite
+        )
         return _result(events, watch)
     raise TypeError("give run and images (and labels), or predictions and labels")
 

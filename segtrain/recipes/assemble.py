@@ -1,4 +1,4 @@
-"""Config -> network, loss, metrics: the only place that asks the registries."""
+"""Config -> network and loss: the only place that asks their registries."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from segtrain.config.schema import FitConfig
 from segtrain.core.batch import MapMaker, Maps
-from segtrain.core.errors import ConfigError, Problem, SegtrainError, raise_all
+from segtrain.core.errors import ConfigError, Problem
 from segtrain.core.plan import Plan
 from segtrain.core.task import Activation, Task
 from segtrain.data.planning import CPU, DeviceClass, PlanWishes, gpu_class
@@ -25,7 +25,6 @@ from segtrain.losses.registry import build_loss, supported_modes
 from segtrain.losses.selftest import self_test
 from segtrain.losses.targets import as_target
 from segtrain.losses.voxels import Extras, Mode
-from segtrain.metrics.registry import METRICS, MetricCard
 from segtrain.models.blocks import channels_last
 from segtrain.models.network import Network
 from segtrain.models.registry import build_model
@@ -149,34 +148,6 @@ def make_loss(config: FitConfig, answer: Answer, folder: Path) -> nn.Module:
         hint = f"a loss takes ({arguments}) and returns one number with a finite gradient"
         raise ConfigError(*(Problem(f"loss {name}: {fault}", "loss", hint=hint) for fault in faults))
     return loss
-
-
-def metric_cards(names: Sequence[str], folder: Path) -> dict[str, MetricCard]:
-    """Build every metric, and give its card. One ConfigError names all that cannot be used."""
-    cards: dict[str, MetricCard] = {}
-    problems: list[Problem] = []
-    for name in names:
-        try:
-            cards[name] = _built_metric(name, folder)
-        except ConfigError as error:
-            problems.extend(error.problems)
-    raise_all(ConfigError, problems)
-    return cards
-
-
-def _built_metric(name: str, folder: Path) -> MetricCard:
-    try:
-        metric = METRICS.build(name, options={}, folder=folder)
-    except SegtrainError:
-        raise
-    except Exception as error:
-        why = f"{type(error).__name__}: {error}"
-        raise ConfigError(Problem(f"metric {name!r} could not be built", why=why)) from error
-    card = getattr(METRICS.find(name, folder), "card", None)
-    if not isinstance(card, MetricCard) or not callable(getattr(metric, "measure", None)):
-        hint = "a metric is a class with a `card` (segtrain.metrics.registry.MetricCard) and a `measure(pair)`"
-        raise ConfigError(Problem(f"{name!r} is no metric", hint=hint))
-    return card
 
 
 def training_loss(loss: nn.Module, model: Network, plan: Plan, task: Task, answer: Answer) -> TrainingLoss:

@@ -9,8 +9,9 @@ from segtrain.config.schema import LossSettings
 from segtrain.core.errors import Problem, SegtrainError
 from segtrain.data.cases import find_cases
 from segtrain.data.splits import split_folds
+from segtrain.metrics.chosen import chosen_metrics
 from segtrain.models.registry import find_model
-from segtrain.recipes.assemble import answer_for, make_loss, metric_cards
+from segtrain.recipes.assemble import answer_for, make_loss
 from segtrain.recipes.dataset import fingerprint_all, result_of
 from segtrain.recipes.decide import draw_split, plan_from
 from segtrain.recipes.init_from import followed, try_network
@@ -55,7 +56,7 @@ def _of_losses(loaded: Loaded) -> list[Problem]:
 
 def _of_metrics(loaded: Loaded) -> list[Problem]:
     try:
-        metric_cards(loaded.config.evaluation.metrics, loaded.folder)
+        chosen_metrics(loaded.config.evaluation, loaded.folder)
     except SegtrainError as error:
         return list(error.problems)
     return []

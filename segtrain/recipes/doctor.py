@@ -31,13 +31,14 @@ from segtrain.core.machine import (
     usable_cores,
 )
 
-MODULES = {"pyyaml": "yaml", "simpleitk": "SimpleITK"}
+MODULES = {"pyyaml": "yaml", "simpleitk": "SimpleITK", "pillow": "PIL"}
 """Packages that are imported under another name."""
 
 OPTIONAL = {
     "tensorboard": ("tensorboard", "training.watch: [tensorboard]"),
     "mlflow": ("mlflow", "training.watch: [mlflow]"),
     "keras": ("keras", "the losses as losses of Keras"),
+    "onnx": ("onnx", "segtrain export --to onnx"),
 }
 """Extra -> the module it brings, and what it is good for."""
 

@@ -15,10 +15,11 @@ from segtrain.losses.schedule import set_progress
 from segtrain.metrics.registry import definition
 from segtrain.recipes.compiling import compile_where_it_pays
 from segtrain.recipes.dataset import logged
-from segtrain.recipes.evaluate import Outcome, finish_evaluation, joined_outcome, predict_cases
+from segtrain.recipes.evaluate import finish_evaluation
 from segtrain.recipes.init_from import followed
 from segtrain.recipes.job import Job, Shared, set_up, try_config, write_history
 from segtrain.recipes.lock import locked
+from segtrain.recipes.predict_cases import Outcome, joined_outcome, predict_cases
 from segtrain.recipes.run_folder import (
     RunFolder,
     append_log,
@@ -34,7 +35,7 @@ from segtrain.recipes.run_folder import (
 from segtrain.recipes.run_report import write_run_report, write_scores_report
 from segtrain.recipes.share import dealt
 from segtrain.recipes.trained import best_checkpoint
-from segtrain.recipes.validation import label_scores, mean_scores, score_dealt
+from segtrain.recipes.validation import label_scores, mean_scores, quick, score_dealt
 from segtrain.recipes.watch import watching
 from segtrain.reports.curves import Row, label_column
 from segtrain.training import checkpoint
@@ -122,14 +123,15 @@ def end_epoch(job: Job, event: EpochEnded) -> list[Event]:
     All ranks come here to validate; the first one does the rest.
     """
     state, config = job.state, job.loaded.config
-    metrics = config.evaluation.metrics
+    evaluation = quick(config.evaluation)
+    metrics = evaluation.metrics
     due = event.epoch % config.training.validate_every == 0 or event.epoch == event.epochs
     means: dict[str, float | None] = {}
     by_label: dict[str, float | None] = {}
     improved = False
     began = time.perf_counter()
     if due:
-        scores = score_dealt(job.predictor, [job.stored[c] for c in job.fold.validation], metrics, job.ranks)
+        scores = score_dealt(job.predictor, [job.stored[c] for c in job.fold.validation], evaluation, job.ranks)
         means = mean_scores(scores, config.task, metrics)
         by_label = label_scores(scores, config.task, metrics[0])
         headline = means[metrics[0]]
@@ -189,7 +191,8 @@ def finish(job: Job, *, alone: bool) -> Iterator[Event]:
     config = job.loaded.config
     checkpoint.load_model(best_checkpoint(job.folder), job.state.judged)
     outcome = yield from score_held_out(job)
-    done = finish_evaluation(job.folder.validation, config.task, outcome, {"run": str(job.folder.path.resolve())})
+    places = {"run": str(job.folder.path.resolve())}
+    done = finish_evaluation(job.folder.validation, config.task, outcome, places, config.evaluation)
     if alone:
         write_scores_report(job.folder.validation)
         write_run_report(job.folder)
@@ -201,11 +204,12 @@ def finish(job: Job, *, alone: bool) -> Iterator[Event]:
 
 def score_held_out(job: Job) -> Generator[Event, None, Outcome]:
     """Predict and score the validation cases, dealt to the ranks, with the network that the first one has loaded."""
-    ranks, metrics = job.ranks, job.loaded.config.evaluation.metrics
+    ranks, evaluation = job.ranks, job.loaded.config.evaluation
     ranks.copy_weights(job.state.judged)
     chosen = set(job.fold.validation)
     cases = [case for case in job.cases if case.id in chosen]
-    outcome = yield from predict_cases(Ensemble((job.predictor,)), dealt(cases, ranks), job.folder.validation, metrics)
+    own, out = dealt(cases, ranks), job.folder.validation
+    outcome = yield from predict_cases(Ensemble((job.predictor,)), own, out, evaluation)
     return joined_outcome(cases, ranks.gathered(outcome))
 
 

@@ -28,6 +28,7 @@ from segtrain.data.splits import Fold, Splits
 from segtrain.data.store import StoredCase, load
 from segtrain.inference.predict import Predictor
 from segtrain.losses.registry import caution_about
+from segtrain.metrics.chosen import chosen_metrics
 from segtrain.models.registry import find_model
 from segtrain.models.unet import count_parameters
 from segtrain.recipes.assemble import (
@@ -36,7 +37,6 @@ from segtrain.recipes.assemble import (
     answer_for,
     make_loss,
     make_model,
-    metric_cards,
     training_loss,
 )
 from segtrain.recipes.budget import steps_per_epoch
@@ -172,7 +172,7 @@ def idle_patterns(task: Task, cases: Sequence[str]) -> Iterator[Problem]:
 def try_loss(loaded: Loaded) -> tuple[Answer, nn.Module]:
     """How the network answers, and the loss; the metrics and the network's name are tried too. Raises ConfigError."""
     config = loaded.config
-    metric_cards(config.evaluation.metrics, loaded.folder)
+    chosen_metrics(config.evaluation, loaded.folder)
     find_model(config.model, loaded.folder)
     answer = answer_for(config.task, config.loss.name, loaded.folder)
     return answer, make_loss(config, answer, loaded.folder)

@@ -30,11 +30,13 @@ def pool_folds(out: Path, validations: Sequence[Path]) -> dict[str, Any]:
         files = [ScoredFiles.from_json(file) for record in records for file in record["files"]]
         failed = [(str(case), str(why)) for record in records for case, why in record["failed"]]
         presence = _added([summary["presence"] for summary in summaries])
-    summary = {**summarise(scores, failed=[case for case, _ in failed]), "presence": presence}
+        meaning = {"profile": records[0]["profile"], "definitions": records[0]["definitions"]}
+    pooled = summarise(scores, failed=[case for case, _ in failed], definitions=meaning["definitions"])
+    summary = {**pooled, "presence": presence}
     write_cases_csv(out / "cases.csv", scores)
     volumes = [row for folder in validations for row in _volumes(folder / VOLUMES)]
     write_csv(out / VOLUMES, list(volumes[0]) if volumes else ["case"], [list(row.values()) for row in volumes])
-    keep_record(out, task, files, failed, {"run": str(out.parent.resolve())})
+    keep_record(out, task, files, failed, {"run": str(out.parent.resolve()), **meaning})
     write_json(out / "metrics.json", summary)
     return {"out": str(out), "metrics": summary, "report": str(write_scores_report(out))}
 

@@ -26,8 +26,9 @@ from segtrain.recipes.lock import LOCK, require_free
 
 STORE = "prepared"
 """Where prepared cases lie. They are no results: a folder that holds nothing else counts as empty."""
-BESIDE = ("training.watch", "training.mlflow_uri", "training.mlflow_experiment", "data.store", "data.workers")
-"""Keys of a config that a run may go on without, or with others."""
+WATCHED = ("training.watch", "training.mlflow_uri", "training.mlflow_experiment")
+BESIDE = (*WATCHED, "data.store", "data.workers", "task.codes")
+"""Keys of a config, with all that is below them, that a run may go on without, or with others."""
 SHOWN_CHANGES = 5
 """Keys that differ, of those that are named."""
 RECORDED_PACKAGES = ("segtrain", "torch", "numpy", "scipy", "nibabel", "SimpleITK", "pydicom", "safetensors")
@@ -240,8 +241,9 @@ def _kept(folder: RunFolder) -> Loaded:
 
 
 def _values(loaded: Loaded) -> dict[str, Any]:
-    """What decides how a run goes, by key: all but who watches it, and where and by how many cases are prepared."""
-    return {key: value for key, value, _ in flat(loaded) if key not in BESIDE}
+    """What decides how a run goes, by key: not who watches it, where cases are prepared, how others call its labels."""
+    below = tuple(f"{key}." for key in BESIDE)
+    return {key: value for key, value, _ in flat(loaded) if key not in BESIDE and not key.startswith(below)}
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

@@ -23,10 +23,10 @@ from segtrain.recipes.run_folder import RunFolder, read_record, reading
 from segtrain.reports.cases_view import metrics_in, worst_cases
 from segtrain.reports.contents import ConfigRow, EvaluationReport, TrainingReport
 from segtrain.reports.curves import Row
-from segtrain.reports.overlays import Overlay
+from segtrain.reports.overlays import CaseView, Overlay, case_view
 from segtrain.reports.page import write_evaluation_report, write_training_report
+from segtrain.reports.shown_metric import ShownMetric, shown_metrics
 from segtrain.reports.tables import read_cases_csv
-from segtrain.reports.wording import metric_name, number
 
 RECORD = "evaluation.json"
 """What an evaluation was made from, so that its report can be rebuilt."""
@@ -95,6 +95,7 @@ class Summary(BaseModel):
     labels: dict[str, dict[str, Statistics]]
     mean: dict[str, float | None]
     presence: dict[str, Presence]
+    definitions: dict[str, dict[str, str | int | float]] = {}
 
 
 def keep_record(
@@ -147,7 +148,7 @@ def evaluation_report(folder: Path) -> EvaluationReport:
         task = Task.model_validate(record["task"])
         files = {found.case: found for found in map(ScoredFiles.from_json, record["files"])}
     scores = read_cases_csv(folder / "cases.csv")
-    metrics = metrics_in(scores)
+    metrics = shown_metrics(metrics_in(scores), summary.get("definitions"))
     facts = {key: str(record[key]) for key in ("run", "images", "predictions", "labels") if record.get(key)}
     notes: list[str] = []
     return EvaluationReport(
@@ -155,10 +156,11 @@ def evaluation_report(folder: Path) -> EvaluationReport:
         facts=facts,
         scores=scores,
         summary=summary,
-        overlays=list(_overlays(scores, metrics, files, task, notes)),
+        overlays=list(_pictures(scores, metrics, files, task, notes)),
         failed=failed,
         volumes_only=bool(scores) and not metrics,
         notes=notes,
+        profile=str(record.get("profile", "")),
     )
 
 
@@ -179,23 +181,27 @@ def epoch_rows(run: RunFolder) -> list[Row]:
         return rows
 
 
-def _overlays(
+def _pictures(
     scores: Sequence[CaseScores],
-    metrics: Sequence[str],
+    metrics: Sequence[ShownMetric],
     files: Mapping[str, ScoredFiles],
     task: Task,
     notes: list[str],
-) -> Iterator[Overlay]:
-    """The worst cases, or the first ones where there are no scores; one whose files are gone is noted."""
-    by_name = {case.case: case for case in scores}
-    chosen = worst_cases(scores, metrics[0], SHOWN_CASES) if metrics else list(by_name)[:SHOWN_CASES]
+) -> Iterator[CaseView]:
+    """The worst cases, or the first ones where there are no scores; what cannot be shown is noted."""
+    by_name = {case.case: case for case in scores if case.case in files}
+    if len(by_name) < len(scores):
+        alone = [case.case for case in scores if case.case not in files]
+        more = f" and {len(alone) - SHOWN_CASES} more" if len(alone) > SHOWN_CASES else ""
+        notes.append(f"no picture where nothing was predicted: {', '.join(alone[:SHOWN_CASES])}{more}")
+    chosen = worst_cases(list(by_name.values()), metrics[0], SHOWN_CASES) if metrics else list(by_name)[:SHOWN_CASES]
     for name in chosen:
         caption = ""
         if metrics:
-            caption = ", ".join(f"{metric_name(m)} {number(by_name[name].mean(m))}" for m in metrics) + "."
+            caption = ", ".join(f"{m.heading} {m.text(by_name[name].mean(m.key))}" for m in metrics) + "."
         try:
-            yield _overlay(files[name], task, caption)
-        except (SegtrainError, KeyError) as error:
+            yield case_view(_overlay(files[name], task, caption))
+        except SegtrainError as error:
             notes.append(f"no picture of case {name}: {' '.join(str(error).split())}")
 
 

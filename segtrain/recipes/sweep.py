@@ -12,8 +12,9 @@ from segtrain.core.errors import ConfigError, Problem
 from segtrain.core.files import write_json
 from segtrain.core.settings import Settings
 from segtrain.core.task import Task
+from segtrain.metrics.chosen import chosen_metrics
 from segtrain.metrics.registry import Best
-from segtrain.recipes.assemble import answer_for, metric_cards
+from segtrain.recipes.assemble import answer_for
 from segtrain.recipes.run_folder import RunFolder, read_record, reading
 
 
@@ -105,9 +106,9 @@ def config_of(loaded: Loaded, one: SweepRun) -> Loaded:
 
 def meaning_of(loaded: Loaded) -> Meaning:
     """Ask the losses and metrics themselves. ConfigError where a metric cannot be used."""
-    cards = metric_cards(loaded.config.evaluation.metrics, loaded.folder)
+    metrics = chosen_metrics(loaded.config.evaluation, loaded.folder)
     differences = declared(settings_of(loaded), loaded.config.task, loaded.folder)
-    return Meaning(declared=tuple(differences), best={name: card.best for name, card in cards.items()})
+    return Meaning(declared=tuple(differences), best={name: metric.card.best for name, metric in metrics.items()})
 
 
 def meaning_in(record: Path) -> Meaning:

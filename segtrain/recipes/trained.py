@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from segtrain.config.at_prediction import inference_with
 from segtrain.config.load import load_config
 from segtrain.config.schema import FitConfig
 from segtrain.core.errors import CheckpointError, Problem
 from segtrain.core.plan import Plan
 from segtrain.core.registry import is_code
 from segtrain.core.task import Activation, Task
+from segtrain.inference.postprocess import require_known
 from segtrain.inference.predict import Ensemble, Predictor
 from segtrain.inference.settings import InferenceSettings
 from segtrain.losses.voxels import Mode
@@ -25,10 +28,11 @@ from segtrain.training.devices import find_device, on_device
 ACTIVATION: TypeAdapter[Activation] = TypeAdapter(Activation)
 
 
-def load_predictor(run: Path, *, device: str, allow_code: bool) -> Predictor:
-    """The best checkpoint of a run, ready to predict.
+def load_predictor(run: Path, *, device: str, allow_code: bool, overrides: Sequence[str] = ()) -> Predictor:
+    """The best checkpoint of a run, ready to predict, with the settings that `overrides` (`inference.*`) change.
 
-    Raises CheckpointError where there is none, where it is damaged, or where it names code and `allow_code` is off.
+    Raises CheckpointError where there is none, where it is damaged, or where it names code and `allow_code` is off;
+    ConfigError for a wrong override.
     """
     folder = RunFolder(run)
     folder.require_run()
@@ -40,26 +44,36 @@ def load_predictor(run: Path, *, device: str, allow_code: bool) -> Predictor:
         settings = ModelSettings.model_validate(about["model"])
         inference = InferenceSettings.model_validate(about["inference"])
         activation, outputs = ACTIVATION.validate_python(about["activation"]), int(about["outputs"])
+        weights = str(about["sha256"][checkpoint.MODEL])
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(Problem("the checkpoint is not one of this segtrain", str(found), str(error))) from error
     _refuse_code([loss, settings.name], found, allow_code=allow_code)
+    inference = inference_with(inference, overrides)
+    require_known(inference.postprocess, task)
     target = find_device(device)
     mode: Mode = "multiclass" if activation == "softmax" else "multilabel"
     model = make_model(plan, settings, Answer(mode, activation, outputs), seed=0)
     checkpoint.load_model(found, model)
-    return Predictor(on_device(model, target), plan, task, activation, inference, target)
+    return Predictor(on_device(model, target), plan, task, activation, inference, target, weights)
 
 
-def load_ensemble(run: Path, *, device: str, allow_code: bool) -> Ensemble:
-    """The network of a run; where `run` is the folder of `fit --fold all`, those of all folds.
+def load_ensemble(runs: Sequence[Path], *, device: str, allow_code: bool, overrides: Sequence[str] = ()) -> Ensemble:
+    """The networks of all runs; where one is the folder of `fit --fold all`, those of its folds.
 
-    CheckpointError as `load_predictor`, of any fold, or where folds do not answer alike.
+    CheckpointError and ConfigError as `load_predictor`, of any run, and where they do not answer alike.
     """
-    members = [load_predictor(each, device=device, allow_code=allow_code) for each in runs_in(run)]
-    if len({(m.task.model_dump_json(), m.plan.channels, m.activation) for m in members}) > 1:
-        what = "the folds are of different tasks, channels or kinds of loss, and cannot be averaged"
-        raise CheckpointError(Problem(what, str(run), hint="give the folder of one fold"))
-    return Ensemble(tuple(members))
+    found = [each for run in runs for each in runs_in(run)]
+    members = [load_predictor(each, device=device, allow_code=allow_code, overrides=overrides) for each in found]
+    if len({(m.task.model_dump_json(exclude={"codes"}), m.plan.channels, m.activation) for m in members}) > 1:
+        what = "the runs are of different tasks, channels or kinds of loss, and cannot be averaged"
+        raise CheckpointError(Problem(what, ", ".join(map(str, runs)), hint="predict with each by itself"))
+    return Ensemble(tuple(_with_codes(member, found[0]) for member in members))
+
+
+def _with_codes(member: Predictor, run: Path) -> Predictor:
+    """What its labels are is what config.yaml of the run says now: nothing was trained with it."""
+    codes = load_config(RunFolder(run).config).config.task.codes
+    return replace(member, task=member.task.model_copy(update={"codes": codes}))
 
 
 def runs_in(run: Path) -> list[Path]:

@@ -9,12 +9,14 @@ from segtrain.core.task import IGNORED_CLASS, Task
 from segtrain.core.volume import LabelMap
 from segtrain.data.store import StoredCase
 from segtrain.inference.predict import Predictor
+from segtrain.metrics.registry import definition
 from segtrain.metrics.score_case import score_case
+from segtrain.metrics.settings import EvaluationSettings
 from segtrain.recipes.share import collected, dealt
 from segtrain.training.ranks import Ranks
 
 
-def score_stored(predictor: Predictor, cases: Iterable[StoredCase], metrics: tuple[str, ...]) -> list[CaseScores]:
+def score_stored(predictor: Predictor, cases: Iterable[StoredCase], evaluation: EvaluationSettings) -> list[CaseScores]:
     """Scores on the network's own grid: whole cases, without the way back to the scanner's grid."""
     classes = {name: index for index, name in enumerate(predictor.task.names)}
     ignored = None if predictor.task.ignore is None else IGNORED_CLASS
@@ -26,17 +28,24 @@ def score_stored(predictor: Predictor, cases: Iterable[StoredCase], metrics: tup
             LabelMap(predictor.classes(case.image), case.grid),
             LabelMap(case.classes, case.grid),
             on_classes,
-            metrics,
+            evaluation,
         )
         for case in cases
     ]
 
 
+def quick(evaluation: EvaluationSettings) -> EvaluationSettings:
+    """What is worth its time between epochs: the headline, and what is read from voxel counts."""
+    headline, *others = evaluation.metrics
+    cheap = [name for name in others if definition(name).cost == "counts"]
+    return evaluation.model_copy(update={"metrics": (headline, *cheap)})
+
+
 def score_dealt(
-    predictor: Predictor, cases: Sequence[StoredCase], metrics: tuple[str, ...], ranks: Ranks
+    predictor: Predictor, cases: Sequence[StoredCase], evaluation: EvaluationSettings, ranks: Ranks
 ) -> list[CaseScores]:
     """As `score_stored`, with the cases dealt to the ranks; every rank has all scores, in order of the cases."""
-    return collected(ranks.gathered(score_stored(predictor, dealt(cases, ranks), metrics)))
+    return collected(ranks.gathered(score_stored(predictor, dealt(cases, ranks), evaluation)))
 
 
 def mean_scores(scores: Iterable[CaseScores], task: Task, metrics: tuple[str, ...]) -> dict[str, float | None]:
@@ -54,4 +63,4 @@ def label_scores(scores: Iterable[CaseScores], task: Task, metric: str) -> dict[
 
 
 def _label_mean(scores: list[CaseScores], label: str, metric: str) -> float | None:
-    return mean_of_defined(case.scores[label][metric].value for case in scores)
+    return mean_of_defined(case.scores[label][metric].counted for case in scores)

@@ -1,13 +1,12 @@
 """From a matplotlib `Figure` to something a page can hold, without pyplot and its global state.
 
 Line drawings become inline SVG whose colours are the page's CSS variables, so that one figure serves a light and a
-dark screen: it is drawn in stand-in colours that are exchanged in the SVG text. Scans become PNG in a data URL. Text is
-never parsed as mathematics, since names come from outside.
+dark screen: it is drawn in stand-in colours that are exchanged in the SVG text. Text is never parsed as
+mathematics, since names come from outside.
 """
 
 from __future__ import annotations
 
-import base64
 import io
 import re
 from collections.abc import Callable
@@ -16,7 +15,6 @@ from functools import wraps
 from typing import Any, ParamSpec
 
 import matplotlib as mpl
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
@@ -62,9 +60,6 @@ STYLE: Any = {
     "axes.facecolor": "none",
 }
 
-DOTS_PER_INCH = 120
-"""Resolution of scans: three planes are about 1000 pixels wide."""
-
 Parameters = ParamSpec("Parameters")
 
 
@@ -73,7 +68,7 @@ class Drawing:
     """A figure as markup, with what a screen reader says and the key to its colours."""
 
     markup: str
-    """`<svg>` or `<img>`: made here and safe to insert as it is."""
+    """`<svg>`: made here and safe to insert as it is."""
     alt: str
     key: tuple[tuple[str, str], ...] = ()
     """(CSS colour, name) of each series; names are plain text, to be escaped by the page."""
@@ -113,6 +108,7 @@ def svg(figure: Figure, alt: str, key: tuple[tuple[str, str], ...] = ()) -> Draw
     text = re.sub(r"(?<=font-family: )[^;\"]*", "var(--sans)", text)
     text = re.sub(r"(?<=fill: |roke: )#[0-9a-f]{6}", _variable, text)
     text = re.sub(r"\s*\n\s*", " ", text)
+    text = re.sub(r' d="[^"]*"', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path[0]), text)
     return Drawing(text.replace("<svg", '<svg stroke-linejoin="round" aria-hidden="true"', 1).strip(), alt, key)
 
 
@@ -120,11 +116,3 @@ def _variable(stand_in: re.Match[str]) -> str:
     """A stand-in colour -> the page's variable; any other colour stays."""
     name = VARIABLES.get(stand_in[0])
     return f"var({name})" if name else stand_in[0]
-
-
-def png(figure: Figure, alt: str, key: tuple[tuple[str, str], ...] = ()) -> Drawing:
-    """The figure as `<img>` with its pixels inside."""
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None}, pil_kwargs={"optimize": True})
-    data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return Drawing(f'<img src="data:image/png;base64,{data}" alt="" loading="lazy">', alt, key)

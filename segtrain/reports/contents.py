@@ -11,7 +11,7 @@ from typing import Any
 
 from segtrain.core.scores import CaseScores
 from segtrain.reports.curves import Row
-from segtrain.reports.overlays import Overlay
+from segtrain.reports.overlays import CaseView
 from segtrain.statistics.comparison import Comparison
 
 ConfigRow = tuple[str, str, str]
@@ -28,12 +28,15 @@ class EvaluationReport:
     scores: Sequence[CaseScores]
     summary: Mapping[str, Any]
     """What `summarise` made of `scores`."""
-    overlays: Sequence[Overlay]
+    overlays: Sequence[CaseView]
+    """Cases that are shown as pictures."""
     failed: Sequence[tuple[str, str]]
     """Case and message of what could not be done."""
     volumes_only: bool = False
     """There was no reference: predicted volumes and nothing to score."""
     notes: Sequence[str] = ()
+    profile: str = ""
+    """Why these metrics, in a sentence."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +49,7 @@ class TrainingReport:
     epochs: Sequence[Row]
     """Rows of `metrics.csv`."""
     validation: EvaluationReport | None = None
-    """Scores, summary, overlays and failed cases are shown; its title and facts are not."""
+    """Scores, summary, pictures and failed cases are shown; its title and facts are not."""
     notes: Sequence[str] = ()
 
 

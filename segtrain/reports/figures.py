@@ -1,16 +1,14 @@
-"""The line drawings of a report: training curves, scores per label, and losses against each other."""
+"""The line drawings of a report: training curves, and losses against each other."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import isfinite
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from segtrain.core.scores import CaseScores
 from segtrain.reports.canvas import BAND, INK, MUTED, SERIES, Drawing, series_colour, series_key, styled, svg
 from segtrain.reports.curves import LOSS, NORM, RATE, Curve, Row, curve, label_columns, metrics_in
 from segtrain.reports.wording import metric_name
@@ -22,8 +20,11 @@ PANEL = (4.3, 2.7)
 LONGEST_NAME = 26
 """Letters of a name on an axis."""
 
-BAR = 0.32
-"""Inches that one row of a horizontal plot takes."""
+WIDTH, BAR, LETTER = 6.2, 0.32, 0.078
+"""Inches: of a horizontal plot, that one row of it takes, and that a letter of a name takes."""
+
+TITLE_ROOM, SIDE_ROOM, BELOW = 0.36, 0.14, 0.56
+"""Inches: above a plot with a title, beside a plot, and below it for ticks and the name of the axis."""
 
 
 def training_curves(rows: Sequence[Row]) -> tuple[Drawing, ...]:
@@ -73,25 +74,11 @@ def _curves(title: str, curves: Mapping[str, Curve]) -> Drawing:
 
 
 @styled
-def label_strips(scores: Sequence[CaseScores], metric: str, labels: Sequence[str]) -> Drawing:
-    """One row for each of `labels`: every defined case as a dot, quartiles as a bar, the median as a tick."""
-    name = metric_name(metric)
-    values = {label: _defined(scores, label, metric) for label in labels}
-    figure, axes = _rows(labels, title=f"{name} by label")
-    for row, found in enumerate(values.values()):
-        if found:
-            _strip(axes, row, found, series_colour(0))
-    _unit_limits(axes, [v for found in values.values() for v in found])
-    axes.set_xlabel(f"{name} of a case")
-    return svg(figure, f"{name} of every case, one row for each of {len(labels)} labels")
-
-
-@styled
 def loss_means(comparison: Comparison, name: str) -> Drawing:
     """The mean of each loss with its interval, in the order of the ranking; the baseline is marked."""
     rows = [row for row in comparison.ranking if row.mean is not None]
     marks = {comparison.baseline: f"{_short(comparison.baseline)} (baseline)"}
-    figure, axes = _rows([row.loss for row in rows], title=f"Mean {name} with 95 % interval", names=marks)
+    figure, axes = named_rows([row.loss for row in rows], title=f"Mean {name} with 95 % interval", names=marks)
     for place, row in enumerate(rows):
         colour = series_colour(0) if row.loss != comparison.baseline else INK
         if row.low is not None and row.high is not None:
@@ -106,13 +93,13 @@ def loss_differences(comparison: Comparison, name: str) -> Drawing:
     """Patients' differences from the baseline as dots, their mean with its interval, and the margin as a band."""
     rows = [row for row in comparison.against_baseline if row.difference is not None]
     title = f"{name}: difference from {_short(comparison.baseline)}"
-    figure, axes = _rows([row.a for row in rows], title=title)
+    figure, axes = named_rows([row.a for row in rows], title=title)
     margin = comparison.rules.margin
     axes.axvspan(-margin, margin, color=BAND, linewidth=0)
     axes.axvline(0, color=MUTED, linewidth=0.9)
     for place, row in enumerate(rows):
-        spread = _spread(len(row.differences))
-        axes.plot(row.differences, place + spread, "o", color=series_colour(0), alpha=0.35, markersize=3.2, mew=0)
+        apart = spread(len(row.differences))
+        axes.plot(row.differences, place + apart, "o", color=series_colour(0), alpha=0.35, markersize=3.2, mew=0)
         if row.low is not None and row.high is not None:
             axes.hlines(place, row.low, row.high, color=INK, linewidth=2.2)
         axes.plot(row.difference, place, "D", color=INK, markersize=5)
@@ -120,41 +107,29 @@ def loss_differences(comparison: Comparison, name: str) -> Drawing:
     return svg(figure, f"Paired differences in {name} of {len(rows)} losses from {comparison.baseline}")
 
 
-def _rows(labels: Sequence[str], *, title: str, names: Mapping[str, str] | None = None) -> tuple[Figure, Any]:
-    """Axes with one named row each, the first on top."""
-    names = names or {}
-    figure = Figure(figsize=(6.2, 1.15 + BAR * max(1, len(labels))), layout="constrained")
+def named_rows(labels: Sequence[str], *, title: str, names: Mapping[str, str] | None = None) -> tuple[Figure, Any]:
+    """Axes with one named row each, the first on top.
+
+    Margins are reckoned from the letters: to solve a layout takes longer than to draw it where rows are many.
+    """
+    shown = [(names or {}).get(label, _short(label)) for label in labels]
+    rows, top = max(1, len(labels)), TITLE_ROOM if title else SIDE_ROOM
+    height = BAR * rows + top + BELOW
+    figure = Figure(figsize=(WIDTH, height))
+    left = (SIDE_ROOM + LETTER * max(map(len, shown), default=0)) / WIDTH
+    figure.subplots_adjust(left=left, right=1 - SIDE_ROOM / WIDTH, bottom=BELOW / height, top=1 - top / height)
     axes = figure.add_subplot()
     axes.set_title(title)
-    axes.set_yticks(range(len(labels)), [names.get(label, _short(label)) for label in labels], color=INK)
-    axes.set_ylim(max(1, len(labels)) - 0.4, -0.6)
+    axes.set_yticks(range(len(labels)), shown, color=INK)
+    axes.set_ylim(rows - 0.4, -0.6)
     axes.spines["left"].set_visible(False)
     axes.grid(axis="y", visible=False)
     return figure, axes
 
 
-def _strip(axes: Any, row: int, values: Sequence[float], colour: str) -> None:
-    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
-    axes.hlines(row, low, high, color=BAND, linewidth=15)
-    axes.plot(values, row + _spread(len(values)), "o", color=colour, alpha=0.6, markersize=3.6, mew=0)
-    axes.vlines(middle, row - 0.3, row + 0.3, color=INK, linewidth=1.8)
-
-
-def _spread(n: int) -> Any:
+def spread(n: int) -> Any:
     """Offsets that keep dots apart, the same each time (a golden-ratio sequence)."""
     return (np.arange(n) * 0.6180339887 % 1 - 0.5) * 0.5
-
-
-def _defined(scores: Sequence[CaseScores], label: str, metric: str) -> list[float]:
-    found = [case.scores[label][metric].value for case in scores if metric in case.scores.get(label, {})]
-    return [value for value in found if value is not None and isfinite(value)]
-
-
-def _unit_limits(axes: Any, values: Sequence[float]) -> None:
-    """Shares are shown up to 1, from below the lowest case."""
-    if values and min(values) >= 0 and max(values) <= 1:
-        low = max(0.0, min(values) - 0.05)
-        axes.set_xlim(-0.02 if low == 0 else low, 1.01)
 
 
 def _short(name: str) -> str:

@@ -1,13 +1,16 @@
-"""Contents -> one self-contained HTML file: no script, no network, readable in print, in the dark and on a phone.
+"""Contents -> one self-contained HTML file: no network, readable in print, in the dark, on a phone and without script.
 
-Everything that is not markup of our own drawings is escaped by the template engine, and the page forbids scripts and
-foreign addresses to itself (Content-Security-Policy), so that a hostile case name stays a name.
+Everything that is not markup of our own drawings is escaped by the template engine, and the page forbids foreign
+addresses to itself, and every script but the one whose hash it names (Content-Security-Policy), so that a hostile case
+name stays a name. That script, `viewer.js`, is the same on each page, and it is there only where there are pictures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import base64
+from collections.abc import Sequence
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +18,21 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from segtrain.core.files import write_text
 from segtrain.core.scores import CaseScores
-from segtrain.reports import cases_view
+from segtrain.reports import cases_view, labels_view
 from segtrain.reports.comparison_view import metric_view
 from segtrain.reports.contents import ComparisonReport, ConfigRow, EvaluationReport, TrainingReport
-from segtrain.reports.figures import label_strips, learning_curves, shared_columns, training_curves
-from segtrain.reports.overlays import overlay_panel
-from segtrain.reports.wording import count, interval, metric_name, number
+from segtrain.reports.figures import learning_curves, shared_columns, training_curves
+from segtrain.reports.shown_metric import ShownMetric, shown_metrics
+from segtrain.reports.wording import count
 from segtrain.statistics.intervals import DRAWS, NARROW_BELOW
 from segtrain.statistics.verdict import FEWEST_PATIENTS
 
 TEMPLATES = Path(__file__).parent
+
+SCRIPT = TEMPLATES / "viewer.js"
+
+MOST_TILES = 4
+"""Metrics whose means stand at the top."""
 
 
 def write_evaluation_report(path: Path, report: EvaluationReport) -> None:
@@ -55,7 +63,8 @@ def write_comparison_report(path: Path, report: ComparisonReport) -> None:
         cautions=_cautions(patients, "patient"),
         curves=[drawing for drawing in curves if drawing],
         declared=report.declared,
-        cards=cases_view.cards_of(list(report.comparisons)),
+        metrics_meant=_defined(shown_metrics(report.comparisons)),
+        script="",
         fewest=FEWEST_PATIENTS,
         **_frame(report, report.config),
     )
@@ -72,8 +81,13 @@ def _template(name: str) -> Any:
         lstrip_blocks=True,
     )
     environment.globals["draws"] = f"{DRAWS:,}"
-    environment.filters["metric_name"] = metric_name
+    environment.filters["csp_hash"] = _csp_hash
     return environment.get_template(name)
+
+
+def _csp_hash(script: str) -> str:
+    """How a Content-Security-Policy names a script that may run."""
+    return f"sha256-{base64.b64encode(sha256(script.encode()).digest()).decode('ascii')}"
 
 
 def _frame(report: EvaluationReport | TrainingReport | ComparisonReport, config: Sequence[ConfigRow]) -> dict[str, Any]:
@@ -89,43 +103,41 @@ def _frame(report: EvaluationReport | TrainingReport | ComparisonReport, config:
 
 def _evaluation(report: EvaluationReport) -> dict[str, Any]:
     """Scores as the page shows them."""
-    scores, metrics = report.scores, cases_view.metrics_in(report.scores)
+    scores = report.scores
+    metrics = shown_metrics(cases_view.metrics_in(scores), report.summary.get("definitions"))
     scored = bool(metrics) and not report.volumes_only
+    totals = labels_view.totals_of(scores, report.summary, metrics) if scored else {}
     unit = _unit(scores)
     patients = len({case.patient for case in scores})
     table = cases_view.case_table(scores, metrics) if scored else cases_view.volume_table(scores)
-    rows = cases_view.label_rows(report.summary, metrics) if scored else []
     return {
-        "tiles": _tiles(report.summary, scores, metrics if scored else [], len(report.failed)),
+        "tiles": _tiles(report, metrics, totals),
         "cautions": _cautions(patients, unit) if scored else [],
         "units": f"{unit}s",
         "volumes_only": report.volumes_only,
-        "metrics": metrics if scored else [],
-        "label_rows": rows,
-        "presence": cases_view.presence_rows(report.summary) if scored else [],
-        "strips": [label_strips(scores, m, [row["label"] for row in rows]) for m in metrics[:1]] if scored else [],
-        "overlays": [
-            {"case": o.case, "caption": o.caption, "drawing": overlay_panel(o), "labels": _outlined(o.label_names)}
-            for o in report.overlays
-        ],
+        "profile": report.profile,
+        "overview": labels_view.overview(report.summary, metrics, totals) if scored else None,
+        "one_by_one": labels_view.one_by_one(scores, report.summary, metrics, totals) if scored else [],
+        "presence": labels_view.presence_rows(report.summary) if scored else [],
+        "overlays": list(report.overlays),
+        "script": SCRIPT.read_text(encoding="utf-8") if report.overlays else "",
         "table": table if scores else None,
         "failed": list(report.failed),
-        "cards": cases_view.cards_of(metrics) if scored else [],
+        "lost": len({case for case, _ in report.failed} - {case.case for case in scores}),
+        "metrics_meant": _defined(metrics) if scored else [],
     }
 
 
 def _tiles(
-    summary: Mapping[str, Any], scores: Sequence[CaseScores], metrics: Sequence[str], failed: int
+    report: EvaluationReport, metrics: Sequence[ShownMetric], totals: labels_view.Totals
 ) -> list[dict[str, str]]:
     """The few numbers at the top."""
-    tiles = []
-    for metric in metrics[:3]:
-        found, total = cases_view.overall(scores, metric)
-        ends = interval(found.low, found.high)
-        labels = count(len(summary["labels"]), "label")
-        note = f"mean over {labels}; {found.n_values} / {total} values defined"
-        mean = number(summary["mean"].get(metric))
-        tiles.append({"value": mean, "ends": ends, "name": metric_name(metric), "note": note})
+    scores, failed, tiles = report.scores, len(report.failed), []
+    labels = count(len(report.summary["labels"]), "label")
+    for metric in metrics[:MOST_TILES] if totals else ():
+        total = totals[metric.key]
+        note = f"mean over {labels}; {total['defined']} values defined"
+        tiles.append({"value": total["mean"], "ends": total["interval"], "name": metric.heading, "note": note})
     patients = f"of {count(len({case.patient for case in scores}), 'patient')}"
     if _unit(scores) == "case":
         patients = "patients are not known"
@@ -137,7 +149,7 @@ def _tiles(
 
 def _unit(scores: Sequence[CaseScores]) -> str:
     """What intervals are over: patients, or cases where each is its own patient because none was given."""
-    return "patient" if any(case.patient != case.case for case in scores) else "case"
+    return "patient" if cases_view.patients_known(scores) else "case"
 
 
 def _cautions(patients: int, unit: str) -> list[str]:
@@ -153,8 +165,9 @@ def _cautions(patients: int, unit: str) -> list[str]:
     return found
 
 
-def _outlined(names: Mapping[int, str]) -> str:
-    return ", ".join(name for label, name in names.items() if label)
+def _defined(metrics: Sequence[ShownMetric]) -> list[ShownMetric]:
+    """Those of which is known what they mean."""
+    return [metric for metric in metrics if metric.definition]
 
 
 def _nothing_validated() -> EvaluationReport:

@@ -8,6 +8,7 @@ infinite the diagonal of the image stands in for it; `n_infinite` says how often
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite
 from statistics import median, stdev
 from types import MappingProxyType
 from typing import Any
@@ -58,11 +59,12 @@ def _statistics(scores: Sequence[CaseScores], label: str, metric: str, seed: int
     found = [(c.patient, c.scores[label][metric]) for c in scores if metric in c.scores.get(label, {})]
     defined = [(patient, score.counted) for patient, score in found if score.counted is not None]
     values = [value for _, value in defined if value is not None]
-    interval = mean_interval(values, [patient for patient, _ in defined], seed)
+    whole = all(map(isfinite, values))  # somebody's own metric may give anything
+    interval = mean_interval(values if whole else [], [patient for patient, _ in defined] if whole else [], seed)
     return {
         "mean": interval.mean,
-        "median": median(values) if values else None,
-        "std": stdev(values) if len(values) > 1 else None,
+        "median": median(values) if values and whole else None,
+        "std": stdev(values) if len(values) > 1 and whole else None,
         "ci95": None if interval.low is None else [interval.low, interval.high],
         "n": len(values),
         "n_undefined": len(found) - len(values),

@@ -15,8 +15,22 @@ STATUS_WORDS = {
 }
 """What a status means to a reader."""
 
-METRIC_NAMES = {"dice": "Dice", "iou": "IoU"}
-"""Names that are not written as their key."""
+METRIC_NAMES = {
+    "dice": "Dice",
+    "iou": "IoU",
+    "jaccard": "Jaccard",
+    "hd": "HD",
+    "hd95": "HD95",
+    "hd95_pooled": "HD95 pooled",
+    "assd": "ASSD",
+    "masd": "MASD",
+    "nsd": "NSD",
+    "cldice": "clDice",
+    "lesion_f1": "lesion F1",
+    "pq": "PQ",
+    "component_dice": "component Dice",
+}
+"""Names that are not written as their key; units are the card's."""
 
 
 def number(value: float | None, digits: int = 3) -> str:

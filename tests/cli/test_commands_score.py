@@ -12,7 +12,7 @@ from tests.cli.commands import METRICS, UNSCORED, finished, put, segtrain, telli
 class TestEval:
     def test_a_run_on_scans(self, monkeypatch: pytest.MonkeyPatch) -> None:
         calls, recipe = telling(CaseScored("P1", 1, 2, UNSCORED), finished(metrics=METRICS, out="r/eval"))
-        put(monkeypatch, "evaluate", evaluate_run=recipe, evaluate_masks=None)
+        put(monkeypatch, "evaluate", evaluate_run=recipe)
         done = segtrain("eval", "--run", "r", "--images", "i", "--labels", "l", "--allow-code")
         assert done.exit_code == 0, done.output
         assert calls.positional == [(Path("r"), Path("i"), Path("l"), Path("r/eval"))]
@@ -22,23 +22,26 @@ class TestEval:
 
     def test_masks_need_no_run(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         calls, recipe = telling(finished(metrics=METRICS))
-        put(monkeypatch, "evaluate", evaluate_run=None, evaluate_masks=recipe)
+        put(monkeypatch, "score_masks", evaluate_masks=recipe)
         (tmp_path / "masks").mkdir()
         monkeypatch.chdir(tmp_path / "masks")
         for place in ("../masks", "."):
             done = segtrain("eval", "--predictions", place, "--labels", "l")
             assert done.exit_code == 0, done.output
             assert calls.positional.pop() == (Path(place), Path("l"), tmp_path / "masks-eval")
-            assert calls.named.pop() == {"label_names": None, "metrics": ("dice", "iou"), "overwrite": False}
+            expected = {"label_names": None, "overrides": [], "allow_missing": False, "overwrite": False}
+            assert calls.named.pop() == expected
 
     def test_masks_with_names_and_metrics(self, monkeypatch: pytest.MonkeyPatch) -> None:
         calls, recipe = telling(finished())
-        put(monkeypatch, "evaluate", evaluate_run=None, evaluate_masks=recipe)
-        flags = ("--label", "liver=1", "--label", "kidney=4", "--metric", "dice", "--out", "o", "--overwrite")
+        put(monkeypatch, "score_masks", evaluate_masks=recipe)
+        flags = ("--label", "liver=1", "--label", "kidneys=4,5", "--metric", "dice", "--out", "o", "--overwrite")
         segtrain("eval", "--predictions", "p", "--labels", "l", *flags)
         assert calls.positional[0][2] == Path("o")
-        names = {"background": 0, "liver": 1, "kidney": 4}
-        assert calls.named == [{"label_names": names, "metrics": ("dice",), "overwrite": True}]
+        names = {"liver": [1], "kidneys": [4, 5]}
+        (named,) = calls.named
+        assert (named["label_names"], named["overwrite"]) == (names, True)
+        assert named["overrides"] == ['evaluation.metrics=["dice"]']
 
     @pytest.mark.parametrize(
         "flags",
@@ -47,14 +50,17 @@ class TestEval:
             ("--run", "r"),
             ("--predictions", "p"),
             ("--run", "r", "--images", "i", "--predictions", "p", "--labels", "l"),
-            ("--run", "r", "--images", "i", "--metric", "dice"),
+            ("--run", "r", "--images", "i", "--allow-missing"),
             ("--predictions", "p", "--labels", "l", "--label", "liver"),
-            ("--predictions", "p", "--labels", "l", "--label", "a=1", "--label", "b=1"),
+            ("--predictions", "p", "--labels", "l", "--label", "a=1", "--label", "a=2"),
+            ("--predictions", "p", "--labels", "l", "--label", "a=1,"),
+            ("--predictions", "p", "--labels", "l", "--nsd-tolerance-mm", "far"),
         ],
     )
     def test_flags_that_do_not_go_together(self, monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...]) -> None:
         calls, recipe = telling(finished())
-        put(monkeypatch, "evaluate", evaluate_run=recipe, evaluate_masks=recipe)
+        put(monkeypatch, "evaluate", evaluate_run=recipe)
+        put(monkeypatch, "score_masks", evaluate_masks=recipe)
         done = segtrain("eval", *flags)
         assert done.exit_code == 2
         assert "error: " in done.stderr
@@ -63,7 +69,7 @@ class TestEval:
 
     def test_failed_cases_are_named_and_the_code_is_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
         events = (CaseFailed("P2", "no such\nfile", 1, 2), CaseScored("P1", 2, 2, UNSCORED), finished("o", "P2"))
-        put(monkeypatch, "evaluate", evaluate_run=telling(*events)[1], evaluate_masks=None)
+        put(monkeypatch, "evaluate", evaluate_run=telling(*events)[1])
         done = segtrain("eval", "--run", "r", "--images", "i")
         assert done.exit_code == 1
         assert "failed 1/2  P2: no such file" in done.stderr

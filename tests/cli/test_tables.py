@@ -99,3 +99,18 @@ def test_a_loss() -> None:
 
 def test_a_loss_without_options() -> None:
     assert ">= 0" not in "\n".join(shown(loss_card({**CARD, "options": [], "paper": ""})))
+
+
+def test_many_metrics_have_a_row_each_with_their_unit():
+    found = {"mean": 12.5, "ci95": [10, 15], "n": 4, "n_undefined": 1, "n_infinite": 2}
+    names = ["dice", "nsd", "hd95", "assd"]
+    metrics = {
+        "labels": {"liver": dict.fromkeys(names, found), "spleen": dict.fromkeys(names, found)},
+        "mean": dict.fromkeys(names, 12.5),
+        "definitions": {"hd95": {"unit": "mm"}},
+    }
+    text = "\n".join(shown(metric_table(metrics)))
+    assert "hd95 (mm)" in text
+    assert "4 (1 undefined, 2 missed or invented)" in text
+    assert text.count("liver") == 1
+    assert "mean of labels" in text

@@ -120,7 +120,7 @@ def test_a_metric_or_loss_that_a_run_or_sweep_names_is_not_imported(trained: Tra
     canary = "import pathlib\npathlib.Path(__file__).with_name('canary').touch()\n"
     (tmp_path / "mine.py").write_text(
         canary + "import torch\n"
-        "from segtrain.metrics.builtin import Dice as Missed\n"
+        "from segtrain.metrics.overlap import Dice as Missed\n"
         "class Loss(torch.nn.CrossEntropyLoss): ...\n"
     )
     short = ("--config", config, "training.epochs=1", "training.steps_per_epoch=1")

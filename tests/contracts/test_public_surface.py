@@ -18,7 +18,7 @@ from segtrain.metrics import score
 
 PACKAGE = Path(segtrain.__file__).parent
 FOREIGN = {"nibabel", "pydicom", "SimpleITK", "typer", "rich", "matplotlib", "jinja2", "pandas", "yaml"}
-FOREIGN |= {"monai", "keras"}
+FOREIGN |= {"monai", "keras", "highdicom", "onnx", "onnxscript", "onnxruntime"}
 SETTINGS = sorted(f"segtrain.{p.parent.name}.settings" for p in PACKAGE.glob("*/settings.py"))
 CASES = {
     "the package": (["segtrain"], FOREIGN | {"torch", "numpy"}),

@@ -16,6 +16,7 @@ EXIT_CODES = {
     "ResourceError": 4,
     "DivergedError": 5,
     "CheckpointError": 6,
+    "CheckFailed": 1,
     "EndedElsewhere": 70,
 }
 

@@ -92,6 +92,15 @@ def test_ids_that_are_not_declared_are_found():
     assert Task(labels={"background": 0, "organ": 1}).unknown_ids(np.array([0, 9])) == [9]
 
 
+CODES = {"type": {"value": "108369006", "meaning": "Neoplasm"}}
+
+
+def test_a_label_has_its_codes_or_is_some_tissue():
+    task = Task(labels=BRATS, codes={"core": CODES})
+    assert task.codes_of("core").type.meaning == "Neoplasm"
+    assert task.codes_of("oedema").type.meaning == "Tissue"
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -113,6 +122,8 @@ def test_ids_that_are_not_declared_are_found():
         ({"labels": BRATS, "regions": {"whole": ["oedema", "core"], "inner": ["core"]}}, "label 'active' is in none"),
         ({"labels": BRATS, "regions": {}}, "at least 1"),
         ({"labels": BRATS, "partial": {"a_*": ["cyst"]}}, "partial.a_.: 'cyst' is no label"),
+        ({"labels": BRATS, "codes": {"cyst": CODES}}, "codes.cyst: 'cyst' is no foreground label"),
+        ({"labels": BRATS, "codes": {"background": CODES}}, "codes.background: 'background' is no foreground label"),
     ],
 )
 def test_a_task_that_cannot_be_is_refused_with_the_reason(options, words):

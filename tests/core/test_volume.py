@@ -32,3 +32,20 @@ def test_a_mask_of_another_shape_is_refused(shape):
 def test_a_mask_holds_integers(dtype):
     with pytest.raises(ValueError, match="holds integers"):
         LabelMap(np.zeros(GRID.shape, dtype), GRID)
+
+
+@pytest.mark.parametrize(
+    ("smallest", "largest", "dtype"),
+    [(0, 255, np.uint8), (0, 256, np.uint16), (0, 65535, np.uint16), (0, 65536, np.int32), (-1, 3, np.int32)],
+)
+def test_ids_are_stored_in_the_smallest_type_that_holds_them(smallest, largest, dtype):
+    array = np.zeros(GRID.shape, np.int64)
+    array[0, 0, 0], array[3, 2, 1] = smallest, largest
+    stored = LabelMap(array, GRID).compact()
+    assert stored.dtype == dtype
+    np.testing.assert_array_equal(stored, array)
+
+
+def test_ids_that_no_mask_can_hold_are_a_bug():
+    with pytest.raises(ValueError, match="do not fit into 32 bits"):
+        LabelMap(np.full(GRID.shape, 2**31), GRID).compact()

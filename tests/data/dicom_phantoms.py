@@ -24,6 +24,7 @@ def header(path: Path, series: str, position, directions=(1, 0, 0, 0, 1, 0), **e
     plain = {
         "SOPClassUID": meta.MediaStorageSOPClassUID,
         "SOPInstanceUID": meta.MediaStorageSOPInstanceUID,
+        "StudyInstanceUID": "1.2.3.4",
         "SeriesInstanceUID": series,
         "SeriesDescription": "phantom",
         "FrameOfReferenceUID": "1.2.3",

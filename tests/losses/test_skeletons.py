@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from segtrain.losses.skeletons import SKELETON, hard_skeleton
 from segtrain.core.thinning import thinned
+from segtrain.losses.skeletons import SKELETON, hard_skeleton
 from segtrain.losses.voxels import Extras, Reading, read
 
 

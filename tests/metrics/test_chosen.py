@@ -1,7 +1,7 @@
 import pytest
 
 from segtrain.core.errors import ConfigError
-from segtrain.metrics.chosen import changed, chosen_metrics
+from segtrain.metrics.chosen import chosen_metrics, settings_of
 from segtrain.metrics.settings import EvaluationSettings
 
 OWN = """
@@ -57,18 +57,7 @@ def of(*names):
     return EvaluationSettings(metrics=names)
 
 
-class TestChanged:
-    base = EvaluationSettings(metrics=("iou", "dice"), lesion_match_iou=0.5)
-
-    def test_a_profile_replaces_metrics_and_the_rest_stays(self):
-        found = changed(self.base, {"profile": "lesion", "nsd_tolerance_mm": 1.0})
-        assert "lesion_f1" in found.metrics
-        assert (found.lesion_match_iou, found.nsd_tolerance_mm) == (0.5, 1.0)
-        assert changed(found, {"metrics": ("hd",)}).profile is None
-
-    def test_nothing_changes_nothing(self):
-        assert changed(self.base, {}) == self.base
-
-    def test_wrong_values_are_told_with_their_key(self):
-        with pytest.raises(ConfigError, match=r"lesion_match_iou: must be below 1[\s\S]*evaluation"):
-            changed(self.base, {"lesion_match_iou": 3})
+def test_wrong_values_are_told_with_their_key():
+    assert settings_of({"metrics": ["iou"]}).metrics == ("iou",)
+    with pytest.raises(ConfigError, match=r"lesion_match_iou: must be below 1[\s\S]*evaluation"):
+        settings_of({"lesion_match_iou": 3})

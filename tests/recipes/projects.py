@@ -49,7 +49,7 @@ class Vector(nn.Module):
 
 OWN_METRIC = """\
 from dataclasses import replace
-from segtrain.metrics.builtin import Dice
+from segtrain.metrics.overlap import Dice
 
 class Missed(Dice):
     card = replace(Dice.card, name="missed", best="lower")

@@ -55,7 +55,9 @@ def test_evaluate_of_a_run_returns_what_the_command_prints(trained, one_scan, tm
 
 def test_evaluate_of_masks_returns_what_the_command_prints(one_scan, tmp_path):
     labels, out = one_scan / "labels", tmp_path / "out"
-    found = api.evaluate(predictions=labels, labels=labels, out=out, label_names={"organ": 1}, metrics=["dice"])
+    found = api.evaluate(
+        predictions=labels, labels=labels, out=out, label_names={"organ": [1]}, overrides=["evaluation.metrics=[dice]"]
+    )
     flags = ("--label", "organ=1", "--metric", "dice", "--overwrite")
     assert found == printed("eval", "--predictions", labels, "--labels", labels, "--out", out, *flags)
     assert found["metrics"]["mean"] == {"dice": 1.0}

@@ -25,14 +25,13 @@ from segtrain.recipes.assemble import (
     device_class,
     make_loss,
     make_model,
-    metric_cards,
     stages_of,
     training_loss,
     wishes_of,
 )
 from tests.data.test_patches import sampler, stored
 from tests.plans import small_plan
-from tests.recipes.projects import BROKEN_LOSS, OWN_METRIC, load
+from tests.recipes.projects import BROKEN_LOSS, load
 
 ONE = Task(labels={"background": 0, "organ": 1})
 TWO = Task(labels={"background": 0, "organ": 1, "lesion": 2}, ignore=9)
@@ -190,23 +189,6 @@ def test_the_patch_of_a_gpu_with_little_memory_is_smaller_in_proportion():
     half = device_class(torch.device("cuda"), 4 * 2**30)
     assert half.patch_voxels == {2: GPU.patch_voxels[2] // 2, 3: GPU.patch_voxels[3] // 2}
     assert device_class(torch.device("mps"), None) == GPU
-
-
-def test_metrics_are_built_before_they_are_needed_and_all_faults_are_told(tmp_path):
-    (tmp_path / "metric.py").write_text(
-        OWN_METRIC
-        + "class Needs(Dice):\n    def __init__(self, *, tolerance_mm: float): ...\n"
-        + "class Breaks(Dice):\n    def __init__(self): raise RuntimeError('no table')\n"
-        + "class Cardless:\n    def measure(self, pair): return 1.0\n"
-    )
-    cards = metric_cards(("dice", "metric.py:Missed"), tmp_path)
-    assert [card.best for card in cards.values()] == ["higher", "lower"]
-    wrong = [f"metric.py:{name}" for name in ("Needs", "Breaks", "Cardless", "Absent")]
-    with pytest.raises(ConfigError) as error:
-        metric_cards(("iuo", *wrong), tmp_path)
-    told = [str(problem) for problem in error.value.problems]
-    words = ("no metric is called 'iuo'", "tolerance_mm", "no table", "is no metric", "has no 'Absent'")
-    assert [word in text for word, text in zip(words, told, strict=True)] == [True] * 5
 
 
 NESTED = {"whole": ("organ", "lesion"), "lesion": ("lesion",)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import shutil
 from dataclasses import replace
 
@@ -12,142 +11,26 @@ import pytest
 import torch
 
 from segtrain.core.case import Case, ScanSource
-from segtrain.core.errors import CheckpointError, ConfigError, DataError
+from segtrain.core.errors import CheckpointError, ConfigError
 from segtrain.core.events import CaseFailed, CaseScored, Note
 from segtrain.core.grid import Grid
 from segtrain.core.volume import LabelMap
 from segtrain.data.nifti import read_nifti, write_nifti, write_nifti_image
 from segtrain.data.read import read_labels
 from segtrain.inference.predict import Ensemble
-from segtrain.recipes.evaluate import evaluate_masks, evaluate_run, predict_cases
-from segtrain.recipes.report import rebuild
+from segtrain.metrics.settings import EvaluationSettings
+from segtrain.recipes.evaluate import evaluate_run
+from segtrain.recipes.predict_cases import predict_cases
 from segtrain.recipes.trained import load_predictor
 from tests.phantoms import grid, scan
 from tests.recipes.projects import CANARY, OWN_METRIC, SHAPE, finished, result_of, write_study
 
-ML = Grid((4, 3, 2), np.diag([10.0, 10.0, 10.0, 1.0]))
-"""Voxels of 1 ml."""
-
-
-def write_mask(path, *ids, on=ML):
-    """A mask whose first voxels hold `ids`."""
-    array = np.zeros(on.shape, np.int16)
-    array.flat[: len(ids)] = ids
-    write_nifti(path, LabelMap(array, on))
-
-
-@pytest.fixture
-def masks(tmp_path):
-    """Two references and their predictions, with labels 1 and 7."""
-    found, wanted = tmp_path / "found", tmp_path / "wanted"
-    write_mask(wanted / "a.nii.gz", 1, 1, 1, 7)
-    write_mask(found / "a.nii.gz", 1, 1, 0, 7)
-    write_mask(wanted / "b.nii.gz", 1, 1)
-    write_mask(found / "b.nii.gz", 1, 1)
-    return found, wanted
-
-
-def score(masks, out, names=None, metrics=("dice", "iou")):
-    return evaluate_masks(*masks, out, label_names=names, metrics=metrics)
+SCORING = EvaluationSettings()
 
 
 def table(path):
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
-
-
-def test_a_task_is_made_of_the_ids_in_the_masks(masks, tmp_path):
-    metrics = finished(score(masks, tmp_path / "out")).result["metrics"]
-    assert list(metrics["labels"]) == ["label_1", "label_7"]
-    assert metrics["labels"]["label_1"]["dice"]["mean"] == pytest.approx((0.8 + 1.0) / 2)
-    assert metrics["labels"]["label_7"]["dice"]["n_undefined"] == 1
-
-
-@pytest.mark.parametrize(
-    "names", [{"liver": 1, "cyst": 7}, {"background": 0, "liver": 1, "cyst": 7}, {"air": 0, "liver": 1, "cyst": 7}]
-)
-def test_labels_may_be_named_with_or_without_the_background(masks, tmp_path, names):
-    result = finished(score(masks, tmp_path / "out", names)).result
-    assert list(result["metrics"]["labels"]) == ["liver", "cyst"]
-
-
-@pytest.mark.parametrize("names", [{"liver": 1, "cyst": 1}, {"background": 0}])
-def test_labels_that_are_no_task_are_refused(masks, tmp_path, names):
-    with pytest.raises(ConfigError, match="labels"):
-        list(score(masks, tmp_path / "out", names))
-
-
-def test_a_label_that_nobody_named_fails_its_case_alone(masks, tmp_path):
-    events = list(score(masks, tmp_path / "out", {"liver": 1}))
-    assert [(type(e), e.case) for e in events[:2]] == [(CaseFailed, "a"), (CaseScored, "b")]
-    assert events[-1].failed == ("a",)
-    assert events[-1].result["metrics"]["failed"] == ["a"]
-
-
-def test_a_damaged_mask_fails_its_case_alone(masks, tmp_path):
-    (masks[0] / "a.nii.gz").write_bytes(b"no mask")
-    end = finished(score(masks, tmp_path / "out"))
-    assert end.failed == ("a",)
-    assert end.result["metrics"]["cases"] == 1
-
-
-def test_a_mask_on_another_grid_fails_its_case_alone(masks, tmp_path):
-    write_mask(masks[0] / "b.nii.gz", 1, on=Grid((2, 2, 2), ML.affine))
-    assert finished(score(masks, tmp_path / "out")).failed == ("b",)
-
-
-def test_a_mask_a_little_off_is_scored_and_noted(masks, tmp_path):
-    shifted = np.array(ML.affine)
-    shifted[0, 3] = 2.0
-    write_mask(masks[0] / "b.nii.gz", 1, 1, on=Grid(ML.shape, shifted))
-    events = list(score(masks, tmp_path / "out"))
-    assert "b: the prediction lies" in next(e.text for e in events if isinstance(e, Note))
-    assert events[-1].failed == ()
-
-
-def test_a_missing_mask_on_either_side_is_named_before_anything_is_scored(masks, tmp_path):
-    shutil.copy(masks[1] / "a.nii.gz", masks[1] / "c.nii.gz")
-    shutil.copy(masks[0] / "a.nii.gz", masks[0] / "d.nii.gz")
-    with pytest.raises(DataError) as error:
-        list(score(masks, tmp_path / "out"))
-    assert [p.what for p in error.value.problems] == ["c has no prediction", "d has no reference"]
-    assert not (tmp_path / "out").exists()
-
-
-def test_masks_without_any_label_are_refused(tmp_path):
-    write_mask(tmp_path / "found" / "a.nii.gz")
-    write_mask(tmp_path / "wanted" / "a.nii.gz")
-    with pytest.raises(DataError, match="no mask holds a label"):
-        list(score((tmp_path / "found", tmp_path / "wanted"), tmp_path / "out"))
-
-
-def test_an_unknown_metric_is_refused(masks, tmp_path):
-    with pytest.raises(ConfigError, match="did you mean 'dice'"):
-        list(score(masks, tmp_path / "out", metrics=("dicee",)))
-
-
-def test_volumes_are_those_of_the_predictions_in_millilitres(masks, tmp_path):
-    result = finished(score(masks, tmp_path / "out")).result
-    assert result["volumes_ml"]["a"] == pytest.approx({"label_1": 2.0, "label_7": 1.0})
-    assert result["volumes_ml"]["b"] == pytest.approx({"label_1": 2.0, "label_7": 0.0})
-    row = table(tmp_path / "out" / "volumes.csv")[0]
-    assert row.pop("case") == "a"
-    assert {key: float(text) for key, text in row.items()} == pytest.approx({"label_1_ml": 2.0, "label_7_ml": 1.0})
-
-
-def test_what_is_returned_is_what_is_written(masks, tmp_path):
-    result = finished(score(masks, tmp_path / "out")).result
-    assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == result["metrics"]
-    assert result["report"] == str(tmp_path / "out" / "report.html")
-
-
-def test_a_report_is_rebuilt_from_the_files_alone(masks, tmp_path):
-    finished(score(masks, tmp_path / "out"))
-    page = tmp_path / "out" / "report.html"
-    first = page.read_bytes()
-    page.unlink()
-    assert rebuild(tmp_path / "out") == page
-    assert page.read_bytes() == first
 
 
 @pytest.fixture
@@ -270,24 +153,6 @@ def test_cases_that_trained_the_network_are_told(study, trained, tmp_path):
     assert any("have the name of one that trained this run" in text for text in told)
 
 
-def test_what_predict_wrote_is_scored_as_a_folder(masks, tmp_path):
-    (tmp_path / "predicted").mkdir()
-    shutil.copytree(masks[0], tmp_path / "predicted" / "predictions")
-    for folder, out in ((tmp_path / "predicted", "a"), (masks[0], "b")):
-        finished(evaluate_masks(folder, masks[1], tmp_path / out, label_names=None, metrics=("dice",)))
-    assert (tmp_path / "a" / "cases.csv").read_bytes() == (tmp_path / "b" / "cases.csv").read_bytes()
-
-
-def test_masks_may_be_scored_beside_the_predictions(masks, tmp_path):
-    (tmp_path / "predictions").mkdir()
-    shutil.copy(masks[0] / "a.nii.gz", tmp_path / "predictions")
-    finished(score(masks, tmp_path))
-    with pytest.raises(ConfigError, match="holds results already"):
-        list(score(masks, tmp_path))
-    finished(evaluate_masks(*masks, tmp_path, label_names=None, metrics=("dice",), overwrite=True))
-    assert (tmp_path / "predictions" / "a.nii.gz").is_file()
-
-
 @pytest.mark.parametrize("part", ["channel", "label"])
 def test_neither_a_channel_nor_a_label_is_written_over(trained, scans, tmp_path, part):
     predictor = load_predictor(trained, device="cpu", allow_code=False)
@@ -301,7 +166,7 @@ def test_neither_a_channel_nor_a_label_is_written_over(trained, scans, tmp_path,
         target.write_bytes(image.path.read_bytes())
         predictor = replace(predictor, plan=two_channels(predictor.plan), model=FirstChannel(predictor.model))
     before = target.read_bytes()
-    outcome = result_of(predict_cases(Ensemble((predictor,)), [case], tmp_path, ()))
+    outcome = result_of(predict_cases(Ensemble((predictor,)), [case], tmp_path, SCORING))
     assert "written over" in outcome.failed[0][1]
     assert target.read_bytes() == before
 

@@ -14,10 +14,13 @@ from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap
 from segtrain.data.nifti import write_nifti
 from segtrain.metrics.score_case import score_case
-from segtrain.recipes.evaluate import Outcome, finish_evaluation
+from segtrain.metrics.settings import EvaluationSettings
+from segtrain.recipes.evaluate import finish_evaluation
 from segtrain.recipes.pooled import pool_folds
+from segtrain.recipes.predict_cases import Outcome
 from segtrain.recipes.run_report import ScoredFiles
 
+SCORING = EvaluationSettings(metrics=("dice", "iou", "hd95"))
 TASK = Task(labels={"background": 0, "organ": 1})
 GRID = Grid((4, 4, 4), np.diag([10.0, 10.0, 10.0, 1.0]))
 """A voxel is 1 ml."""
@@ -44,10 +47,10 @@ def evaluation(folder, cases, failed=()):
         prediction, reference = CASES[case]
         for name, found in (("prediction", prediction), ("reference", reference)):
             write_nifti(folder / name / f"{case}.nii.gz", found)
-        scores.append(score_case(case, f"patient {case}", prediction, reference, TASK, ("dice", "iou")))
+        scores.append(score_case(case, f"patient {case}", prediction, reference, TASK, SCORING))
         places = [ScanSource(folder / name / f"{case}.nii.gz") for name in ("reference", "prediction")]
         files.append(ScoredFiles(case, (), *places))
-    finish_evaluation(folder, TASK, Outcome(tuple(scores), tuple(files), tuple(failed)), {})
+    finish_evaluation(folder, TASK, Outcome(tuple(scores), tuple(files), tuple(failed)), {}, SCORING)
     return folder
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import closing
+
 import pytest
 
 from segtrain.core.errors import ConfigError, DataError
-from segtrain.core.events import CaseFailed
+from segtrain.core.events import CaseFailed, CaseScored, Note
 from segtrain.data.nifti import read_nifti
 from segtrain.recipes.evaluate import evaluate_run
 from segtrain.recipes.predict import predict
+from segtrain.recipes.predict_cases import Manner
 from tests.recipes.projects import finished, write_study
 
 
@@ -21,7 +25,7 @@ def scans(tmp_path):
 def test_a_mask_a_scan_is_written_and_nothing_else(trained, scans, tmp_path):
     end = finished(predict(trained, scans, tmp_path / "out", device="cpu"))
     files = sorted(p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.*"))
-    assert files == ["predictions/P8_a.nii.gz", "predictions/P9_a.nii.gz"]
+    assert files == ["prediction.json", "predictions/P8_a.nii.gz", "predictions/P9_a.nii.gz"]
     assert (end.result["cases"], end.failed) == (2, ())
 
 
@@ -42,6 +46,7 @@ def test_a_damaged_scan_is_named_and_left_out(trained, scans, tmp_path):
     (scans / "P8_a.nii.gz").write_bytes(b"no scan")
     events = list(predict(trained, scans, tmp_path / "out", device="cpu"))
     assert isinstance(events[0], CaseFailed)
+    assert isinstance(events[1], CaseScored)
     assert events[-1].failed == ("P8_a",)
 
 
@@ -75,3 +80,47 @@ def test_a_folder_without_scans_is_refused(trained, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="holds no scan"):
         list(predict(trained, tmp_path / "empty", tmp_path / "out", device="cpu"))
+
+
+def test_an_interrupted_prediction_is_gone_on_with(trained, scans, tmp_path):
+    finished(predict(trained, scans, tmp_path / "whole", device="cpu"))
+    with closing(predict(trained, scans, tmp_path / "out", device="cpu")) as events:
+        next(events)
+    events = list(predict(trained, scans, tmp_path / "out", device="cpu", manner=Manner(resume=True)))
+    assert isinstance(events[0], Note)
+    assert "of 2 masks are there" in events[0].text
+    assert events[-1].result["volumes_ml"].keys() == {"P8_a", "P9_a"}
+    for name in ("P8_a.nii.gz", "P9_a.nii.gz"):
+        one, two = (tmp_path / folder / "predictions" / name for folder in ("whole", "out"))
+        assert one.read_bytes() == two.read_bytes()
+
+
+def test_settings_of_inference_are_changed_for_a_prediction(trained, scans, tmp_path):
+    overrides = ["inference.mirror_axes=[0, 1, 2]", "inference.postprocess.keep_largest=[organ]"]
+    finished(predict(trained, scans, tmp_path / "out", device="cpu", overrides=overrides))
+    (used,) = json.loads((tmp_path / "out" / "prediction.json").read_text())["inference"]
+    assert used["mirror_axes"] == [0, 1, 2]
+    assert used["postprocess"]["keep_largest"] == ["organ"]
+    assert used["overlap"] == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("inference.mirror=[0]", "no such key"),
+        ("inference.postprocess.keep_largest=[orgn]", "did you mean 'organ'"),
+        ("evaluation.metrics=[dice]", "cannot be changed here"),
+    ],
+)
+def test_a_wrong_setting_is_told_before_anything_is_written(trained, scans, tmp_path, text, told):
+    with pytest.raises(ConfigError, match=told):
+        list(predict(trained, scans, tmp_path / "out", device="cpu", overrides=[text]))
+    assert not (tmp_path / "out").exists()
+
+
+def test_several_runs_predict_together(trained, scans, tmp_path):
+    finished(predict(trained, scans, tmp_path / "one", device="cpu"))
+    finished(predict([trained, trained], scans, tmp_path / "two", device="cpu"))
+    one, two = (tmp_path / name / "predictions" / "P9_a.nii.gz" for name in ("one", "two"))
+    assert one.read_bytes() == two.read_bytes()
+    assert len(json.loads((tmp_path / "two" / "prediction.json").read_text())["weights_sha256"]) == 2

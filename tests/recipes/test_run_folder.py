@@ -107,6 +107,14 @@ def test_the_same_config_is_accepted_wherever_its_values_came_from(tmp_path, run
     assert "epochs: 2  # command line" in (run / "config.yaml").read_text()
 
 
+def test_what_others_call_its_labels_may_change(tmp_path, run):
+    (run / "config.yaml").unlink()
+    keep_config(RunFolder(run), load(tmp_path, text=CONFIG))
+    codes = 'task={labels: {background: 0, organ: 1}, codes: {organ: {type: {value: "10200004", meaning: Liver}}}}'
+    keep_config(RunFolder(run), load(tmp_path, codes))
+    assert "10200004" in (run / "config.yaml").read_text()
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [

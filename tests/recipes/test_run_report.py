@@ -13,7 +13,6 @@ from segtrain.core.case import Case, ScanSource
 from segtrain.core.errors import DataError
 from segtrain.core.volume import LabelMap
 from segtrain.data.nifti import write_nifti, write_nifti_image
-from segtrain.recipes.evaluate import evaluate_masks
 from segtrain.recipes.run_folder import RunFolder
 from segtrain.recipes.run_report import (
     RECORD,
@@ -25,6 +24,8 @@ from segtrain.recipes.run_report import (
     write_run_report,
     write_scores_report,
 )
+from segtrain.recipes.score_masks import evaluate_masks
+from segtrain.reports.sheets import Sheet, sheet_of
 from tests.phantoms import grid, scan
 from tests.recipes.projects import SHAPE, finished
 
@@ -40,8 +41,16 @@ def scored(tmp_path_factory):
     for name, shift in SHIFTS.items():
         write_nifti(root / "wanted" / f"{name}.nii.gz", mask)
         write_nifti(root / "found" / f"{name}.nii.gz", LabelMap(np.roll(mask.array, shift, axis=0), mask.grid))
-    finished(evaluate_masks(root / "found", root / "wanted", root / "out", label_names=None, metrics=("dice", "iou")))
+    finished(
+        evaluate_masks(root / "found", root / "wanted", root / "out", overrides=["evaluation.metrics=[dice, iou]"])
+    )
     return root / "out"
+
+
+def black(plane) -> Sheet:
+    """The sheet of as many slices without an image."""
+    width, height = plane.sheet.tile
+    return sheet_of(np.zeros((len(plane.offsets), height, width), np.uint8))
 
 
 def with_files(scored, folder: Path, **changes):
@@ -66,11 +75,29 @@ def test_a_picture_says_how_good_its_case_is(scored):
     assert "IoU 0." in best.caption
 
 
+def test_a_case_without_a_prediction_is_noted_and_the_next_ones_are_shown(scored, tmp_path):
+    shutil.copytree(scored, tmp_path / "out")
+    record = json.loads((scored / RECORD).read_text())
+    record["files"] = [files for files in record["files"] if files["case"] != "c"]
+    (tmp_path / "out" / RECORD).write_text(json.dumps(record))
+    report = evaluation_report(tmp_path / "out")
+    assert [view.case for view in report.overlays] == ["e", "a", "f", "d", "b"]
+    assert report.notes == ["no picture where nothing was predicted: c"]
+
+
+def test_a_report_says_why_its_metrics_were_chosen_where_its_record_does(scored, tmp_path):
+    assert evaluation_report(scored).profile == ""
+    shutil.copytree(scored, tmp_path / "out")
+    record = json.loads((scored / RECORD).read_text())
+    (tmp_path / "out" / RECORD).write_text(json.dumps({**record, "profile": "Profile organ: because."}))
+    assert evaluation_report(tmp_path / "out").profile == "Profile organ: because."
+
+
 def test_without_an_image_outlines_are_shown_on_black(scored):
-    overlay = evaluation_report(scored).overlays[0]
-    assert overlay.image.array.shape == (1, *SHAPE)
-    assert not overlay.image.array.any()
-    assert overlay.reference is not None
+    view = evaluation_report(scored).overlays[0]
+    assert {plane.sheet.url for plane in view.planes} == {black(plane).url for plane in view.planes}
+    assert view.roles == ("reference", "prediction")
+    assert all(plane.path(role) for plane in view.planes for role in view.roles)
 
 
 @pytest.mark.parametrize("missing", ["label", "prediction"])
@@ -105,7 +132,7 @@ def test_scores_come_back_as_they_were_written(scored):
 def test_the_pictures_of_a_run_show_its_scans(trained):
     report = evaluation_report(trained / "validation")
     assert len(report.overlays) == report.summary["cases"]
-    assert all(overlay.image.array.any() for overlay in report.overlays)
+    assert all(plane.sheet.url != black(plane).url for overlay in report.overlays for plane in overlay.planes)
     assert report.notes == []
 
 

@@ -14,7 +14,7 @@ from segtrain.data.prepare import prepare
 from segtrain.recipes.job import set_up, try_config
 from segtrain.recipes.one_case import read_case
 from segtrain.recipes.run_folder import RunFolder
-from segtrain.recipes.trained import load_predictor, trained_config
+from segtrain.recipes.trained import load_ensemble, load_predictor, trained_config
 from segtrain.training import checkpoint
 from tests.recipes.projects import load, result_of
 
@@ -55,6 +55,15 @@ def test_all_it_needs_lies_in_the_checkpoint(run):
     found = predictor_of(run)
     assert found.task.labels == {"background": 0, "organ": 1}
     assert (found.plan.widths, found.activation) == ((4, 8), "softmax")
+
+
+def test_what_labels_are_may_be_said_after_the_training(run):
+    codes = "  codes: {organ: {type: {value: '10200004', meaning: Liver}}}"
+    config = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(config.replace("  codes: {}", codes))
+    found = load_ensemble([run], device="cpu", allow_code=False)
+    assert found.task.codes_of("organ").type.meaning == "Liver"
+    assert predictor_of(run).task.codes == {}
 
 
 def test_the_last_checkpoint_does_where_there_is_no_best_one(run):

@@ -14,10 +14,12 @@ from segtrain.data.prepare import prepare
 from segtrain.data.store import load, save
 from segtrain.inference.predict import Predictor
 from segtrain.inference.settings import InferenceSettings
-from segtrain.recipes.validation import label_scores, mean_scores, score_stored
+from segtrain.metrics.settings import EvaluationSettings
+from segtrain.recipes.validation import label_scores, mean_scores, quick, score_stored
 from tests.phantoms import scan
 from tests.plans import small_plan
 
+DICE = EvaluationSettings(metrics=("dice",))
 TASK = Task(labels={"background": 0, "organ": 207, "lesion": 4}, ignore=99)
 
 
@@ -50,7 +52,7 @@ def cut(labels):
 
 
 def test_a_network_that_finds_the_organ_scores_high_whatever_its_id(tmp_path, predictor):
-    (found,) = score_stored(predictor, [stored(tmp_path / "a")], ("dice",))
+    (found,) = score_stored(predictor, [stored(tmp_path / "a")], DICE)
     assert found.case == "a"
     assert found.scores["organ"]["dice"].value > 0.95
     assert found.scores["lesion"]["dice"] == Score(None, "both_empty")
@@ -59,11 +61,11 @@ def test_a_network_that_finds_the_organ_scores_high_whatever_its_id(tmp_path, pr
 def test_voxels_of_the_ignore_label_do_not_count(tmp_path, predictor):
     case = stored(tmp_path / "a", cut)
     assert (case.classes == IGNORED_CLASS).any()
-    (found,) = score_stored(predictor, [case], ("dice",))
+    (found,) = score_stored(predictor, [case], DICE)
     assert found.scores["organ"]["dice"].value > 0.95
     assert (
         found.prediction_ml["organ"]
-        < score_stored(predictor, [stored(tmp_path / "b")], ("dice",))[0].prediction_ml["organ"] * 0.8
+        < score_stored(predictor, [stored(tmp_path / "b")], DICE)[0].prediction_ml["organ"] * 0.8
     )
 
 
@@ -88,3 +90,9 @@ def test_each_label_has_its_mean_over_the_cases_where_it_is_defined():
 
 def test_nothing_defined_is_no_mean():
     assert mean_scores([case("a", None, None)], TASK, ("dice",)) == {"dice": None}
+
+
+def test_between_epochs_the_headline_and_what_is_cheap_is_measured():
+    settings = EvaluationSettings(metrics=("hd95", "dice", "nsd", "iou", "lesion_f1"), nsd_tolerance_mm=1)
+    assert quick(settings).metrics == ("hd95", "dice", "iou")
+    assert quick(settings).nsd_tolerance_mm == 1

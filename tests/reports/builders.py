@@ -6,7 +6,7 @@ import numpy as np
 
 from segtrain.core.scores import CaseScores, Score
 from segtrain.core.volume import LabelMap
-from segtrain.reports.overlays import Overlay
+from segtrain.reports.overlays import Overlay, case_view
 from tests.phantoms import grid, scan
 
 HOSTILE = "=cmd|' /C calc'!A0<script>alert('$x_1^2$')</script>&\"'"
@@ -16,6 +16,12 @@ def case(name, dice, *, patient=None, label="organ", status="ok", reference_ml=2
     iou = None if dice is None else dice / (2 - dice)
     scores = {label: {"dice": Score(dice, status), "iou": Score(iou, status)}}
     return CaseScores(name, patient or name, scores, {label: reference_ml}, {label: prediction_ml})
+
+
+def many(name, values, metric="dice"):
+    """A case of labels l0, l1 ..., a value each."""
+    scores = {f"l{i}": {metric: Score(v, "ok")} for i, v in enumerate(values)}
+    return CaseScores(name, name, scores, dict.fromkeys(scores, 1.0), dict.fromkeys(scores, 1.0))
 
 
 def absent(name):
@@ -50,3 +56,7 @@ def overlay(name="P01", *, on=None, with_reference=True, empty=False):
     prediction = LabelMap(np.roll(mask, 2, axis=0), label.grid)
     reference = LabelMap(mask, label.grid) if with_reference else None
     return Overlay(name, f"caption of {name}", image, prediction, reference, {0: "background", 1: "organ"})
+
+
+def picture(name="P01", **changes):
+    return case_view(overlay(name, **changes))

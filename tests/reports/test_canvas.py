@@ -1,17 +1,19 @@
+import re
+
 import matplotlib as mpl
 import pytest
 from matplotlib.figure import Figure
 
-from segtrain.reports.canvas import INK, SERIES, png, series_colour, series_key, styled, svg
+from segtrain.reports.canvas import INK, SERIES, series_colour, series_key, styled, svg
 
 
 @styled
-def drawn(title="a $x_1$ <b>", output=svg):
+def drawn(title="a $x_1$ <b>"):
     figure = Figure(figsize=(3, 2), layout="constrained")
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], color=series_colour(9))
     axes.set_title(title, color=INK)
-    return output(figure, "what it shows")
+    return svg(figure, "what it shows")
 
 
 def test_svg_is_in_the_colours_and_font_of_the_page():
@@ -33,8 +35,9 @@ def test_a_colour_in_a_name_is_left_alone():
     assert "#010101" in drawn(title="#010101").markup
 
 
-def test_png_is_inside_the_page():
-    assert drawn(output=png).markup.startswith('<img src="data:image/png;base64,')
+def test_lines_are_drawn_to_a_hundredth_of_a_point():
+    assert not re.search(r' d="[^"]*\.\d{3}', drawn().markup)
+    assert "v1.23456" in drawn(title="v1.23456").markup, "names are left alone"
 
 
 def test_the_house_style_ends_with_the_drawing():

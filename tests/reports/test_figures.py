@@ -1,7 +1,6 @@
 import re
 
 from segtrain.reports.figures import (
-    label_strips,
     learning_curves,
     loss_differences,
     loss_means,
@@ -9,7 +8,7 @@ from segtrain.reports.figures import (
     training_curves,
 )
 from segtrain.statistics.comparison import Rules, compare
-from tests.reports.builders import HOSTILE, absent, case, epochs
+from tests.reports.builders import HOSTILE, epochs
 
 
 def comparison(n=8, **losses):
@@ -45,14 +44,6 @@ def test_curves_of_several_runs():
     assert learning_curves({}, "dice") is None
     assert shared_columns({}) == ("train_loss",)
     assert learning_curves({}, "train_loss") is None
-
-
-def test_strips_hold_a_dot_a_case_and_need_none():
-    drawing = label_strips(
-        [case("a", 0.4), case("b", 0.9), absent("c"), case("d", 0.5, label="$_x")], "dice", ["organ", "$_x"]
-    )
-    assert "$_x" in drawing.markup
-    assert "<svg" in label_strips([absent("c")], "dice", ["organ"]).markup
 
 
 def test_losses_with_a_failed_one_and_hostile_names():

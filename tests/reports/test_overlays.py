@@ -1,75 +1,84 @@
-import base64
-import io
 import re
 
 import numpy as np
 import pytest
-from matplotlib.image import imread
 
 from segtrain.core.grid import Grid
 from segtrain.core.volume import LabelMap, Volume
-from segtrain.reports.overlays import Overlay, overlay_panel
+from segtrain.reports.overlays import Overlay, case_view
 from tests.phantoms import grid
 from tests.reports.builders import overlay
 
 
-def pixels(drawing):
-    data = re.search(r"base64,([^\"]+)", drawing.markup)[1]
-    return imread(io.BytesIO(base64.b64decode(data)), format="png")[..., :3]
+def block(numbers=((10, 20), (12, 18), (5, 9)), shape=(40, 30, 20), label=1):
+    """A case whose prediction is a box of voxels, on an upright grid of 1 mm with its corner at (-20, -15, -10)."""
+    affine = np.eye(4)
+    affine[:3, 3] = (-20, -15, -10)
+    on = Grid(shape, affine)
+    mask = np.zeros(shape, np.uint8)
+    mask[tuple(slice(*pair) for pair in numbers)] = label
+    return Overlay("c", "", Volume(np.zeros((1, *shape), np.float32), on), LabelMap(mask, on), None, {1: "a", 3: "b"})
 
 
-def shows(image, colour):
-    wanted = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
-    return (np.abs(image - wanted).max(axis=-1) < 0.03).sum()
-
-
-def test_both_outlines_are_seen_in_their_colours():
-    image = pixels(overlay_panel(overlay()))
-    assert shows(image, "#4cc9f0") > 100
-    assert shows(image, "#ff9e00") > 100
+def test_both_masks_are_outlined_in_every_plane():
+    view = case_view(overlay())
+    assert view.roles == ("reference", "prediction")
+    assert [p.plane.title for p in view.planes] == ["axial", "coronal", "sagittal"]
+    assert all(p.path(role).startswith("M") for p in view.planes for role in view.roles)
+    assert view.label_names == {1: "organ"}
 
 
 def test_without_a_reference_there_is_one_outline():
-    drawing = overlay_panel(overlay(with_reference=False))
-    assert [name for _, name in drawing.key] == ["prediction"]
-    assert shows(pixels(drawing), "#4cc9f0") == 0
+    view = case_view(overlay(with_reference=False))
+    assert view.roles == ("prediction",)
+    assert all(set(p.outlines) == {"prediction"} for p in view.planes)
+
+
+def test_a_slice_says_its_number_and_where_it_is():
+    axial, coronal, sagittal = case_view(block()).planes
+    assert axial.words[axial.first] == "slice 6 · I 5.0 mm"
+    assert coronal.words[coronal.first] == "slice 13 · P 3.0 mm"
+    assert sagittal.words[sagittal.first] == "slice 11 · L 10.0 mm"
+    assert sagittal.words[-1] == "slice 32 · R 11.0 mm"
+
+
+def test_a_picture_has_the_proportions_of_the_patient():
+    axial, coronal, sagittal = case_view(overlay(on=grid(spacing_mm=(1, 2, 8)))).planes
+    assert axial.aspect * sagittal.aspect == pytest.approx(coronal.aspect)
+    assert axial.box == (2 * 24, 2 * 20)
+    assert axial.aspect == pytest.approx(24 / 40)
 
 
 @pytest.mark.parametrize("spacing", [(1, 1, 8), (0.3, 4, 1)])
-def test_anisotropic_voxels_and_empty_masks(spacing):
-    on = grid(spacing_mm=spacing)
-    assert overlay_panel(overlay(on=on)).alt.startswith("P01: three planes")
-    assert shows(pixels(overlay_panel(overlay(on=on, empty=True))), "#ff9e00") == 0
+def test_an_empty_mask_has_no_outline_and_no_label(spacing):
+    view = case_view(overlay(on=grid(spacing_mm=spacing), empty=True))
+    assert all(p.path(role) == "" for p in view.planes for role in view.roles)
+    assert view.label_names == {}
 
 
-def test_a_mask_that_fills_the_scan_and_a_flat_image_with_holes():
+def test_only_labels_that_are_drawn_are_named():
+    assert case_view(block()).label_names == {1: "a"}
+    assert case_view(block(label=3)).label_names == {3: "b"}
+    assert case_view(block(label=2)).label_names == {}
+
+
+def test_a_long_box_says_which_slices_it_shows():
+    assert case_view(block()).thinned == ""
+    long = block(((0, 130), (0, 30), (0, 20)), shape=(130, 30, 20))
+    assert case_view(long).thinned == "Slices, evenly chosen: 48 of 130 sagittal."
+
+
+def test_a_single_slice_and_a_mask_that_fills_the_scan():
     on = Grid((6, 5, 1), np.eye(4))
-    image = np.full((1, 6, 5, 1), 7.0)
-    image[0, 0, 0, 0] = np.nan
-    image[0, 1, 0, 0] = np.inf
     full = LabelMap(np.ones(on.shape, np.uint8), on)
-    assert overlay_panel(Overlay("c", "", Volume(image, on), full, full, {1: "a"})).markup
+    view = case_view(Overlay("c", "", Volume(np.full((1, 6, 5, 1), 7.0), on), full, full, {1: "a"}))
+    assert [len(p.offsets) for p in view.planes] == [1, 5, 6]
 
 
-def test_flips_of_the_file_do_not_turn_the_picture():
-    def picture(flips):
-        on = grid(shape=(20, 20, 20), spacing_mm=(2, 2, 2))
-        image = np.zeros((1, 20, 20, 20), np.float32)
-        image[0, :5, 8:12, 8:12] = 100
-        mask = np.zeros(on.shape, np.uint8)
-        mask[8:12, 8:12, 8:12] = 1
-        turn = tuple(slice(None, None, f) for f in flips)
-        step = np.diag([*flips, 1.0]).astype(float)
-        step[:3, 3] = [19 if f < 0 else 0 for f in flips]
-        turned = Grid(on.shape, on.affine @ step)
-        label = LabelMap(mask[turn].copy(), turned)
-        return pixels(
-            overlay_panel(Overlay("c", "", Volume(image[0][turn][None].copy(), turned), label, None, {1: "a"}))
-        )
-
-    straight = picture((1, 1, 1))
-    for flips in [(-1, 1, 1), (1, -1, -1), (-1, -1, -1)]:
-        np.testing.assert_allclose(picture(flips), straight, atol=0.02)
-    axial = straight[40:, : straight.shape[1] // 3]
-    left, right = np.hsplit(axial[:, : axial.shape[1] // 2 * 2], 2)
-    assert right.mean() > left.mean(), "low x is the patient's left, at the right of the picture"
+def test_what_the_script_reads_is_numbers_and_letters_of_paths():
+    view = case_view(overlay())
+    for plane in view.planes:
+        packed = plane.packed("prediction")
+        assert re.fullmatch(r"[-0-9Mlz :;|]*", packed)
+        assert packed.count("|") == len(plane.offsets) - 1
+        assert re.fullmatch(r"[-0-9A-Za-z .·|]*", "|".join(plane.words))

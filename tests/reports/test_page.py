@@ -1,4 +1,7 @@
+import base64
+import hashlib
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -8,9 +11,9 @@ from segtrain.reports.contents import ComparisonReport, EvaluationReport, Traini
 from segtrain.reports.page import write_comparison_report, write_evaluation_report, write_training_report
 from segtrain.reports.summary import summarise
 from segtrain.statistics.comparison import Rules, compare
-from tests.reports.builders import HOSTILE, absent, case, epochs, invented, missed, overlay
+from tests.reports.builders import HOSTILE, absent, case, epochs, invented, many, missed, picture
 
-VOID = {"meta", "img", "br", "path", "use", "rect"}
+VOID = {"meta", "img", "br", "path", "use", "rect", "input"}
 
 
 class Page(HTMLParser):
@@ -81,38 +84,76 @@ def sweep(n=8, names=("dice", "focal", "boom"), **changes):
 class TestEvaluation:
     def test_everything_a_reader_needs_is_there(self, tmp_path):
         scores = [case(f"P{i:02d}", 0.5 + 0.02 * i) for i in range(20)] + [absent("Q1"), missed("Q2"), invented("Q3")]
-        page, _ = written(tmp_path, evaluation(scores, overlays=[overlay("Q2")], failed=[("R9", "is\ntruncated")]))
+        page, _ = written(tmp_path, evaluation(scores, overlays=[picture("Q2")], failed=[("R9", "is\ntruncated")]))
         for words in ("22 / 23", "20 / 21", "1 / 2", "missed", "false alarm", "absent", "2 TP / (2 TP + FP + FN)"):
             assert words in page.text, words
         for words in ("R9", "is truncated", "caption of Q2", "patients are not known; 1 failed"):
             assert words in page.text, words
         assert "too narrow" not in page.text
-        anchors = {v[1:] for k, v in page.attributes if k == "href"}
+        anchors = {v[1:] for k, v in page.attributes if k == "href" and v.startswith("#")}
         assert anchors <= {v for k, v in page.attributes if k == "id"}
         assert {"labels", "presence", "worst", "cases", "failed", "definitions"} <= anchors
 
-    def test_the_page_needs_no_network_and_runs_nothing(self, tmp_path):
-        page, text = written(tmp_path, evaluation([case("a", 0.5)], overlays=[overlay("a")]))
-        assert "script" not in page.tags
+    def test_the_page_needs_no_network_and_runs_one_script_that_it_names(self, tmp_path):
+        page, text = written(tmp_path, evaluation([case("a", 0.5)], overlays=[picture("a"), picture("b")]))
+        assert page.tags.count("script") == 1
+        (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        (policy,) = [v for k, v in page.attributes if k == "content" and "default-src" in v]
+        assert "default-src 'none';" in policy
+        assert f"script-src 'sha256-{digest}'" in policy
+        assert "unsafe" not in policy.replace("style-src 'unsafe-inline'", "")
         assert "link" not in page.tags
-        assert "default-src 'none'" in text
         sources = [v for k, v in page.attributes if k in ("src", "href", "xlink:href")]
-        assert all(v.startswith(("#", "data:image/png;base64,")) for v in sources)
+        assert all(v.startswith(("#", "data:image/jpeg;base64,")) for v in sources)
         assert not re.search(r"url\((?!#)", text)
         assert not any(k.startswith("on") for k, _ in page.attributes)
+
+    def test_without_pictures_there_is_no_script(self, tmp_path):
+        page, text = written(tmp_path, evaluation([case("a", 0.5)]))
+        assert "script" not in page.tags
+        assert "script-src" not in text
+
+    def test_a_picture_is_whole_without_its_script(self, tmp_path):
+        shown = picture("a")
+        _, text = written(tmp_path, evaluation([case("a", 0.5)], overlays=[shown]))
+        for plane in shown.planes:
+            assert f'd="{plane.path("reference")}"' in text
+            assert f'viewBox="{" ".join(map(str, plane.sheet.corner(plane.first)))} ' in text
+            assert f"<output>{plane.words[plane.first]}</output>" in text
+
+    def test_why_these_metrics_and_what_they_mean(self, tmp_path):
+        scores = [many("a", [0.5, 0.7], "nsd")]
+        said = {"nsd": {"definition": "Within 2 mm: liver; 1 mm: spleen.", "unit": "", "best": "higher", "version": 4}}
+        report = evaluation(scores, summary=summarise(scores, definitions=said), profile="Profile <organ>: because.")
+        page, text = written(tmp_path, report)
+        assert "Profile <organ>: because." in page.text
+        assert text.index("because") < text.index('class="many overview"')
+        for words in ("Within 2 mm: liver; 1 mm: spleen.", "version 4", "missed or invented: 0"):
+            assert words in page.text, words
+
+    def test_many_metrics_have_a_column_and_a_place_of_their_own(self, tmp_path):
+        names = ["dice", "nsd", "hd95", "assd", "relative_volume_error", "cldice", "lesion_f1", "pq", "specificity"]
+        scores = [many(f"c{i}", [0.5 + i / 10]) for i in range(3)]
+        scores = [replace(c, scores={"l0": dict.fromkeys(names, c.scores["l0"]["dice"])}) for c in scores]
+        page, _ = written(tmp_path, evaluation(scores))
+        assert page.tags.count("details") == len(names)
+        for words in ("HD95 (mm) of a case", "ASSD (mm) of a case", "clDice of a case", "+0.600", "0.60 0.50 to 0.70"):
+            assert words in page.text, words
 
     def test_hostile_names_stay_names(self, tmp_path):
         found = case(HOSTILE, 0.5, patient=HOSTILE, label=HOSTILE)
         report = evaluation(
             [found],
+            profile=HOSTILE,
             title=HOSTILE,
             facts={HOSTILE: HOSTILE},
-            overlays=[overlay(HOSTILE)],
+            overlays=[picture(HOSTILE)],
             failed=[(HOSTILE, HOSTILE)],
             notes=[HOSTILE],
         )
         page, text = written(tmp_path, report)
-        assert "<script" not in text
+        assert text.count("<script") == 1
         assert page.text.count("<script>alert('$x_1^2$')</script>") >= 10
 
     @pytest.mark.parametrize(
@@ -133,11 +174,19 @@ class TestEvaluation:
 
     def test_volumes_only(self, tmp_path):
         scores = [CaseScores("a", "a", {}, {}, {"organ": 1.0})]
-        report = evaluation(scores, volumes_only=True, overlays=[overlay("a", with_reference=False)])
+        report = evaluation(scores, volumes_only=True, overlays=[picture("a", with_reference=False)])
         page, _ = written(tmp_path, report)
         assert "There is no reference" in page.text
         assert "1.000" in page.text
         assert "Presence" not in page.text
+
+    def test_a_case_that_failed_and_was_scored_is_not_said_to_be_in_no_mean(self, tmp_path):
+        page, _ = written(tmp_path, evaluation([case("a", 0.5), missed("b")], failed=[("b", "no prediction")]))
+        assert "1 case failed and counts in the means as the worst" in page.text
+        assert "in no mean" not in page.text
+        page, _ = written(tmp_path, evaluation([case("a", 0.5)], failed=[("b", "truncated"), ("c", "truncated")]))
+        assert "2 cases could not be done and are in no mean" in page.text
+        assert "in the means as the worst" not in page.text
 
     def test_nothing_at_all(self, tmp_path):
         page, _ = written(tmp_path, evaluation([], facts={}, failed=[("a", "gone")]))

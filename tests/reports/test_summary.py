@@ -15,14 +15,27 @@ def test_numbers_by_hand():
     assert (dice["mean"], dice["median"], dice["std"]) == pytest.approx((0.7, 0.7, 0.2))
     assert 0.5 <= dice["ci95"][0] < 0.7 < dice["ci95"][1] <= 0.9
     assert found["mean"]["dice"] == pytest.approx(0.7)
-    assert list(found) == ["schema_version", "cases", "labels", "mean", "presence", "failed"]
-    assert list(dice) == ["mean", "median", "std", "ci95", "n", "n_undefined"]
+    assert list(found) == ["schema_version", "cases", "labels", "mean", "presence", "definitions", "failed"]
+    assert list(dice) == ["mean", "median", "std", "ci95", "n", "n_undefined", "n_infinite"]
 
 
 def test_a_missed_structure_pulls_the_mean_down_and_an_absent_one_does_not():
     alone = summarise([case("a", 0.8)])["mean"]["dice"]
     assert summarise([case("a", 0.8), absent("b")])["mean"]["dice"] == alone
     assert summarise([case("a", 0.8), missed("b")])["mean"]["dice"] == alone / 2
+
+
+def test_the_diagonal_stands_in_for_an_infinite_distance():
+    def one(name, score):
+        return CaseScores(name, name, {"organ": {"hd95": score}}, {"organ": 1.0}, {"organ": 1.0})
+
+    near, far = Score(2.0, "ok"), Score(float("inf"), "pred_empty", stand_in=100.0)
+    found = summarise([one("a", near), one("b", near), one("c", far)])["labels"]["organ"]["hd95"]
+    assert (found["mean"], found["median"], found["n"], found["n_infinite"]) == (104 / 3, 2.0, 3, 1)
+
+
+def test_what_metrics_mean_is_passed_on():
+    assert summarise([], definitions={"hd95": {"unit": "mm"}})["definitions"] == {"hd95": {"unit": "mm"}}
 
 
 def test_presence_counts_add_up():

@@ -103,7 +103,12 @@ def test_a_file_that_cannot_be_read(tmp_path):
         read_cases_csv(tmp_path / "bad.csv")
 
 
-def test_a_score_that_is_infinite_survives(tmp_path):
-    far = CaseScores("P1", "P1", {"organ": {"hd": Score(float("inf"), "pred_empty")}}, {"organ": 1.0}, {"organ": 0.0})
+def test_a_score_that_is_infinite_survives_with_what_stands_in_for_it(tmp_path):
+    scores = {"organ": {"hd": Score(float("inf"), "pred_empty", 80.5), "dice": Score(0.0, "pred_empty")}}
+    far = CaseScores("P1", "P1", scores, {"organ": 1.0}, {"organ": 0.0})
     write_cases_csv(tmp_path / "cases.csv", [far])
-    assert read_cases_csv(tmp_path / "cases.csv")[0].scores == far.scores
+    assert "P1,P1,organ,hd,inf,pred_empty\n" in (tmp_path / "cases.csv").read_text()
+    assert "P1,P1,organ,diagonal_mm,80.5,pred_empty\n" in (tmp_path / "cases.csv").read_text()
+    found = read_cases_csv(tmp_path / "cases.csv")[0]
+    assert found.scores == far.scores
+    assert found.mean("hd") == 80.5

@@ -31,5 +31,9 @@ def test_volumes_names_and_counts():
         "0.00",
         "–",
     ]
-    assert [wording.metric_name(m) for m in ("dice", "volume_similarity")] == ["Dice", "volume similarity"]
+    assert [wording.metric_name(m) for m in ("dice", "hd95", "volume_similarity")] == [
+        "Dice",
+        "HD95",
+        "volume similarity",
+    ]
     assert [wording.count(1, "case"), wording.count(2, "case")] == ["1 case", "2 cases"]

@@ -1,0 +1,63 @@
+"""The border to `.mha` and `.nrrd`, which SimpleITK writes.
+
+Both say where voxels lie in LPS (x to the left, y to the back), a `Grid` in RAS: this is the only place that turns
+one into the other. Names of labels stand in the header as 3D Slicer has them in a segmentation: `Segment0_Name`,
+`Segment0_LabelValue` and so on.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk  # noqa: N813 (its own manual's name)
+from numpy.typing import NDArray
+
+from segtrain.core.errors import Problem, ResourceError
+from segtrain.core.files import disk_errors, write_bytes
+from segtrain.core.grid import Grid
+from segtrain.core.volume import LabelMap
+
+RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
+
+
+def write_itk(path: Path, labels: LabelMap, names: Mapping[str, int]) -> None:
+    """Write a mask as .mha or .nrrd, compressed, in the smallest of uint8, uint16 and int32; `names` to ids.
+
+    Equal masks give equal bytes. Raises ResourceError where it cannot be written.
+    """
+    array = labels.compact()
+    image = _image(array, labels.grid)
+    for place, (name, label) in enumerate(names.items()):
+        # A line break would end the entry in a .mha, and what follows would be another one.
+        for key, value in (("ID", name), ("Name", name), ("LabelValue", str(label)), ("Layer", "0")):
+            image.SetMetaData(f"Segment{place}_{key}", " ".join(value.split()))
+    write_bytes(path, _encoded(image, path, array))
+
+
+def _image(array: NDArray[Any], grid: Grid) -> sitk.Image:
+    """(X, Y, Z) on a grid, as SimpleITK has it: axes in the other order, positions in LPS."""
+    image = sitk.GetImageFromArray(array.transpose(2, 1, 0))
+    spacing = np.array(grid.spacing_mm)
+    image.SetSpacing(spacing.tolist())
+    image.SetDirection((RAS_TO_LPS @ grid.affine[:3, :3] / spacing).ravel().tolist())
+    image.SetOrigin((RAS_TO_LPS @ grid.affine[:3, 3]).tolist())
+    return image
+
+
+def _encoded(image: sitk.Image, path: Path, array: NDArray[Any]) -> bytes:
+    """The bytes of the file. SimpleITK picks a format by the suffix and finds no full disk: it is read again."""
+    with disk_errors(path), tempfile.TemporaryDirectory(prefix="segtrain-") as folder:
+        file = Path(folder) / f"mask{path.suffix.lower()}"
+        try:
+            sitk.WriteImage(image, str(file), useCompression=True)
+            again = sitk.GetArrayFromImage(sitk.ReadImage(str(file)))
+        except RuntimeError as error:
+            hint = "free some space in the folder of temporary files"
+            raise ResourceError(Problem(f"cannot write {path}", folder, "SimpleITK failed to", hint)) from error
+        if not np.array_equal(again, array.transpose(2, 1, 0)):
+            raise OSError(f"{file} was not written whole")
+        return file.read_bytes()

@@ -1,0 +1,91 @@
+"""What drew the masks of a folder, so that an interrupted prediction is gone on with by the same networks alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from segtrain.core.case import Case
+from segtrain.core.errors import ConfigError, DataError, Problem
+from segtrain.core.events import Note
+from segtrain.core.files import write_json
+from segtrain.data.write import SUFFIXES
+from segtrain.inference.predict import Ensemble
+from segtrain.recipes.predict_cases import Manner
+from segtrain.recipes.results_folder import (
+    MADE_BY,
+    OUTPUTS,
+    PROBABILITIES,
+    open_results,
+    sources_of,
+    written_masks,
+)
+from segtrain.recipes.run_folder import read_record
+
+WITHOUT_EFFECT = {"memory_mib", "batch_size"}
+"""Settings that change no voxel."""
+
+
+def begin(
+    out: Path, runs: Sequence[Path], ensemble: Ensemble, cases: Sequence[Case], manner: Manner, *, overwrite: bool
+) -> Iterator[Note]:
+    """Make `out` ready for the masks of the cases, and write down what draws them.
+
+    ConfigError where it holds results, unless `overwrite` deletes them or the manner goes on with them: then it is one
+    where they were made by other weights or settings, or are of other cases.
+    """
+    if manner.resume and overwrite:
+        raise ConfigError(Problem("--resume and --overwrite exclude each other"))
+    made_by = _made_by(runs, ensemble, manner)
+    if manner.resume and (written_masks(out) or (out / MADE_BY).is_file()):
+        _require_the_same(out, made_by)
+        there = _kept(out, cases, SUFFIXES[manner.format])
+        yield Note(f"{there} of {len(cases)} masks are there; those that are whole and newer than their scan are kept")
+    else:
+        open_results(out, sources_of(cases), overwrite=overwrite)
+    write_json(out / MADE_BY, made_by)
+    if manner.probabilities:
+        about = {"schema_version": 1, "activation": ensemble.members[0].activation, "outputs": ensemble.output_names}
+        write_json(out / PROBABILITIES / OUTPUTS, about)
+
+
+def _made_by(runs: Sequence[Path], ensemble: Ensemble, manner: Manner) -> dict[str, Any]:
+    return {
+        "schema_version": 1,
+        "runs": [str(run.resolve()) for run in runs],
+        "weights_sha256": [member.weights_sha256 for member in ensemble.members],
+        "inference": [member.settings.model_dump(mode="json") for member in ensemble.members],
+        "format": manner.format,
+    }
+
+
+def _require_the_same(out: Path, made_by: dict[str, Any]) -> None:
+    """ConfigError where other weights or settings drew the masks, or nobody knows which."""
+    hint = "--overwrite begins anew, --out DIR takes another folder"
+    try:
+        before = read_record(out / MADE_BY)
+        changed = [name for name, value in _decisive(made_by).items() if _decisive(before).get(name) != value]
+    except (DataError, LookupError, TypeError, AttributeError) as error:
+        what = "nobody knows what drew the masks that are there"
+        raise ConfigError(Problem(what, str(out / MADE_BY), "the file is missing or damaged", hint)) from error
+    if changed:
+        what = f"the masks that are there were drawn with other {', '.join(changed)}"
+        raise ConfigError(Problem(what, str(out), hint=hint))
+
+
+def _decisive(made_by: dict[str, Any]) -> dict[str, Any]:
+    """What decides how a mask looks, by how a person calls it."""
+    settings = [{key: value for key, value in one.items() if key not in WITHOUT_EFFECT} for one in made_by["inference"]]
+    return {"weights": made_by["weights_sha256"], "settings of inference": settings, "format": made_by["format"]}
+
+
+def _kept(out: Path, cases: Sequence[Case], suffix: str) -> int:
+    """How many of the cases have a mask. ConfigError where there are masks of others: they would stay unnoticed."""
+    found = {path.name.removesuffix(suffix): path.name for path in written_masks(out)}
+    strange = sorted(found.keys() - {case.id for case in cases})
+    if strange:
+        why = f"as {found[strange[0]]}"
+        hint = "take the folder of scans that the earlier command took, or another folder with --out"
+        raise ConfigError(Problem("there are masks of cases that are not among the scans", str(out), why, hint))
+    return len(found)

@@ -1,0 +1,172 @@
+"""`segtrain eval --predictions`: a folder of masks against a folder of references; no model needed."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+
+from segtrain.config.at_prediction import evaluation_with
+from segtrain.core.case import ScanSource
+from segtrain.core.errors import ConfigError, DataError, Problem
+from segtrain.core.events import CaseFailed, CaseScored, Event, Note
+from segtrain.core.machine import usable_cores
+from segtrain.core.task import Task
+from segtrain.core.wrong_values import problems_of
+from segtrain.data.cases import mask_files
+from segtrain.data.read import read_labels
+from segtrain.execution.workers import Died, each
+from segtrain.metrics.chosen import chosen_metrics
+from segtrain.metrics.settings import EvaluationSettings
+from segtrain.recipes.dataset import MOST_PROCESSES, PROCESSES_PAY_SECONDS
+from segtrain.recipes.evaluate import finish_evaluation, report_evaluation
+from segtrain.recipes.one_pair import MaskPair, ScoredPair, score_pair
+from segtrain.recipes.predict_cases import Outcome
+from segtrain.recipes.results_folder import PREDICTIONS, open_results, results_folder
+from segtrain.recipes.run_report import ScoredFiles
+
+MOST_NAMED = 10
+"""Cases that a sentence names."""
+
+
+def evaluate_masks(
+    predictions: Path,
+    labels: Path,
+    out: Path,
+    *,
+    label_names: Mapping[str, Sequence[int]] | None = None,
+    overrides: Sequence[str] = (),
+    allow_missing: bool = False,
+    overwrite: bool = False,
+) -> Generator[Event, None, None]:
+    """Score a folder of masks against a folder of references; the last event is Finished.
+
+    `label_names`: name -> its ids, several for a region. `overrides` say what is measured:
+    `evaluation.metrics=[dice, hd95]`, `evaluation.profile=organ` and so on. A reference without a prediction is scored
+    as if nothing had been drawn, and fails by name; with `allow_missing` it is left out. Predictions without a
+    reference are named in a note. DataError where no name is in both folders.
+    """
+    evaluation = evaluation_with(EvaluationSettings(), overrides)
+    chosen_metrics(evaluation, Path.cwd())
+    predictions = masks_in(predictions)
+    found, references = mask_files(predictions), mask_files(labels)
+    _require_common(found, references, predictions)
+    task = named_task(label_names) if label_names else _task_in(references, found)
+    with results_folder(out):
+        files = map(ScanSource, [*found.values(), *references.values()])
+        open_results(out, files, overwrite=overwrite, masks=False)
+        if evaluation.why:
+            yield Note(evaluation.why)
+        yield from _alone(found, references, allow_missing=allow_missing)
+        wanted = [case for case in references if case in found or not allow_missing]
+        pairs = [MaskPair(c, references[c], found.get(c), task, evaluation, usable_cores()) for c in wanted]
+        outcome = yield from _score(pairs)
+        places = {"predictions": str(predictions.resolve()), "labels": str(labels.resolve())}
+        yield report_evaluation(finish_evaluation(out, task, outcome, places, evaluation))
+
+
+def _require_common(found: Mapping[str, Path], references: Mapping[str, Path], predictions: Path) -> None:
+    if not found.keys() & references.keys():
+        why = f"{_some(sorted(found))} against {_some(sorted(references))}"
+        hint = "both folders name a case's mask alike"
+        raise DataError(Problem("no prediction has the name of a reference", str(predictions), why, hint))
+
+
+def _alone(found: Mapping[str, Path], references: Mapping[str, Path], *, allow_missing: bool) -> Iterator[Note]:
+    """What is in one folder only, and is not scored."""
+    if extra := sorted(found.keys() - references.keys()):
+        yield Note(f"not scored, because there is no reference: {_some(extra)}")
+    if allow_missing and (missing := sorted(references.keys() - found.keys())):
+        yield Note(f"left out, because there is no prediction: {_some(missing)}")
+
+
+def masks_in(folder: Path) -> Path:
+    """The folder, or where it is one that `predict` or `eval` wrote, the folder of masks in it."""
+    inside = folder / PREDICTIONS
+    has_own = folder.is_dir() and any(folder.glob("*.nii*"))
+    return inside if inside.is_dir() and not has_own else folder
+
+
+def named_task(names: Mapping[str, Sequence[int]]) -> Task:
+    """The task of these labels, with a background where none has id 0; a name with several ids is a region.
+
+    ConfigError where it is none.
+    """
+    try:
+        if all(len(ids) == 1 for ids in names.values()):
+            labels = {name: ids[0] for name, ids in names.items()}
+            return Task(labels=labels if 0 in labels.values() else {"background": 0, **labels})
+        drawn = {name: ids for name, ids in names.items() if 0 not in ids}
+        numbered = {f"label_{i}": i for i in sorted({i for ids in drawn.values() for i in ids})}
+        from_large = sorted(drawn.items(), key=lambda item: -len(item[1]))
+        regions = {name: tuple(f"label_{i}" for i in ids) for name, ids in from_large}
+        return Task(labels={"background": 0, **numbered}, regions=regions)
+    except ValidationError as error:
+        raise ConfigError(*problems_of(error, Task, "labels")) from error
+
+
+def _score(pairs: Sequence[MaskPair]) -> Generator[Event, None, Outcome]:
+    """Score the first pair, and by its time the others: here, or in several processes."""
+    place = {pair.case: number for number, pair in enumerate(pairs)}
+    found: dict[str, ScoredPair] = {}
+    failed: dict[str, str] = {}
+    for pair, scored in _worked(pairs):
+        fault = scored.fault or ("" if pair.prediction else _missing(pair.case))
+        if scored.note:
+            yield Note(scored.note)
+        found[pair.case] = scored
+        if fault:
+            failed[pair.case] = fault
+            yield CaseFailed(pair.case, fault, len(found), len(pairs))
+        elif scored.scores is not None:
+            yield CaseScored(pair.case, len(found), len(pairs), scored.scores)
+    scores = [found[pair.case].scores for pair in pairs]
+    files = [
+        ScoredFiles(pair.case, (), ScanSource(pair.reference), ScanSource(pair.prediction))
+        for pair in pairs
+        if pair.prediction and found[pair.case].scores
+    ]
+    named = sorted(failed.items(), key=lambda item: place[item[0]])
+    return Outcome(tuple(s for s in scores if s is not None), tuple(files), tuple(named))
+
+
+def _worked(pairs: Sequence[MaskPair]) -> Iterator[tuple[MaskPair, ScoredPair]]:
+    """Every pair with what came of it, in whatever order they get done."""
+    first, rest = pairs[0], pairs[1:]
+    scored = score_pair(first)
+    yield first, scored
+    workers = min(usable_cores(), MOST_PROCESSES, len(rest))
+    if workers < 2 or scored.seconds * len(rest) < PROCESSES_PAY_SECONDS:
+        yield from ((pair, score_pair(pair)) for pair in rest)
+        return
+    alone = [MaskPair(p.case, p.reference, p.prediction, p.task, p.evaluation, 1) for p in rest]
+    with closing(each(score_pair, alone, workers)) as outcomes:
+        for outcome in outcomes:
+            if not isinstance(outcome, Died):
+                yield outcome.piece, outcome.result
+            elif not outcome.again:
+                why = f"case {outcome.piece.case}: its process died twice ({outcome.why})"
+                yield outcome.piece, ScoredPair(None, 0.0, fault=why)
+
+
+def _missing(case: str) -> str:
+    return f"case {case} has no prediction: scored as if nothing had been drawn (--allow-missing leaves it out)"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
+
+
+def _task_in(*folders: Mapping[str, Path]) -> Task:
+    """A task that names the ids found in masks: label_1, label_2 ... A mask that cannot be read fails as a case."""
+    ids: set[int] = set()
+    for path in (p for folder in folders for p in folder.values()):
+        with suppress(DataError):
+            ids.update(int(i) for i in np.unique(read_labels(ScanSource(path)).array))
+    if not ids - {0}:
+        raise DataError(Problem("no mask holds a label", hint="every voxel of every mask that can be read is 0"))
+    return named_task({f"label_{i}": [i] for i in sorted(ids - {0})})

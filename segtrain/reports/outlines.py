@@ -1,0 +1,41 @@
+"""Masks -> outlines as SVG path data, in half pixels, so that every point is a pair of whole numbers.
+
+The upper left corner of a picture is (0, 0) and the middle of its first pixel (1, 1). Lines run half-way between a
+pixel of the mask and its neighbours outside, with corners cut: the 0.5 contour of marching squares.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from contourpy import contour_generator
+from numpy.typing import NDArray
+from scipy import ndimage
+
+
+def outlines(labels: NDArray[Any]) -> dict[int, str]:
+    """Path data of each label in a picture (rows, columns) of label ids; 0 is no label."""
+    found = ndimage.find_objects(labels)
+    boxes = {label: box for label, box in enumerate(found, start=1) if box is not None}
+    return {label: _path(labels[box] == label, box[0].start, box[1].start) for label, box in boxes.items()}
+
+
+def _path(inside: NDArray[np.bool_], top: int, left: int) -> str:
+    """Closed lines around what is `inside`, which lies `top` and `left` pixels from the corner of the picture."""
+    rows, columns = (np.arange(-1, n + 1) for n in inside.shape)
+    padded = np.pad(inside, 1).astype(np.float64)
+    lines: Any = contour_generator(x=2 * (columns + left) + 1, y=2 * (rows + top) + 1, z=padded).lines(0.5)
+    return "".join(_closed(np.rint(line).astype(np.int64)) for line in lines)
+
+
+def _closed(points: NDArray[np.int64]) -> str:
+    """`M` and relative steps of a line (N, 2) that ends where it begins; points on a straight line are left out."""
+    steps = np.diff(points, axis=0)
+    corners = points[np.flatnonzero((steps != np.roll(steps, 1, axis=0)).any(axis=1))]
+    return f"M{_numbers(corners[:1])}l{_numbers(np.diff(corners, axis=0))}z"
+
+
+def _numbers(pairs: NDArray[np.int64]) -> str:
+    """Numbers beside each other; a minus separates as well as a space does."""
+    return " ".join(map(str, pairs.ravel().tolist())).replace(" -", "-")

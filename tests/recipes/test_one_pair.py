@@ -1,0 +1,41 @@
+import numpy as np
+import pytest
+
+from segtrain.core.grid import Grid
+from segtrain.core.task import Task
+from segtrain.core.volume import LabelMap
+from segtrain.data.nifti import write_nifti
+from segtrain.metrics.settings import EvaluationSettings
+from segtrain.recipes.one_pair import MaskPair, score_pair
+
+ON = Grid((4, 3, 2), np.diag([10.0, 10.0, 10.0, 1.0]))
+TASK = Task(labels={"background": 0, "organ": 1})
+
+
+def pair(folder, prediction, reference=(1, 1)):
+    def write(name, ids, affine=ON.affine):
+        array = np.zeros(ON.shape, np.int16)
+        array.flat[: len(ids)] = ids
+        write_nifti(folder / name, LabelMap(array, Grid(ON.shape, affine)))
+        return folder / name
+
+    path = None if prediction is None else write("found.nii.gz", prediction)
+    return MaskPair("P1", write("wanted.nii.gz", reference), path, TASK, EvaluationSettings(), 1)
+
+
+def test_two_files_are_scored(tmp_path):
+    found = score_pair(pair(tmp_path, (1,)))
+    assert found.scores.scores["organ"]["dice"].value == pytest.approx(2 / 3)
+    assert (found.fault, found.note) == ("", None)
+    assert found.seconds > 0
+
+
+def test_no_prediction_is_an_empty_one(tmp_path):
+    found = score_pair(pair(tmp_path, None))
+    assert found.scores.scores["organ"]["dice"].status == "pred_empty"
+
+
+def test_a_fault_is_told_and_not_raised(tmp_path):
+    found = score_pair(pair(tmp_path, (5,)))
+    assert found.scores is None
+    assert "5" in found.fault
