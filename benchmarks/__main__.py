@@ -20,6 +20,7 @@ NAMES = (
     "predict",
     "predict_memory",
     "ranks",
+    "sweep",
 )
 
 

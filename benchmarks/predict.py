@@ -13,7 +13,7 @@ from benchmarks.commands import ROOT, real_data, segtrain, table
 from benchmarks.training import PATCH, WIDTHS, nnunet
 from segtrain.recipes.predict import predict
 
-CASES, ROUNDS = 40, 5
+CASES, ROUNDS = 20, 5
 """Cases of a turn, and how often each side has its turn."""
 
 NNUNET_WIDTHS = [32, 64, 128, 256]

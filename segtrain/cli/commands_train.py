@@ -30,6 +30,11 @@ Fold = Annotated[
     ),
 ]
 
+Workers = Annotated[
+    int,
+    typer.Option("--workers", min=1, help="Runs at once: each in a process with its share of the cores, or its GPU."),
+]
+
 
 def fit(
     session: Session,
@@ -95,11 +100,13 @@ def compare_losses(
     overwrite: Overwrite = False,
     dry_run: DryRun = False,
     device: On = Device.auto,
+    workers: Workers = 1,
 ) -> None:
     """Train the same network with every loss of the config's `compare`, and rank them: runs/NAME-compare, or --run."""
     loaded = _load(config, overrides)
     folder = run or Path("runs") / f"{config.stem}-compare"
-    command = _command("compare-losses", config, overrides, run=folder, device=device)
+    beside = {"workers": workers if workers > 1 else None}
+    command = _command("compare-losses", config, overrides, run=folder, device=device, **beside)
     from segtrain.recipes.compare_losses import compare_losses as recipe
     from segtrain.recipes.compare_losses import dry_run as plan_of
 
@@ -109,7 +116,7 @@ def compare_losses(
         return
     _either(resume, overwrite)
     session.resume = f"{command} --resume"
-    events = recipe(loaded, folder, resume=resume, overwrite=overwrite, device=device.value)
+    events = recipe(loaded, folder, resume=resume, overwrite=overwrite, device=device.value, workers=workers)
     _finish(session, events, "")
 
 

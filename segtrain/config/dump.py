@@ -10,7 +10,6 @@ import math
 import re
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, get_args
 
 import yaml
@@ -62,7 +61,7 @@ def read_back(path: Path) -> Loaded:
     found = [known[end] for line in lines if (end := line.rpartition("  # ")[2]) in known]
     if len(found) != len(loaded.origins):  # somebody else wrote it
         return loaded
-    return replace(loaded, origins=MappingProxyType(dict(zip(loaded.origins, found, strict=True))))
+    return replace(loaded, origins=dict(zip(loaded.origins, found, strict=True)))
 
 
 def flat(loaded: Loaded) -> list[tuple[str, Any, Origin]]:

@@ -55,6 +55,13 @@ class Loaded:
     folder: Path
     """Where a relative path of the config starts."""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "origins", MappingProxyType(dict(self.origins)))
+
+    def __reduce__(self) -> tuple[type[Loaded], tuple[Any, ...]]:
+        """Go to another process, which a read-only mapping cannot."""
+        return Loaded, (self.config, dict(self.origins), self.path, self.folder)
+
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Loaded:
     """Read and check a config. Raises one ConfigError with every fault."""
@@ -75,7 +82,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Loaded:
     raise_all(ConfigError, [*problems, *wrong, *blocked, *invalid])
     if config is None:
         raise RuntimeError("a config was refused without a reason")
-    return Loaded(config, MappingProxyType(_origins(config, values, source)), path.resolve(), folder)
+    return Loaded(config, _origins(config, values, source), path.resolve(), folder)
 
 
 def from_python(config: FitConfig, folder: Path | None = None) -> Loaded:
@@ -88,7 +95,7 @@ def from_python(config: FitConfig, folder: Path | None = None) -> Loaded:
     if checked is None:
         raise RuntimeError("a config was refused without a reason")
     origins = {key: "python" if o == "file" else o for key, o in _origins(checked, values, source).items()}
-    return Loaded(checked, MappingProxyType(origins), folder / "config.yaml", folder)
+    return Loaded(checked, origins, folder / "config.yaml", folder)
 
 
 def derived(loaded: Loaded, config: FitConfig, origin: Origin) -> Loaded:
@@ -99,7 +106,7 @@ def derived(loaded: Loaded, config: FitConfig, origin: Origin) -> Loaded:
         key = ".".join(map(str, place))
         same = key in before and before[key] == value
         origins[key] = loaded.origins[key] if same else origin
-    return replace(loaded, config=config, origins=MappingProxyType(origins))
+    return replace(loaded, config=config, origins=origins)
 
 
 def _text(path: Path) -> str:

@@ -164,7 +164,7 @@ class Task(Settings):
         return classes
 
     def to_labels(self, classes: NDArray[Any]) -> NDArray[np.integer[Any]]:
-        """Class indices 0..C-1 -> label ids, in the smallest of uint8, uint16 and int32 that holds those of the task."""
+        """Class indices 0..C-1 -> label ids, in the smallest of uint8, uint16 and int32 that holds those of a task."""
         found: NDArray[np.integer[Any]] = np.asarray(self.ids, dtype=self.label_dtype)[classes]
         return found
 

@@ -26,7 +26,8 @@ from pydicom.sr.coding import Code
 from pydicom.uid import generate_uid
 
 from segtrain.core.case import ScanSource
-from segtrain.core.codes import LONGEST_NAME, Term
+from segtrain.core.codes import LONGEST_NAME, Codes, Term
+from segtrain.core.colours import label_colour
 from segtrain.core.errors import ConfigError, DataError, Problem, raise_all
 from segtrain.core.files import whole_file
 from segtrain.core.task import Task
@@ -36,6 +37,7 @@ from segtrain.data.dicom_headers import SliceHeader, dicom_errors, quiet_pydicom
 from segtrain.data.dicom_seg_check import require_same
 
 if TYPE_CHECKING:
+    from highdicom import AlgorithmIdentificationSequence
     from highdicom.seg import Segmentation, SegmentDescription
 
 MOST_BINARY = 32
@@ -46,6 +48,7 @@ NO_SERIAL_NUMBER = "none"
 """DICOM wants one of every device, and software has none."""
 NEEDED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "FrameOfReferenceUID")
 """Without them nothing can refer to a slice."""
+REFUSED, HINT = "no DICOM SEG can refer to this series", "take another format of masks, as nii.gz"
 ALLOWED: Mapping[str, str] = {
     "PatientID": "",
     "PatientName": "",
@@ -122,14 +125,13 @@ def _segmentation(
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         why = f"highdicom: {type(error).__name__}: {error}"
-        hint = "take another format of masks, as nii.gz"
-        raise DataError(Problem("no DICOM SEG can refer to this series", str(folder), why, hint)) from error
+        raise DataError(Problem(REFUSED, str(folder), why, HINT)) from error
 
 
 def _slices(headers: Sequence[SliceHeader]) -> list[Dataset]:
     """What a SEG copies of each slice: no voxels, and nothing that would make it invalid."""
     slices: list[Dataset] = []
-    problems: list[Problem] = []
+    problems: dict[str, Problem] = {}
     for header in headers:
         with dicom_errors(header.path):
             data = pydicom.dcmread(header.path, stop_before_pixels=True)
@@ -139,17 +141,15 @@ def _slices(headers: Sequence[SliceHeader]) -> list[Dataset]:
                 if not value or (pattern and not re.fullmatch(pattern, value)):
                     setattr(data, name, "")
         slices.append(data)
-        if missing:
-            hint = "take another format of masks, as nii.gz"
-            what = "no DICOM SEG can refer to this slice"
-            problems.append(Problem(what, str(header.path), f"it has no {', '.join(missing)}", hint))
-    raise_all(DataError, problems[:5])
+        for name in missing:  # once, and not for each of hundreds of slices
+            why = f"its slices have no {name}, as {header.path.name}"
+            problems.setdefault(name, Problem(REFUSED, str(header.path.parent), why, HINT))
+    raise_all(DataError, problems.values())
     return slices
 
 
 def _descriptions(task: Task, model: str) -> list[SegmentDescription]:
     from highdicom import AlgorithmIdentificationSequence
-    from highdicom.seg import SegmentDescription
     from pydicom.sr.codedict import codes
 
     by = AlgorithmIdentificationSequence(
@@ -158,13 +158,23 @@ def _descriptions(task: Task, model: str) -> list[SegmentDescription]:
         version=version("segtrain"),
         parameters={"run": model} if model else None,
     )
-    found = []
-    for number, name in enumerate(task.names[1:], start=1):
-        own = task.codes_of(name)
-        regions = None if own.region is None else [_code(own.region)]
-        concepts = _code(own.category), _code(own.type)
-        found.append(SegmentDescription(number, name, *concepts, "AUTOMATIC", by, anatomic_regions=regions))
-    return found
+    return [_description(number, name, task.codes_of(name), by) for number, name in enumerate(task.names[1:], start=1)]
+
+
+def _description(number: int, name: str, codes: Codes, by: AlgorithmIdentificationSequence) -> SegmentDescription:
+    from highdicom.color import CIELabColor
+    from highdicom.seg import SegmentDescription
+
+    return SegmentDescription(
+        segment_number=number,
+        segment_label=name,
+        segmented_property_category=_code(codes.category),
+        segmented_property_type=_code(codes.type),
+        algorithm_type="AUTOMATIC",
+        algorithm_identification=by,
+        anatomic_regions=None if codes.region is None else [_code(codes.region)],
+        display_color=CIELabColor.from_rgb(*(255 * share for share in label_colour(number - 1))),
+    )
 
 
 def _code(term: Term) -> Code:

@@ -1,8 +1,8 @@
 """The border to `.mha` and `.nrrd`, which SimpleITK writes.
 
 Both say where voxels lie in LPS (x to the left, y to the back), a `Grid` in RAS: this is the only place that turns
-one into the other. Names of labels stand in the header as 3D Slicer has them in a segmentation: `Segment0_Name`,
-`Segment0_LabelValue` and so on.
+one into the other. Labels stand in the header as 3D Slicer has them in a segmentation: `Segment0_Name`,
+`Segment0_LabelValue` and so on, which its vtkMRMLSegmentationStorageNode reads.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813 (its own manual's name)
 from numpy.typing import NDArray
 
+from segtrain.core.colours import label_colour
 from segtrain.core.errors import Problem, ResourceError
 from segtrain.core.files import disk_errors, write_bytes
 from segtrain.core.grid import Grid
@@ -31,10 +32,14 @@ def write_itk(path: Path, labels: LabelMap, names: Mapping[str, int]) -> None:
     """
     array = labels.compact()
     image = _image(array, labels.grid)
+    extent = " ".join(f"0 {size - 1}" for size in labels.grid.shape)
     for place, (name, label) in enumerate(names.items()):
         # A line break would end the entry in a .mha, and what follows would be another one.
-        for key, value in (("ID", name), ("Name", name), ("LabelValue", str(label)), ("Layer", "0")):
-            image.SetMetaData(f"Segment{place}_{key}", " ".join(value.split()))
+        plain = " ".join(name.split())
+        colour = " ".join(f"{share:.3f}" for share in label_colour(place))
+        told = {"ID": plain, "Name": plain, "LabelValue": str(label), "Layer": "0", "Color": colour, "Extent": extent}
+        for key, value in told.items():
+            image.SetMetaData(f"Segment{place}_{key}", value)
     write_bytes(path, _encoded(image, path, array))
 
 

@@ -19,6 +19,7 @@ import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import IO, Any, Generic, TypeVar, cast
@@ -32,8 +33,11 @@ OUT_OF_MEMORY = 77
 """Exit code of a child whose memory did not suffice, where the system says so instead of killing it."""
 CHILD = (
     "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
-    "from segtrain.execution.workers import serve; serve()"
+    "from segtrain.execution.workers import serve; serve({number})"
 )
+
+_slot: ContextVar[int] = ContextVar("slot")
+"""Set once, in a child."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,27 +59,34 @@ class Died(Generic[Piece]):
 
 
 def each(
-    function: Callable[[Piece], Result], pieces: Sequence[Piece], workers: int
+    function: Callable[[Piece], Result], pieces: Sequence[Piece], workers: int, *, hang_seconds: float = HANG_SECONDS
 ) -> Generator[Done[Piece, Result] | Died[Piece], None, None]:
     """Apply a function of a module to every piece, in whatever order they get done; with 0 workers in this process.
 
-    What the function raises is raised here, and ends the rest. Closed early, it ends the processes.
+    What the function raises is raised here, and ends the rest. Closed early, it ends the processes. A piece that takes
+    longer than `hang_seconds` counts as dead.
     """
     if workers == 0:
         yield from _here(function, pieces)
         return
     once_more: list[Piece] = []
-    for outcome in _elsewhere(function, pieces, workers):
+    for outcome in _elsewhere(function, pieces, workers, hang_seconds):
         if isinstance(outcome, Died):
             once_more.append(outcome.piece)
             yield Died(outcome.piece, outcome.why, again=True)
         else:
             yield outcome
-    yield from _elsewhere(function, once_more, 1)
+    yield from _elsewhere(function, once_more, 1, hang_seconds)
 
 
-def serve() -> None:
+def slot() -> int | None:
+    """Which of the processes this one is, from 0 on; None in the one that asked for them."""
+    return _slot.get(None)
+
+
+def serve(number: int) -> None:
     """The child: answer until the command ends."""
+    _slot.set(number)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Windows no session of its own keeps Ctrl-C away
     with os.fdopen(os.dup(1), "wb") as answers, suppress(BrokenPipeError):
         os.dup2(2, 1)  # what a library prints is no answer
@@ -116,10 +127,10 @@ def _here(
 
 
 def _elsewhere(
-    function: Callable[[Piece], Result], pieces: Sequence[Piece], workers: int
+    function: Callable[[Piece], Result], pieces: Sequence[Piece], workers: int, hang_seconds: float
 ) -> Generator[Done[Piece, Result] | Died[Piece], None, None]:
     """One thread for each child, which waits for its answers."""
-    children = [_Child() for _ in range(min(workers, len(pieces)))]
+    children = [_Child(number, hang_seconds) for number in range(min(workers, len(pieces)))]
     idle: SimpleQueue[_Child] = SimpleQueue()
     for child in children:
         idle.put(child)
@@ -153,7 +164,8 @@ class _Ended(Exception):
 class _Child:
     """A process that is started when it is first asked, and again after it died."""
 
-    def __init__(self) -> None:
+    def __init__(self, number: int, hang_seconds: float) -> None:
+        self._number, self._hang_seconds = number, hang_seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._over = False
         self._lock = threading.Lock()
@@ -162,14 +174,14 @@ class _Child:
         """What the function makes of the piece. Raises _Ended, or what the function raises."""
         process = self._started()
         questions, answers = cast(IO[bytes], process.stdin), cast(IO[bytes], process.stdout)
-        with _limited(process) as hung:
+        with _limited(process, self._hang_seconds) as hung:
             try:
                 pickle.dump((function, piece), questions)
                 questions.flush()
                 returned, value = pickle.load(answers)
             except (EOFError, OSError, pickle.UnpicklingError) as error:
                 code = self.close()
-                why = f"it gave no answer in {HANG_SECONDS / 60:.0f} minutes" if hung.is_set() else reason(code)
+                why = f"it gave no answer in {self._hang_seconds / 60:.0f} minutes" if hung.is_set() else reason(code)
                 raise _Ended(why) from error
         if returned:
             return value
@@ -200,7 +212,7 @@ class _Child:
                 raise _Ended("the command is over")
             if self._process is None:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-c", CHILD],
+                    [sys.executable, "-P", "-c", CHILD.format(number=self._number)],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     start_new_session=True,  # Ctrl-C reaches the whole terminal; what it means, the command decides
@@ -211,7 +223,7 @@ class _Child:
 
 
 @contextmanager
-def _limited(process: subprocess.Popen[bytes]) -> Iterator[threading.Event]:
+def _limited(process: subprocess.Popen[bytes], seconds: float) -> Iterator[threading.Event]:
     """End the process if the block takes too long; the event says that it did."""
     hung = threading.Event()
 
@@ -219,7 +231,7 @@ def _limited(process: subprocess.Popen[bytes]) -> Iterator[threading.Event]:
         hung.set()
         process.kill()
 
-    timer = threading.Timer(HANG_SECONDS, end)
+    timer = threading.Timer(seconds, end)
     timer.daemon = True
     timer.start()
     try:

@@ -64,6 +64,7 @@ class _Segment:
         """Give the planes before `first` back to the system."""
         if first > self.first and self.logits is not None:
             self.logits = self.logits[:, first - self.first :].clone()
+            self.weights = None if self.weights is None else self.weights[first - self.first :].clone()
             self.first = first
 
     def move(self, device: torch.device) -> None:

@@ -22,7 +22,7 @@ from segtrain.inference.answer import classes_of, probabilities_of
 from segtrain.inference.blending import BlendedScan, Reader, Slices
 from segtrain.inference.blocks import Extent
 from segtrain.inference.network import WindowNetwork
-from segtrain.inference.place import Placement, blended_dtype, placed
+from segtrain.inference.place import MIB, Placement, blended_dtype, placed
 from segtrain.inference.planes import WindowedScan
 from segtrain.inference.postprocess import postprocessed
 from segtrain.inference.settings import InferenceSettings
@@ -67,7 +67,10 @@ class Predictor:
             outputs=len(self.task.output_names(self.activation)),
             itemsize=blended_dtype(self.device).itemsize,
         )
-        return Reader(WindowedScan(network, image, plan.patch_size, settings.overlap, settings.batch_size), extent)
+        windows = settings.batch_size
+        if self.device.type == "cpu":  # where answers lie in the same memory as what is blended
+            windows = min(windows, max(1, settings.memory_mib * MIB // 4 // extent.answer_bytes))
+        return Reader(WindowedScan(network, image, plan.patch_size, settings.overlap, windows), extent)
 
 
 @dataclass(frozen=True, eq=False)

@@ -40,6 +40,7 @@ class InferenceSettings(Settings):
     """Axes (R, A, S) along which windows are mirrored too, alone and together: 2^n answers are averaged, as nnU-Net
     does. For networks that were trained with mirrored patches."""
     memory_mib: Annotated[int, Field(ge=16)] = 1024
-    """What the blended logits of a scan may take on the CPU's side, of all networks of an ensemble together. A large
-    scan is predicted in several blocks where it is too little, with the same result."""
+    """What the blended logits of a scan may take of the machine's memory, those of all networks of an ensemble
+    together. Where it is too little for a scan, that is predicted in several blocks, with the same result; and fewer
+    windows are read at once where their answers alone would take a quarter of it."""
     postprocess: PostprocessSettings = PostprocessSettings()

@@ -14,7 +14,7 @@ from segtrain.data.cases import find_scans, relocated
 from segtrain.metrics.chosen import chosen_metrics
 from segtrain.metrics.registry import definitions
 from segtrain.metrics.settings import EvaluationSettings
-from segtrain.recipes.made_by import begin
+from segtrain.recipes.made_by import begin, drawn_by
 from segtrain.recipes.predict_cases import Manner, Outcome, predict_cases
 from segtrain.recipes.results_folder import results_folder
 from segtrain.recipes.run_folder import RunFolder
@@ -42,7 +42,8 @@ def evaluate_run(
     Several runs predict together, as an ensemble. `overrides` change `inference.*` and `evaluation.*`. A case that
     cannot be used is named and left out; the others are done.
     """
-    folders, manner = [runs] if isinstance(runs, Path) else list(runs), manner or Manner()
+    folders = [runs] if isinstance(runs, Path) else list(runs)
+    manner = drawn_by(folders, manner)
     ensemble = load_ensemble(folders, device=device, allow_code=allow_code, overrides=overrides)
     config = trained_config(folders[0], allow_code=allow_code)
     evaluation = evaluation_with(config.evaluation, overrides)

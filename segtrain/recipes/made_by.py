@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,15 @@ from segtrain.recipes.results_folder import (
     sources_of,
     written_masks,
 )
-from segtrain.recipes.run_folder import read_record
+from segtrain.recipes.run_folder import RunFolder, read_record
 
 WITHOUT_EFFECT = {"memory_mib", "batch_size"}
 """Settings that change no voxel."""
+
+
+def drawn_by(runs: Sequence[Path], manner: Manner | None) -> Manner:
+    """The manner, with the runs as what draws the masks."""
+    return replace(manner or Manner(), model=" + ".join(RunFolder(run).name for run in runs))
 
 
 def begin(

@@ -9,7 +9,7 @@ from segtrain.config.at_prediction import require_changeable
 from segtrain.core.events import Event, Finished
 from segtrain.data.cases import find_scans, relocated
 from segtrain.metrics.settings import EvaluationSettings
-from segtrain.recipes.made_by import begin
+from segtrain.recipes.made_by import begin, drawn_by
 from segtrain.recipes.predict_cases import Manner, predict_cases
 from segtrain.recipes.results_folder import results_folder
 from segtrain.recipes.trained import load_ensemble, trained_config
@@ -30,7 +30,8 @@ def predict(
 
     Several runs predict together, as an ensemble. `overrides` change `inference.*`.
     """
-    folders, manner = [runs] if isinstance(runs, Path) else list(runs), manner or Manner()
+    folders = [runs] if isinstance(runs, Path) else list(runs)
+    manner = drawn_by(folders, manner)
     require_changeable(overrides, ("inference",))
     ensemble = load_ensemble(folders, device=device, allow_code=allow_code, overrides=overrides)
     data = trained_config(folders[0], allow_code=allow_code).data

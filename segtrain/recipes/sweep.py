@@ -61,9 +61,11 @@ class SweepRun:
             return str(read_record(file)["message"])
 
     @property
-    def is_settled(self) -> bool:
-        """Whether nothing is left to do for it."""
-        return self.is_done or self.failure is not None
+    def settled(self) -> str | None:
+        """How it ended, where nothing is left to do for it."""
+        if self.is_done:
+            return "finished before"
+        return None if self.failure is None else f"failed before: {self.failure}"
 
     @property
     def steps_per_epoch(self) -> int | None:

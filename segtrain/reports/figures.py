@@ -20,10 +20,10 @@ PANEL = (4.3, 2.7)
 LONGEST_NAME = 26
 """Letters of a name on an axis."""
 
-WIDTH, BAR, LETTER = 6.2, 0.32, 0.078
+WIDTH, BAR, LETTER = 6.2, 0.32, 0.07
 """Inches: of a horizontal plot, that one row of it takes, and that a letter of a name takes."""
 
-TITLE_ROOM, SIDE_ROOM, BELOW = 0.36, 0.14, 0.56
+TITLE_ROOM, SIDE_ROOM, BELOW = 0.36, 0.14, 0.5
 """Inches: above a plot with a title, beside a plot, and below it for ticks and the name of the axis."""
 
 

@@ -10,7 +10,6 @@ function plane(figure) {
   const numbers = (text) => text.split(" ").map(Number);
   const unpack = (text) => text.split("|").map((slice) => slice.split(";").filter(Boolean).map((part) => part.split(":")));
   return {
-    figure,
     axes: numbers(data.axes), // cut, right, up
     box: numbers(data.box), // width and height in half voxels
     tile: numbers(data.tile), // width, height, pitch across, pitch down, columns, margin
@@ -82,7 +81,7 @@ function viewer(element) {
     p.range.addEventListener("input", () => show(p, Number(p.range.value)));
     p.drawing.addEventListener("wheel", (event) => {
       // A page that is being scrolled is not stopped by a picture that comes under the pointer, nor at the last slice.
-      if (event.ctrlKey || performance.now() - scrolled < STILL) return;
+      if (event.ctrlKey || !event.deltaY || performance.now() - scrolled < STILL) return;
       const next = p.at + Math.sign(event.deltaY);
       if (next < 0 || next >= p.offsets.length) return;
       event.preventDefault();

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from segtrain.core.events import CaseFailed, CaseScored
+from segtrain.recipes.predict_cases import Manner
 from tests.cli.commands import METRICS, UNSCORED, finished, put, segtrain, telling
 
 
@@ -15,10 +16,24 @@ class TestEval:
         put(monkeypatch, "evaluate", evaluate_run=recipe)
         done = segtrain("eval", "--run", "r", "--images", "i", "--labels", "l", "--allow-code")
         assert done.exit_code == 0, done.output
-        assert calls.positional == [(Path("r"), Path("i"), Path("l"), Path("r/eval"))]
-        assert calls.named == [{"device": "auto", "allow_code": True, "overwrite": False}]
+        assert calls.positional == [([Path("r")], Path("i"), Path("l"), Path("r/eval"))]
+        (named,) = calls.named
+        assert (named["device"], named["allow_code"], named["overwrite"]) == ("auto", True, False)
+        assert (named["overrides"], named["manner"]) == ([], Manner())
         assert "case 1/2  P1  predicted" in done.stderr
         assert "0.812" in done.stdout
+
+    def test_several_runs_need_a_folder_of_their_own(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        calls, recipe = telling(finished(metrics=METRICS))
+        put(monkeypatch, "evaluate", evaluate_run=recipe)
+        runs = ("--run", "a", "--run", "b", "--images", "i")
+        done = segtrain("eval", *runs)
+        assert done.exit_code == 2
+        assert "add --out DIR" in done.stderr
+        assert segtrain("eval", *runs, "--out", "o", "--resume", "evaluation.metrics=[dice]").exit_code == 0
+        assert calls.positional == [([Path("a"), Path("b")], Path("i"), None, Path("o"))]
+        assert calls.named[0]["overrides"] == ["evaluation.metrics=[dice]"]
+        assert calls.named[0]["manner"] == Manner(resume=True)
 
     def test_masks_need_no_run(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         calls, recipe = telling(finished(metrics=METRICS))
@@ -84,9 +99,21 @@ class TestPredict:
         put(monkeypatch, "predict", predict=recipe)
         done = segtrain("predict", "--run", "r", "--images", "i", "--out", "my masks", "--device", "cuda")
         assert done.exit_code == 0, done.output
-        assert calls.positional == [(Path("r"), Path("i"), Path("my masks"))]
-        assert calls.named == [{"device": "cuda", "allow_code": False, "overwrite": False}]
+        assert calls.positional == [([Path("r")], Path("i"), Path("my masks"))]
+        (named,) = calls.named
+        assert (named["device"], named["allow_code"], named["overwrite"]) == ("cuda", False, False)
+        assert named["manner"] == Manner()
         assert "next: segtrain eval --predictions 'my masks/predictions' --labels DIR" in done.stderr
+
+    def test_several_runs_their_settings_and_how_to_go_about_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        calls, recipe = telling(finished(out="o"))
+        put(monkeypatch, "predict", predict=recipe)
+        flags = ("--resume", "--strict", "--save-probabilities", "inference.mirror_axes=[0,1]")
+        done = segtrain("predict", "--run", "a", "--run", "b", "--images", "i", "--out", "o", *flags)
+        assert done.exit_code == 0, done.output
+        assert calls.positional[0][0] == [Path("a"), Path("b")]
+        assert calls.named[0]["overrides"] == ["inference.mirror_axes=[0,1]"]
+        assert calls.named[0]["manner"] == Manner(probabilities=True, resume=True, strict=True)
 
     def test_out_is_needed(self) -> None:
         done = segtrain("predict", "--run", "r", "--images", "i")

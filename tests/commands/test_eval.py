@@ -106,7 +106,7 @@ class TestScansWithoutLabels:
         images, out = trained.root / "images", tmp_path / "out"
         result = answer("predict", "--run", trained.run, "--images", images, "--out", out)
         assert (result["cases"], result["failed"]) == (4, [])
-        assert files_in(out) == [f"predictions/{case}.nii.gz" for case in CASES]
+        assert files_in(out) == ["prediction.json", *(f"predictions/{case}.nii.gz" for case in CASES)]
         held_out = next((trained.run / "validation" / "predictions").iterdir())
         assert (out / "predictions" / held_out.name).read_bytes() == held_out.read_bytes()
 
@@ -131,6 +131,39 @@ def test_one_bad_case_among_several_is_named_and_the_others_are_done(
         "P2.nii.gz",
         "P3.nii.gz",
     ]
+
+
+def test_a_prediction_that_was_broken_off_is_gone_on_with(trained: Trained, tmp_path: Path) -> None:
+    places = ("--run", trained.run, "--images", trained.root / "images")
+    done("predict", *places, "--out", tmp_path / "whole", code=0)
+    out = shutil.copytree(tmp_path / "whole", tmp_path / "out")
+    (out / "predictions" / "P2.nii.gz").unlink()
+    done("predict", *places, "--out", out, code=2)
+    told = done("predict", *places, "--out", out, "--resume", code=0)
+    assert "3 of 4 masks are there" in told.stderr
+    one, two = (folder / "predictions" / "P2.nii.gz" for folder in (tmp_path / "whole", out))
+    assert one.read_bytes() == two.read_bytes()
+    done("predict", *places, "--out", out, "--resume", "inference.overlap=0.75", code=2)
+
+
+def test_strict_stops_at_the_first_bad_case(trained: Trained, tmp_path: Path) -> None:
+    images = shutil.copytree(trained.root / "images", tmp_path / "images")
+    (images / "P1.nii.gz").write_bytes(b"no scan")
+    told = done("predict", "--run", trained.run, "--images", images, "--out", tmp_path / "out", "--strict", code=3)
+    assert "P1" in told.stderr
+    assert not (tmp_path / "out" / "predictions" / "P3.nii.gz").exists()
+
+
+def test_probabilities_are_saved_on_the_grid_of_the_scan(trained: Trained, tmp_path: Path) -> None:
+    places = ("--images", trained.root / "images", "--out", tmp_path / "out")
+    done("eval", "--run", trained.run, *places, "--save-probabilities", "inference.mirror_axes=[0, 1, 2]", code=0)
+    names = read(tmp_path / "out" / "probabilities" / "outputs.json")["outputs"]
+    for case in CASES:
+        scan = nib.load(trained.root / "images" / f"{case}.nii.gz")
+        found = nib.load(tmp_path / "out" / "probabilities" / f"{case}.nii")
+        assert found.shape == (*scan.shape, len(names))
+        np.testing.assert_allclose(found.affine, scan.affine, atol=1e-5)
+        np.testing.assert_allclose(found.get_fdata().sum(-1), 1, atol=1e-4)
 
 
 class TestMasks:

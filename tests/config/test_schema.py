@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from segtrain.config.schema import CompareSettings
+from segtrain.core.errors import ConfigError
 from tests.config.configs import BASE, COMPARE, LOSSES, faults, load
 
 
@@ -84,3 +85,9 @@ def test_a_loss_is_a_name_or_a_mapping(tmp_path: Path, loss: str) -> None:
 def test_a_loss_with_options_and_no_name_is_the_default_one(tmp_path: Path) -> None:
     loss = load(tmp_path, BASE + "loss: {dice_weight: 2}\n").config.loss
     assert (loss.name, loss.options) == ("dice_ce", {"dice_weight": 2})
+
+
+@pytest.mark.parametrize("key", ["keep_largest=[lver]", "min_volume_mm3={lver: 5}"])
+def test_post_processing_names_labels_of_the_task(tmp_path: Path, key: str) -> None:
+    with pytest.raises(ConfigError, match=r"inference\.postprocess: 'lver' is no label"):
+        load(tmp_path, BASE, f"inference.postprocess.{key}")

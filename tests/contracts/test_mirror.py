@@ -19,7 +19,6 @@ EXCEPTIONS = {
     "reports/on_white.py": DECLARATIONS,
     "losses/options.py": DECLARATIONS,
     "losses/builtin.py": "a table of contents; tests/contracts/test_losses.py goes through it",
-    "metrics/settings.py": DECLARATIONS,
     "cli/options.py": "flags; tests/cli/test_commands_*.py type them",
     "cli/results.py": "what commands print; tests/cli/test_commands_*.py read it",
     "config/source.py": "places in a YAML; tests/config/test_load.py and test_dump.py read the origins it finds",

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from segtrain.core.errors import ResourceError
-from segtrain.core.memory import memory_errors
+from segtrain.core.memory import is_memory_error, memory_errors
 
 SAID = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has 1 GiB."),
@@ -40,3 +40,17 @@ def test_other_errors_are_left_alone(error):
     with pytest.raises(type(error)) as found, memory_errors("predicting", "less"):
         raise error
     assert found.value is error
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MemoryError(), True),
+        (RuntimeError("CUDA out of memory. Tried to allocate"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), True),
+        (RuntimeError("shapes cannot be multiplied"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_an_allocation_that_failed_is_told_from_other_errors(error, expected):
+    assert is_memory_error(error) is expected

@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from segtrain.core.grid import Grid
-from segtrain.core.resample import drawn_over, resample_array, resample_labels, resample_volume
+from segtrain.core.resample import axis_maps, drawn_over, resample_array, resample_labels, resample_volume
 from segtrain.core.volume import LabelMap, Volume
 from tests.phantoms import ellipsoid, grid
 
@@ -88,3 +88,27 @@ def test_every_channel_is_resampled():
 def test_later_masks_are_drawn_over_earlier_ones():
     weights = np.array([[1.0, 2.0, -1.0], [0.0, 1.0, -2.0]])
     assert drawn_over(weights.__getitem__, (7, 4), (3,)).tolist() == [7, 4, 0]
+
+
+def test_the_map_of_an_axis_says_what_each_voxel_is_made_of():
+    native = Grid((4, 3, 2), np.diag([2.0, 1.0, 1.0, 1.0]))
+    fine, copied, _ = axis_maps(native, native.respaced((1, 1, 1)))
+    assert copied.weight is None
+    assert copied.index.ravel().tolist() == [0, 1, 2]
+    assert fine.index[[0, 1, 7]].tolist() == [[0, 0], [0, 1], [3, 3]]
+    assert fine.weight[[0, 1, 7]].tolist() == [[0, 1], [0.75, 0.25], [0, 1]]
+    assert fine.weight.sum(1).tolist() == [1] * 8
+
+
+def test_a_part_of_a_map_needs_no_more_than_its_own_voxels():
+    native = Grid((20, 3, 2), np.diag([2.0, 1.0, 1.0, 1.0]))
+    axis_map = axis_maps(native, native.respaced((1, 1, 1)))[0]
+    assert axis_map.span == (0, 20)
+    assert axis_map.part(10, 12).span == (4, 7)
+
+
+def test_a_map_follows_the_axes_of_the_source():
+    native = grid((5, 6, 7), degrees=90)
+    maps = axis_maps(native.canonical(), native)
+    assert [axis_map.axis for axis_map in maps] == [1, 0, 2]
+    assert all(axis_map.weight is None for axis_map in maps)

@@ -69,7 +69,7 @@ def test_ids_become_classes_and_the_ignore_label_255(dtype):
 def test_classes_become_ids_again():
     labels = np.array([[[0, 4, 207]], [[207, 0, 4]]])
     again = SPARSE.to_labels(SPARSE.to_classes(labels))
-    assert again.dtype == np.int32
+    assert again.dtype == np.uint8
     assert np.array_equal(again, labels)
 
 

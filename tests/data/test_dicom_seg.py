@@ -11,11 +11,13 @@ import highdicom.seg
 import numpy as np
 import pydicom
 import pytest
+from highdicom.color import CIELabColor
 from highdicom.seg import segread
 from scipy.spatial.transform import Rotation
 
 from segtrain.core.case import ScanSource
 from segtrain.core.codes import Codes, Term
+from segtrain.core.colours import label_colour
 from segtrain.core.errors import ConfigError, DataError
 from segtrain.core.grid import Grid
 from segtrain.core.task import Task
@@ -132,6 +134,8 @@ def test_it_refers_to_its_series_and_says_who_drew_what(tmp_path):
     kinds = [s.SegmentedPropertyCategoryCodeSequence[0].CodeMeaning for s in segments]
     assert kinds == ["Anatomical Structure", "Tissue", "Morphologically Abnormal Structure"]
     assert segments[2].AnatomicRegionSequence[0].CodeMeaning == "Brain"
+    colours = [CIELabColor.from_dicom_value(s.RecommendedDisplayCIELabValue).to_rgb() for s in segments]
+    np.testing.assert_allclose(colours, [[255 * share for share in label_colour(n)] for n in range(3)], atol=1)
     by = segments[0].SegmentationAlgorithmIdentificationSequence[0]
     assert (by.AlgorithmName, by.AlgorithmParameters) == ("segtrain", "run=runs/first")
     assert segments[0].SegmentAlgorithmType == "AUTOMATIC"
@@ -208,8 +212,9 @@ def test_nothing_of_the_disk_is_in_the_file(tmp_path):
 def test_a_series_to_which_nothing_can_refer_is_refused(tmp_path, missing):
     source = ScanSource(tmp_path / "ct")
     write_series(tmp_path / "ct", **{missing: None})
-    with pytest.raises(DataError, match=f"it has no {missing}"):
+    with pytest.raises(DataError, match=f"its slices have no {missing}") as error:
         write_seg(tmp_path / "mask.dcm", drawn_on(source), source, TASK, model="m")
+    assert len(error.value.problems) == 1
     assert not (tmp_path / "mask.dcm").exists()
 
 

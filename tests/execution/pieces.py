@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segtrain.core.errors import Problem, UnreadableScan
+from segtrain.execution.workers import slot
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,12 @@ class Piece:
 def square(piece: Piece) -> tuple[int, int]:
     """The process that did it, and the result."""
     return os.getpid(), piece.number**2
+
+
+def numbered(piece: Piece) -> int | None:
+    """The number of the process, which takes its time, so that each gets a piece."""
+    time.sleep(0.3)
+    return slot()
 
 
 def slowly(piece: Piece) -> int:

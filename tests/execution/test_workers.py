@@ -104,11 +104,15 @@ def test_too_little_memory_in_this_process_costs_one_piece(work):
     ]
 
 
-def test_a_process_that_hangs_is_ended(work, monkeypatch):
-    monkeypatch.setattr(workers, "HANG_SECONDS", 1.5)
-    *_, last = each(pieces.endless, work[:1], 1)
+def test_a_process_that_hangs_is_ended(work):
+    *_, last = each(pieces.endless, work[:1], 1, hang_seconds=1.5)
     assert isinstance(last, Died)
     assert "no answer" in last.why
+
+
+def test_each_process_has_a_number(work):
+    assert workers.slot() is None
+    assert set(results(each(pieces.numbered, work, 2)).values()) == {0, 1}
 
 
 @pytest.mark.parametrize("count", [0, 2])

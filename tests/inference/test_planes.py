@@ -58,6 +58,14 @@ def test_planes_may_be_asked_for_again_while_they_are_not_left_behind():
     assert torch.equal(planes.planes(3, 9)[:, :2], first[:, 3:])
 
 
+def test_planes_may_be_left_out():
+    voxels = image()
+    planes = LogitPlanes(windowed(voxels), whole(voxels), 0, FLOAT)
+    planes.planes(0, 1)
+    found = [planes.planes(first, first + 1).clone() for first in (5, 10, 20)]
+    assert np.array_equal(torch.cat(found, 1).numpy(), expected(voxels)[:, [5, 10, 20]])
+
+
 def test_no_more_planes_are_open_than_a_window_is_thick():
     voxels = image((60, 6, 4))
     planes = LogitPlanes(windowed(voxels), whole(voxels), 0, FLOAT)

@@ -191,3 +191,12 @@ def test_memory_that_is_too_small_says_what_was_predicted():
     with pytest.raises(ResourceError, match="predicting a scan of 24x20x12 voxels in windows of 16x12x8") as error:
         predicted(scan(grid())[0], predictor(Huge()))
     assert "inference.batch_size" in str(error.value)
+
+
+@pytest.mark.parametrize(("memory_mib", "windows"), [(1024, 4), (64, 2), (16, 1)])
+def test_fewer_windows_are_read_at_once_where_their_answers_take_much_memory(memory_mib, windows, monkeypatch):
+    monkeypatch.setattr("segtrain.inference.predict.MIB", 2**12)  # an answer of 16x12x8 voxels and 4 classes: 24 KiB
+    task = Task(labels={f"l{i}": i for i in range(4)})
+    one = predictor(Convolved(4), task=task, memory_mib=memory_mib, batch_size=4)
+    on = grid().canonical()
+    assert one.reader(np.zeros((1, *on.shape), np.float32), on, on).scan.batch_size == windows

@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from segtrain.core.errors import ConfigError, DataError, SegtrainError
-from segtrain.core.events import EpochEnded, Finished, RunEnded, StepEnded
+from segtrain.core.events import EpochEnded, Finished, Note, RunEnded, StepEnded
 from segtrain.data.cases import find_cases
 from segtrain.recipes.compare_losses import compare_losses, dry_run
 from segtrain.recipes.lock import LOCK
@@ -16,6 +16,20 @@ from segtrain.recipes.one_case import read_case
 from segtrain.training import checkpoint
 from tests.recipes.projects import BROKEN_LOSS, CASES, CONFIG, close_at, load, step, write_case, write_study
 
+DEADLY_LOSS = """
+import os, signal
+from pathlib import Path
+import torch
+from segtrain.execution.workers import slot
+
+HERE = Path(__file__).parent
+
+class Deadly(torch.nn.Module):
+    def forward(self, logits, target):
+        if slot() is not None and not (HERE / "alive").exists():  # not where the sweep itself tries it
+            os.kill(os.getpid(), signal.SIGKILL)
+        return torch.nn.functional.cross_entropy(logits, target.long())
+"""
 TWO = "compare: {losses: [dice_ce, dice], folds: 2, seeds: [4, 0], baseline: dice_ce}\n"
 
 
@@ -217,3 +231,35 @@ def test_a_sweep_that_is_done_needs_no_scans(swept, tmp_path):
 def test_a_dry_run_names_a_wrong_metric(study):
     with pytest.raises(ConfigError, match="no metric is called 'iuo'"):
         dry_run(load(study, "evaluation.metrics=[iuo]"))
+
+
+def test_runs_in_several_processes_are_the_same_runs(tmp_path):
+    """Bit for bit: each has one thread, as here, and its own folder."""
+    write_study(tmp_path, CONFIG.replace("epochs: 2", "epochs: 1") + TWO.replace("[4, 0]", "[4]"))
+    here = list(compare_losses(load(tmp_path), tmp_path / "here", device="cpu"))[-1]
+    *events, there = compare_losses(load(tmp_path), tmp_path / "there", device="cpu", workers=2)
+    assert sorted(event.name for event in events if isinstance(event, RunEnded)) == [
+        f"{loss}, fold {fold}, seed 4" for loss in ("dice", "dice_ce") for fold in (0, 1)
+    ]
+    assert there.failed == ()
+    assert there.result["ranking"] == here.result["ranking"]
+    assert (tmp_path / "there/claims.csv").read_bytes() == (tmp_path / "here/claims.csv").read_bytes()
+
+
+def test_a_run_whose_process_dies_leaves_the_others_and_is_tried_again(tmp_path):
+    """The loss kills its process twice, and is mended before the sweep goes on."""
+    (tmp_path / "mine.py").write_text(DEADLY_LOSS)
+    losses = (
+        "compare: {losses: [dice, {name: 'mine.py:Deadly', label: deadly}], folds: 2, seeds: [0], baseline: dice}\n"
+    )
+    write_study(tmp_path, CONFIG.replace("epochs: 2", "epochs: 1") + losses)
+    *events, end = compare_losses(load(tmp_path), tmp_path / "sweep", device="cpu", workers=2)
+    assert sum("its process died" in event.text for event in events if isinstance(event, Note)) == 2
+    assert end.failed == ("deadly, fold 0, seed 0", "deadly, fold 1, seed 0")
+    assert set(end.result["broken_runs"]) == set(end.failed)
+    status = {row["loss"]: row["status"] for row in end.result["ranking"]}
+    assert status == {"dice": "ok", "deadly": "failed"}
+    (tmp_path / "alive").touch()
+    *_, end = compare_losses(load(tmp_path), tmp_path / "sweep", device="cpu", workers=2, resume=True)
+    assert end.failed == ()
+    assert {row["status"] for row in end.result["ranking"]} == {"ok"}

@@ -9,7 +9,7 @@ import pytest
 from segtrain.core.case import Case, ScanSource
 from segtrain.core.errors import ConfigError
 from segtrain.data.nifti import write_nifti
-from segtrain.recipes.made_by import begin
+from segtrain.recipes.made_by import begin, drawn_by
 from segtrain.recipes.predict_cases import Manner
 from segtrain.recipes.trained import load_ensemble
 from tests.phantoms import scan
@@ -105,3 +105,9 @@ def test_outputs_are_named_beside_their_probabilities(begun, tmp_path):
     begun(Manner(resume=True, probabilities=True))
     about = json.loads((tmp_path / "out" / "probabilities" / "outputs.json").read_text())
     assert about == {"schema_version": 1, "activation": "softmax", "outputs": ["background", "organ"]}
+
+
+def test_a_mask_says_which_runs_drew_it(tmp_path):
+    runs = [tmp_path / "first", tmp_path / "second"]
+    assert drawn_by(runs, None).model == "first + second"
+    assert drawn_by(runs[:1], AGAIN) == Manner(resume=True, model="first")

@@ -6,7 +6,8 @@ import pytest
 
 from segtrain.core.case import Case, ScanSource
 from segtrain.core.errors import ConfigError
-from segtrain.recipes.results_folder import TABLES, open_results, sources_of
+from segtrain.recipes.lock import LOCK
+from segtrain.recipes.results_folder import TABLES, open_results, results_folder, sources_of, written_masks
 from segtrain.recipes.run_folder import RunFolder, write_record
 
 
@@ -74,3 +75,30 @@ def test_a_run_is_no_place_for_results(out, overwrite):
 def test_every_file_of_a_case_is_a_source(tmp_path):
     one, two, label = (ScanSource(tmp_path / name) for name in ("a_0000", "a_0001", "label"))
     assert sources_of([Case("a", "a", (one, two), label), Case("b", "b", (two,))]) == [one, two, label, two]
+
+
+def test_masks_in_every_format_and_their_probabilities_are_results(tmp_path):
+    names = ["predictions/a.nii.gz", "predictions/b.mha", "predictions/c.dcm", "probabilities/a.nii"]
+    for name in (*names, "probabilities/outputs.json", "prediction.json", "predictions/notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    assert [path.name for path in written_masks(tmp_path)] == ["a.nii.gz", "b.mha", "c.dcm"]
+    with pytest.raises(ConfigError, match="holds results already"):
+        open_results(tmp_path, [], overwrite=False)
+    open_results(tmp_path, [], overwrite=True)
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["notes.txt"]
+
+
+def test_a_folder_of_results_is_one_process_s_and_is_not_left_empty(tmp_path):
+    with results_folder(tmp_path / "out"):
+        assert (tmp_path / "out" / LOCK).is_file()
+    assert not (tmp_path / "out").exists()
+    with results_folder(tmp_path / "out"):
+        (tmp_path / "out" / "metrics.json").write_text("{}")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["metrics.json"]
+
+
+def test_results_are_never_written_into_a_run(tmp_path):
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(ConfigError, match="not written into a run"), results_folder(tmp_path):
+        pass

@@ -122,14 +122,14 @@ def test_a_note_of_failure_that_is_damaged_is_named(loaded, text):
     run.keep_failure("")
     run.folder.failure.write_text(text)
     with pytest.raises(DataError, match=r"failed\.json"):
-        run.is_settled  # noqa: B018
+        run.settled  # noqa: B018
 
 
 def test_a_run_is_settled_once_it_is_done_or_failed(loaded):
     done, failed, open_ = (run_of(loaded, label) for label in ("dice", "dice_ce", "recall"))
     write_record(done.folder, {"finished": "now", "steps_per_epoch": 3})
     failed.keep_failure("the loss is nan")
-    assert [run.is_settled for run in (done, failed, open_)] == [True, True, False]
+    assert [run.settled for run in (done, failed, open_)] == ["finished before", "failed before: the loss is nan", None]
     assert [run.steps_per_epoch for run in (done, failed, open_)] == [3, None, None]
 
 

@@ -8,7 +8,7 @@ import shutil
 import pytest
 import torch
 
-from segtrain.core.errors import CheckpointError
+from segtrain.core.errors import CheckpointError, ConfigError
 from segtrain.data.cases import find_cases
 from segtrain.data.prepare import prepare
 from segtrain.recipes.job import set_up, try_config
@@ -118,3 +118,21 @@ def test_the_config_of_a_run_that_names_code_needs_a_word_of_trust(run):
     with pytest.raises(CheckpointError, match=r"names code[\s\S]*theirs:Metric[\s\S]*--allow-code"):
         trained_config(run, allow_code=False)
     assert trained_config(run, allow_code=True).evaluation.metrics == ("dice", "theirs:Metric")
+
+
+def test_several_runs_are_one_ensemble_and_settings_are_changed_for_all(run, trained):
+    overrides = ["inference.mirror_axes=[0]", "inference.overlap=0.25"]
+    found = load_ensemble([run, trained], device="cpu", allow_code=False, overrides=overrides)
+    assert [(m.settings.mirror_axes, m.settings.overlap) for m in found.members] == [((0,), 0.25)] * 2
+    assert len({member.weights_sha256 for member in found.members}) == 1
+
+
+def test_runs_that_do_not_answer_alike_are_no_ensemble(run, trained):
+    rewrite(run, task={"labels": {"background": 0, "lesion": 1}})
+    with pytest.raises(CheckpointError, match="cannot be averaged"):
+        load_ensemble([run, trained], device="cpu", allow_code=False)
+
+
+def test_post_processing_of_a_label_that_is_not_there_is_refused(run):
+    with pytest.raises(ConfigError, match=r"orgn[\s\S]*did you mean 'organ'"):
+        load_predictor(run, device="cpu", allow_code=False, overrides=["inference.postprocess.keep_largest=[orgn]"])

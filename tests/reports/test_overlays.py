@@ -3,10 +3,12 @@ import re
 import numpy as np
 import pytest
 
+from segtrain.core.case import ScanSource
 from segtrain.core.grid import Grid
 from segtrain.core.volume import LabelMap, Volume
+from segtrain.data.read import read_labels, read_volume
 from segtrain.reports.overlays import Overlay, case_view
-from tests.phantoms import grid
+from tests.phantoms import grid, real_data
 from tests.reports.builders import overlay
 
 
@@ -82,3 +84,15 @@ def test_what_the_script_reads_is_numbers_and_letters_of_paths():
         assert re.fullmatch(r"[-0-9Mlz :;|]*", packed)
         assert packed.count("|") == len(plane.offsets) - 1
         assert re.fullmatch(r"[-0-9A-Za-z .·|]*", "|".join(plane.words))
+
+
+def test_a_real_case_takes_little_room():
+    folder = real_data("hippocampus")
+    name = min(path.name for path in (folder / "labels").glob("*.nii.gz"))
+    image = read_volume((ScanSource(folder / "images" / name),))
+    found = read_labels(ScanSource(folder / "labels" / name))
+    mask = LabelMap(found.array, image.grid)
+    view = case_view(Overlay(name, "", image, mask, mask, {1: "anterior", 2: "posterior"}))
+    assert view.label_names == {1: "anterior", 2: "posterior"}
+    letters = [len(p.sheet.url) + 2 * len(p.packed("prediction")) for p in view.planes]
+    assert sum(letters) < 600_000, "five of them make less than 3 MB"

@@ -1,0 +1,68 @@
+"""A run of a sweep as a process does it: what goes wrong is told, and costs this run alone."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from segtrain.core.events import EpochEnded, Finished
+from segtrain.core.plan import Plan
+from segtrain.data.cases import find_cases
+from segtrain.data.splits import Splits
+from segtrain.recipes.job import Shared
+from segtrain.recipes.one_run import Ended, RunJob, do_run, run_events
+from segtrain.recipes.sweep import runs_of, settings_of
+from tests.recipes.projects import load
+
+
+@pytest.fixture(autouse=True)
+def _threads():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def job(swept, tmp_path):
+    """The first run of a sweep, to be done once more elsewhere."""
+    loaded = load(swept.config.parent)
+    one = replace(runs_of(settings_of(loaded), swept.folder)[0], sweep=tmp_path / "sweep")
+    record = json.loads((swept.folder / "run.json").read_text(encoding="utf-8"))
+    prepared = {case: swept.folder / "prepared" / name for case, name in record["data"].items()}
+    plan = Plan.model_validate_json((swept.folder / "plans" / "0.json").read_text(encoding="utf-8"))
+    splits = Splits.read(swept.folder / "splits.json")
+    return RunJob(loaded, one, Shared(plan, splits, tuple(find_cases(loaded.config.data)), prepared), "cpu", threads=1)
+
+
+def test_a_run_tells_its_events_but_not_its_end(job):
+    def watched():
+        ended = yield from run_events(job)
+        assert ended == Ended("done")
+
+    found = list(watched())
+    assert any(isinstance(event, EpochEnded) for event in found)
+    assert not any(isinstance(event, Finished) for event in found)
+    assert job.one.settled == "finished before"
+
+
+def test_a_process_does_it_without_a_word_and_keeps_to_its_threads(job):
+    assert do_run(job) == Ended("done")
+    assert torch.get_num_threads() == 1
+
+
+def test_a_loss_that_diverges_has_failed_and_is_not_broken(job):
+    entry = next(e for e in settings_of(job.loaded).losses if e.label == "broken")
+    broken = replace(job, one=replace(job.one, entry=entry))
+    ended = do_run(broken)
+    assert not ended.broken
+    assert broken.one.failure == ended.message
+
+
+def test_what_goes_wrong_otherwise_is_told_and_may_be_tried_again(job):
+    gone = {case: path.with_name("gone.safetensors") for case, path in job.shared.prepared.items()}
+    ended = do_run(replace(job, shared=replace(job.shared, prepared=gone)))
+    assert ended.broken
+    assert job.one.settled is None
