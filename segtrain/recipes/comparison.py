@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from itertools import combinations
 from pathlib import Path
 from statistics import stdev
 from typing import Any
+
+import numpy as np
 
 from segtrain.config.dump import flat, read_back
 from segtrain.config.load import Loaded
@@ -20,7 +23,8 @@ from segtrain.reports.contents import ComparisonReport
 from segtrain.reports.curves import Row
 from segtrain.reports.page import write_comparison_report
 from segtrain.reports.tables import Cell, read_cases_csv, write_csv
-from segtrain.statistics.comparison import Comparison, PairRow, RankingRow, Rules, compare
+from segtrain.statistics.comparison import Comparison, FoldMeans, PairRow, RankingRow, Rules, compare
+from segtrain.statistics.ranking import agreement
 
 Values = dict[str, dict[str, float | None]]
 """Loss -> case -> mean over its labels, averaged over seeds; None where it is not defined."""
@@ -36,8 +40,8 @@ class SweepScores:
     labels: tuple[str, ...]
     metrics: tuple[str, ...]
     seeds: tuple[int, ...]
-    by_run: Mapping[str, Mapping[int, Sequence[CaseScores]]]
-    """Loss -> seed -> scores of the cases held out in any fold."""
+    by_run: Mapping[str, Mapping[tuple[int, int], Sequence[CaseScores]]]
+    """Loss -> seed and fold -> scores of the cases held out there."""
     patients: Mapping[str, str]
     best: Mapping[str, Best]
     """Metric -> which values are good ones."""
@@ -45,10 +49,11 @@ class SweepScores:
     def values(self, metric: str) -> Values:
         """What is compared: a case counts for a loss once every seed has it."""
         found = {loss: self._of_loss(loss, metric) for loss in self.labels}
-        if self.best[metric] != "zero":
-            return found
-        # A signed metric is compared by its size: too small is no better than too large.
-        return {loss: {c: v if v is None else abs(v) for c, v in of.items()} for loss, of in found.items()}
+        return {loss: {case: self._sized(metric, v) for case, v in of.items()} for loss, of in found.items()}
+
+    def _sized(self, metric: str, value: float | None) -> float | None:
+        """A signed metric is compared by its size: too small is no better than too large."""
+        return abs(value) if value is not None and self.best[metric] == "zero" else value
 
     def _of_loss(self, loss: str, metric: str) -> dict[str, float | None]:
         found: dict[str, list[float | None]] = {}
@@ -58,11 +63,24 @@ class SweepScores:
         whole = {case: values for case, values in found.items() if len(values) == len(self.seeds)}
         return {case: mean_of_defined(values) for case, values in sorted(whole.items())}
 
+    def by_fold(self, metric: str) -> FoldMeans:
+        """What each loss reached in each fold of each seed."""
+        found: dict[str, dict[str, float]] = {loss: {} for loss in self.labels}
+        for loss, runs in self.by_run.items():
+            for (seed, fold), scores in runs.items():
+                mean = mean_of_defined(self._sized(metric, case.mean(metric)) for case in scores)
+                if mean is not None:
+                    found[loss][f"{seed}/{fold}"] = mean
+        return FoldMeans(1 + max((fold for runs in self.by_run.values() for _, fold in runs), default=0), found)
+
     def seed_sd(self, metric: str) -> dict[str, float]:
         """Loss -> standard deviation of its mean over seeds; empty with one seed."""
         means = {
-            loss: [mean_of_defined(case.mean(metric) for case in scores) for scores in by_seed.values()]
-            for loss, by_seed in self.by_run.items()
+            loss: [
+                mean_of_defined(case.mean(metric) for (s, _), scores in runs.items() if s == seed for case in scores)
+                for seed in self.seeds
+            ]
+            for loss, runs in self.by_run.items()
         }
         known = {loss: [m for m in found if m is not None] for loss, found in means.items()}
         return {loss: stdev(found) for loss, found in known.items() if len(found) > 1}
@@ -84,6 +102,7 @@ def conclude(sweep: Path) -> dict[str, Any]:
         "metric": headline,
         **_plain(comparisons[headline]),
         "metrics": {metric: _plain(found) for metric, found in comparisons.items()},
+        "agreement": [{"a": a, "b": b, "tau": tau} for a, b, tau in agreements(comparisons)],
         "seeds": list(settings.seeds),
         "folds": settings.folds,
         "runs": len(runs),
@@ -118,13 +137,13 @@ def _facts(loaded: Loaded, runs: Sequence[SweepRun]) -> dict[str, str]:
 def read_scores(runs: Sequence[SweepRun], best: Mapping[str, Best]) -> SweepScores:
     """cases.csv of every run that is done; `best`: metric -> which values are good ones."""
     labels = tuple(dict.fromkeys(run.entry.label for run in runs))
-    by_run: dict[str, dict[int, list[CaseScores]]] = {label: {} for label in labels}
+    by_run: dict[str, dict[tuple[int, int], list[CaseScores]]] = {label: {} for label in labels}
     patients: dict[str, str] = {}
     for run in runs:
         if not run.is_done:
             continue
         found = read_cases_csv(run.folder.validation / "cases.csv")
-        by_run[run.entry.label].setdefault(run.seed, []).extend(found)
+        by_run[run.entry.label][run.seed, run.fold] = found
         patients.update({case.case: case.patient for case in found})
     seeds = tuple(dict.fromkeys(run.seed for run in runs))
     return SweepScores(labels, tuple(best), seeds, by_run, patients, best)
@@ -143,7 +162,7 @@ def mean_curve(runs: Sequence[SweepRun]) -> list[Row]:
 
 def _compare(scores: SweepScores, metric: str, baseline: str) -> Comparison:
     rules = Rules(higher_is_better=scores.best[metric] == "higher")
-    return compare(scores.values(metric), scores.patients, baseline, 0, rules)
+    return compare(scores.values(metric), scores.patients, baseline, 0, rules, scores.by_fold(metric))
 
 
 def _write_tables(sweep: Path, comparisons: Mapping[str, Comparison], scores: SweepScores) -> None:
@@ -165,9 +184,28 @@ def _write_tables(sweep: Path, comparisons: Mapping[str, Comparison], scores: Sw
     write_csv(sweep / "claims.csv", ["case_id", *scores.labels], claims)
 
 
+def agreements(comparisons: Mapping[str, Comparison]) -> Iterator[tuple[str, str, float | None]]:
+    """Two metrics, and Kendall's tau between the orders in which they put the losses that both have a mean of."""
+    badness = {
+        metric: {
+            row.loss: -row.mean if found.rules.higher_is_better else row.mean
+            for row in found.ranking
+            if row.mean is not None
+        }
+        for metric, found in comparisons.items()
+    }
+    for a, b in combinations(badness, 2):
+        common = [loss for loss in badness[a] if loss in badness[b]]
+        sides = [np.array([badness[metric][loss] for loss in common]) for metric in (a, b)]
+        yield a, b, agreement(*sides) if len(common) > 1 else None
+
+
 def _plain(comparison: Comparison) -> dict[str, Any]:
     """A comparison as plain values."""
+    found = comparison.friedman
     return {
+        "friedman": None if found is None else {**asdict(found), "losses": list(comparison.compared)},
+        "places": {loss: list(shares) for loss, shares in comparison.places.items()},
         "baseline": comparison.baseline,
         "cases": comparison.n_cases,
         "patients": comparison.n_patients,

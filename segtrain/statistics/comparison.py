@@ -16,7 +16,9 @@ from typing import Literal
 import numpy as np
 
 from segtrain.core.errors import ConfigError, Problem
-from segtrain.statistics.intervals import DRAWS, mean_interval
+from segtrain.statistics.folds import FoldTest, corrected_test
+from segtrain.statistics.friedman import Friedman, friedman
+from segtrain.statistics.intervals import DRAWS, Reals, group_sums, mean_interval
 from segtrain.statistics.paired import Paired, compare_pair, holm, patients_needed
 from segtrain.statistics.ranking import Ranks, rank
 from segtrain.statistics.verdict import MARGIN, Verdict, verdict
@@ -56,6 +58,8 @@ class RankingRow:
     """Mean of the places in each of those cases."""
     rank_low: float | None
     rank_high: float | None
+    first: float | None
+    """Share of bootstrapped patients for whom it would have come first."""
     status: LossStatus
 
 
@@ -80,6 +84,10 @@ class PairRow:
     """Cases of the comparison that one of the two lacks."""
     patients_needed: int | None
     """About how many patients would show a true difference as large as the margin."""
+    fold_p: float | None = None
+    """Of the corrected test over folds and seeds (`folds.corrected_test`), beside the one over patients."""
+    fold_low: float | None = None
+    fold_high: float | None = None
     differences: tuple[float, ...] = field(default=(), repr=False)
     """By patient."""
 
@@ -96,6 +104,11 @@ class Comparison:
     n_patients: int
     ranking: tuple[RankingRow, ...]
     pairs: tuple[PairRow, ...]
+    friedman: Friedman | None = None
+    """Of the losses that did not fail, in the order of `compared`; None where there are too few."""
+    compared: tuple[str, ...] = ()
+    places: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Loss -> share of bootstrapped patients for whom it would have come first, second ..."""
 
     @property
     def against_baseline(self) -> tuple[PairRow, ...]:
@@ -103,8 +116,22 @@ class Comparison:
         return tuple(p for p in self.pairs if p.b == self.baseline)
 
 
+@dataclass(frozen=True)
+class FoldMeans:
+    """What each loss reached in each fold of each seed."""
+
+    folds: int
+    by_loss: Mapping[str, Mapping[str, float]]
+    """Loss -> name of fold and seed -> mean over the cases that were held out there."""
+
+
 def compare(
-    scores: Scores, patients: Mapping[str, str], baseline: str, seed: int, rules: Rules | None = None
+    scores: Scores,
+    patients: Mapping[str, str],
+    baseline: str,
+    seed: int,
+    rules: Rules | None = None,
+    by_fold: FoldMeans | None = None,
 ) -> Comparison:
     """Compare losses by one metric; `patients` gives the patient of each case.
 
@@ -116,10 +143,15 @@ def compare(
     cases = list(dict.fromkeys(case for values in scores.values() for case in values))
     defined = {loss: _defined(values) for loss, values in scores.items()}
     common = [c for c in cases if all(c in values for values in defined.values() if values)]
-    ranks = _ranks(defined, common, patients, seed, rules)
+    alive = [loss for loss, values in defined.items() if values]
+    table = np.array([[defined[loss][c] for loss in alive] for c in common], dtype=np.float64)
+    table = table.reshape(len(common), len(alive))
+    ranks = _ranks(alive, table, [patients[c] for c in common], seed, rules)
     rows = [_ranking_row(loss, scores[loss], patients, seed, rules) for loss in scores]
     rows = [_with_ranks(row, len(cases), ranks) for row in rows]
     ordered = sorted(rows, key=lambda row: _order(row, rules))
+    frame = _Frame(patients, len(cases), seed, rules, by_fold or FoldMeans(1, {}))
+    sums, sizes = group_sums(table, [patients[c] for c in common])
     return Comparison(
         baseline,
         rules,
@@ -127,7 +159,10 @@ def compare(
         n_common=len(common),
         n_patients=len({patients[c] for c in cases}),
         ranking=tuple(ordered),
-        pairs=_pairs([r.loss for r in ordered], baseline, defined, _Frame(patients, len(cases), seed, rules)),
+        pairs=_pairs([r.loss for r in ordered], baseline, defined, frame),
+        friedman=friedman(sums / sizes[:, None], higher_is_better=rules.higher_is_better),
+        compared=tuple(alive),
+        places={loss: found.shares for loss, found in ranks.items()},
     )
 
 
@@ -139,28 +174,37 @@ class _Frame:
     n_cases: int
     seed: int
     rules: Rules
+    by_fold: FoldMeans
+
+    def over_folds(self, a: str, b: str) -> FoldTest | None:
+        """The corrected test of two losses over the folds that both have."""
+        ours, theirs = (self.by_fold.by_loss.get(loss, {}) for loss in (a, b))
+        return corrected_test([ours[name] - theirs[name] for name in ours if name in theirs], self.by_fold.folds)
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """Where a loss stands among all."""
+
+    of_mean: float
+    mean: float
+    low: float | None
+    high: float | None
+    shares: tuple[float, ...]
 
 
 def _defined(values: Mapping[str, float | None]) -> dict[str, float]:
     return {case: value for case, value in values.items() if value is not None and isfinite(value)}
 
 
-def _ranks(
-    defined: Mapping[str, Mapping[str, float]],
-    common: list[str],
-    patients: Mapping[str, str],
-    seed: int,
-    rules: Rules,
-) -> dict[str, tuple[float, float, float | None, float | None]]:
-    """Loss -> rank of its mean, mean rank and both ends; empty without a common case."""
-    alive = [loss for loss, values in defined.items() if values]
-    table = np.array([[defined[loss][c] for loss in alive] for c in common], dtype=np.float64)
-    groups = [patients[c] for c in common]
-    table = table.reshape(len(common), len(alive))
+def _ranks(alive: list[str], table: Reals, groups: list[str], seed: int, rules: Rules) -> dict[str, _Placed]:
+    """Loss -> its place by the mean, its mean rank, both ends and the shares; empty without a common case."""
     found: Ranks | None = rank(table, groups, seed, higher_is_better=rules.higher_is_better, draws=rules.draws)
     if found is None:
         return {}
-    return dict(zip(alive, zip(found.of_mean, found.mean, found.low, found.high, strict=True), strict=True))
+    shares = found.shares or ((),) * len(alive)
+    rows = zip(alive, found.of_mean, found.mean, found.low, found.high, shares, strict=True)
+    return {loss: _Placed(*values) for loss, *values in rows}
 
 
 def _ranking_row(
@@ -170,17 +214,19 @@ def _ranking_row(
     found = mean_interval(list(defined.values()), [patients[c] for c in defined], seed, rules.draws)
     status: LossStatus = "ok" if defined else "failed"
     return RankingRow(
-        loss, found.mean, found.low, found.high, len(defined), len(values), None, None, None, None, status
+        loss, found.mean, found.low, found.high, len(defined), len(values), None, None, None, None, None, status
     )
 
 
-def _with_ranks(
-    row: RankingRow, n_cases: int, ranks: Mapping[str, tuple[float, float, float | None, float | None]]
-) -> RankingRow:
+def _with_ranks(row: RankingRow, n_cases: int, ranks: Mapping[str, _Placed]) -> RankingRow:
     """Ranks added; a loss that has entries for some cases only is marked."""
     status: LossStatus = "incomplete" if row.status == "ok" and row.n_total < n_cases else row.status
-    first, mean, low, high = ranks.get(row.loss, (None, None, None, None))
-    return replace(row, n_total=n_cases, rank=first, mean_rank=mean, rank_low=low, rank_high=high, status=status)
+    row = replace(row, n_total=n_cases, status=status)
+    if row.loss not in ranks:
+        return row
+    found = ranks[row.loss]
+    first = found.shares[0] if found.shares else None
+    return replace(row, rank=found.of_mean, mean_rank=found.mean, rank_low=found.low, rank_high=found.high, first=first)
 
 
 def _order(row: RankingRow, rules: Rules) -> tuple[bool, float, float, str]:
@@ -214,6 +260,7 @@ def _pair_row(
     rules = frame.rules
     word = verdict(pair, p_holm, higher_is_better=rules.higher_is_better, margin=rules.margin)
     larger = pair.p_larger
+    folds = frame.over_folds(a, b)
     return PairRow(
         a=a,
         b=b,
@@ -229,5 +276,8 @@ def _pair_row(
         n_cases=pair.n_cases,
         n_undefined=frame.n_cases - pair.n_cases,
         patients_needed=patients_needed(pair.differences, rules.margin) if pair.n_patients else None,
+        fold_p=None if folds is None else folds.p,
+        fold_low=None if folds is None else folds.low,
+        fold_high=None if folds is None else folds.high,
         differences=pair.differences,
     )
