@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from segtrain.core.errors import ConfigError
-from segtrain.statistics.comparison import Rules, compare
+from segtrain.statistics.comparison import FoldMeans, Rules, compare
+from segtrain.statistics.folds import corrected_test
 
 
 def table(n=20, seed=0, **shifts):
@@ -140,3 +141,34 @@ def test_equal_losses_are_rarely_called_different():
         }
         false += bool({"better", "worse"} & set(words(run(scores, draws=200)).values()))
     assert false <= 7
+
+
+def test_all_losses_against_all_by_friedman():
+    found = run({**table(40, dice=0, focal=-0.1, tversky=0.05, ce=0.05), "boom": {}})
+    assert found.compared == ("dice", "focal", "tversky", "ce")
+    assert found.friedman.p < 1e-6
+    ranks = dict(zip(found.compared, found.friedman.mean_ranks, strict=True))
+    assert ranks["focal"] == 4
+    assert [{found.compared[i] for i in group} for group in found.friedman.groups] == [{"tversky", "ce"}]
+    assert run(table(dice=0, focal=-0.1)).friedman is None
+
+
+def test_the_unit_of_friedman_is_the_patient():
+    scores = table(dice=0, focal=-0.1, ce=0.02)
+    pairs = {case: f"P{int(case[1:]) // 2}" for case in scores["dice"]}
+    assert compare(scores, pairs, "dice", 0, Rules(draws=100)).friedman.n == 10
+
+
+def test_how_often_each_loss_would_have_come_first():
+    found = run(table(dice=0, focal=-0.1, tversky=0.05))
+    assert {row.loss: row.first for row in found.ranking} == {"tversky": 1.0, "dice": 0.0, "focal": 0.0}
+    assert found.places["dice"] == (0.0, 1.0, 0.0)
+
+
+def test_folds_are_tested_beside_patients():
+    scores = table(dice=0, focal=-0.1)
+    means = {"dice": {"0/0": 0.7, "0/1": 0.72, "0/2": 0.69}, "focal": {"0/0": 0.6, "0/1": 0.61, "0/2": 0.6, "1/0": 0.1}}
+    found = compare(scores, owners(scores), "dice", 0, Rules(draws=100), FoldMeans(3, means)).pairs[0]
+    expected = corrected_test([-0.1, -0.11, -0.09], 3)
+    assert (found.fold_p, found.fold_low) == pytest.approx((expected.p, expected.low))
+    assert run(scores).pairs[0].fold_p is None
