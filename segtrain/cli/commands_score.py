@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -31,7 +32,10 @@ Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the 
 MaybeOut = Annotated[
     Path | None,
     typer.Option(
-        "--out", metavar="DIR", help="Folder to write to [default: RUN/eval, or PREDICTIONS-eval].", show_default=False
+        "--out",
+        metavar="DIR",
+        help="Folder to write to (RUN/eval, or PREDICTIONS-eval, where none is given).",
+        show_default=False,
     ),
 ]
 LabelNames = Annotated[
@@ -56,6 +60,19 @@ LaterOverrides = Annotated[
     ),
 ]
 KeepMasks = Annotated[bool, typer.Option("--resume", help="Keep the masks that are there, and make the others.")]
+
+
+class MaskForm(StrEnum):
+    """How masks are written."""
+
+    nii_gz = "nii.gz"
+    nii = "nii"
+    mha = "mha"
+    nrrd = "nrrd"
+    dicom_seg = "dicom-seg"
+
+
+Form = Annotated[MaskForm, typer.Option("--format", help="Of the masks; dicom-seg for scans that are DICOM series.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first case that cannot be used.")]
 Probabilities = Annotated[
     bool, typer.Option("--save-probabilities", help="Also write the probabilities of every output, one file a case.")
@@ -134,6 +151,7 @@ def predict(
     resume: KeepMasks = False,
     strict: Strict = False,
     save_probabilities: Probabilities = False,
+    form: Form = MaskForm.nii_gz,
 ) -> None:
     """Predict a folder of scans: masks only, each on the grid of its scan."""
     from segtrain.cli.progress import show
@@ -149,10 +167,11 @@ def predict(
         allow_code=allow_code,
         overwrite=overwrite,
         overrides=override or (),
-        manner=Manner(probabilities=save_probabilities, resume=resume, strict=strict),
+        manner=Manner(form.value, probabilities=save_probabilities, resume=resume, strict=strict),
     )
-    following = f"segtrain eval --predictions {shlex.quote(str(out / 'predictions'))} --labels DIR"
-    print_finished(session, show(events, session), following)
+    scored = f"segtrain eval --predictions {shlex.quote(str(out / 'predictions'))} --labels DIR"
+    is_nifti = form in (MaskForm.nii_gz, MaskForm.nii)
+    print_finished(session, show(events, session), scored if is_nifti else "")
 
 
 def _beside(runs: list[Path]) -> Path:

@@ -200,12 +200,13 @@ def _pictures(
         if metrics:
             caption = ", ".join(f"{m.heading} {m.text(by_name[name].mean(m.key))}" for m in metrics) + "."
         try:
-            yield case_view(_overlay(files[name], task, caption))
+            yield case_view(overlay_of(files[name], task, caption))
         except SegtrainError as error:
             notes.append(f"no picture of case {name}: {' '.join(str(error).split())}")
 
 
-def _overlay(files: ScoredFiles, task: Task, caption: str) -> Overlay:
+def overlay_of(files: ScoredFiles, task: Task, caption: str) -> Overlay:
+    """Image and masks of a case, read. DataError where one cannot be, GridMismatch where they do not fit together."""
     prediction = read_labels(files.prediction)
     reference = read_labels(files.label) if files.label else None
     if files.images:

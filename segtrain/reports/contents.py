@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from segtrain.core.scores import CaseScores
+from segtrain.reports.breakdown import Breakdown
 from segtrain.reports.curves import Row
 from segtrain.reports.overlays import CaseView
 from segtrain.statistics.comparison import Comparison
@@ -53,6 +54,64 @@ class TrainingReport:
     notes: Sequence[str] = ()
 
 
+@dataclass(frozen=True)
+class LossCost:
+    """What training with one loss costs; None where no run tells."""
+
+    loss: str
+    runs: int
+    """Runs that trained, were they finished or not."""
+    step_seconds: float | None = None
+    """Median over runs of the median over epochs."""
+    step_seconds_low: float | None = None
+    step_seconds_high: float | None = None
+    """Of the fastest and the slowest run."""
+    run_minutes: float | None = None
+    """Median over finished runs, from start-up to validation."""
+    memory_mib: float | None = None
+    """At most: on a CPU the peak of a process counts what it did before this run."""
+
+
+@dataclass(frozen=True, eq=False)
+class LossPictures:
+    """The worst and the best case of one loss by the headline metric, the worst first."""
+
+    loss: str
+    cases: Sequence[CaseView]
+
+
+@dataclass(frozen=True)
+class SweepFacts:
+    """How a sweep was made: the numbers of a methods section."""
+
+    losses: tuple[str, ...]
+    baseline: str
+    folds: int
+    seeds: tuple[int, ...]
+    cases: int
+    patients: int
+    patients_known: bool
+    """Else each case counts as a patient of its own."""
+    epochs: int
+    steps: tuple[int, ...] = ()
+    """Steps of a training, each number that occurs; one where all runs did as many."""
+    parameters: tuple[int, ...] = ()
+    """Of the network, each number that occurs."""
+    patches: tuple[str, ...] = ()
+    """Size and number of the patches of a step, as `48 x 48 x 16 voxels in batches of 2`."""
+    devices: tuple[str, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    failed: tuple[str, ...] = ()
+    """Runs that diverged."""
+    unfinished: tuple[str, ...] = ()
+    """Runs that have not ended, or broke off."""
+
+    @property
+    def unit(self) -> str:
+        """What intervals and tests are over."""
+        return "patient" if self.patients_known else "case"
+
+
 @dataclass(frozen=True, eq=False)
 class ComparisonReport:
     """Losses against each other, by one or more metrics; the first metric is the headline."""
@@ -66,5 +125,16 @@ class ComparisonReport:
     notes: Sequence[str]
     declared: Sequence[tuple[str, str]]
     """Loss, and how its training differs from the others' by more than the loss."""
+    made: SweepFacts | None = None
     seed_sd: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Metric -> loss -> standard deviation of the mean over seeds."""
+    pair_seed_sd: Mapping[str, Mapping[tuple[str, str], float]] = field(default_factory=dict)
+    """Metric -> two losses -> standard deviation over seeds of their mean difference."""
+    agreement: Sequence[tuple[str, str, float | None]] = ()
+    """Two metrics, and Kendall's tau between the orders in which they put the losses."""
+    by_label: Breakdown = field(default_factory=dict)
+    """Of the headline metric."""
+    costs: Sequence[LossCost] = ()
+    pictures: Sequence[LossPictures] = ()
+    definitions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Metric -> what the evaluations wrote down of it."""

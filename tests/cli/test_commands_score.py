@@ -119,3 +119,12 @@ class TestPredict:
         done = segtrain("predict", "--run", "r", "--images", "i")
         assert done.exit_code == 2
         assert "--out" in done.stderr
+
+    @pytest.mark.parametrize("form", ["nii.gz", "nrrd", "dicom-seg"])
+    def test_masks_may_have_another_format(self, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+        calls, recipe = telling(finished(out="o"))
+        put(monkeypatch, "predict", predict=recipe)
+        done = segtrain("predict", "--run", "r", "--images", "i", "--out", "o", "--format", form)
+        assert done.exit_code == 0, done.output
+        assert calls.named[0]["manner"].format == form
+        assert ("eval --predictions" in done.stderr) == (form == "nii.gz")
