@@ -63,7 +63,9 @@ def extremes(scores: SweepScores, runs: Sequence[SweepRun], loss: str, metric: S
     seed = scores.seeds[0]
     places = {c.case: fold for (s, fold), found in scores.by_run[loss].items() if s == seed for c in found}
     by_place = {(run.seed, run.fold): run for run in runs if run.entry.label == loss}
-    several = f", the mean of {len(scores.seeds)} seeds; the mask is that of seed {seed}" if len(scores.seeds) > 1 else ""
+    several = (
+        f", the mean of {len(scores.seeds)} seeds; the mask is that of seed {seed}" if len(scores.seeds) > 1 else ""
+    )
     return [
         Extreme(
             loss,
@@ -98,4 +100,6 @@ def _validated(run: SweepRun) -> tuple[Mapping[str, ScoredFiles], Task]:
     file = run.folder.validation / RECORD
     record = read_record(file)
     with reading(file):
-        return {found.case: found for found in map(ScoredFiles.from_json, record["files"])}, Task.model_validate(record["task"])
+        return {found.case: found for found in map(ScoredFiles.from_json, record["files"])}, Task.model_validate(
+            record["task"]
+        )

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, TypeVar
 
 import matplotlib as mpl
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -61,6 +61,7 @@ STYLE: Any = {
 }
 
 Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -74,11 +75,11 @@ class Drawing:
     """(CSS colour, name) of each series; names are plain text, to be escaped by the page."""
 
 
-def styled(draw: Callable[Parameters, Drawing]) -> Callable[Parameters, Drawing]:
+def styled(draw: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
     """Run a drawing function under the house style, which ends with it."""
 
     @wraps(draw)
-    def within(*args: Parameters.args, **options: Parameters.kwargs) -> Drawing:
+    def within(*args: Parameters.args, **options: Parameters.kwargs) -> Result:
         with mpl.rc_context(STYLE):
             return draw(*args, **options)
 

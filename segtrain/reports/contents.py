@@ -125,7 +125,7 @@ class ComparisonReport:
     notes: Sequence[str]
     declared: Sequence[tuple[str, str]]
     """Loss, and how its training differs from the others' by more than the loss."""
-    made: SweepFacts | None = None
+    made: SweepFacts
     seed_sd: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Metric -> loss -> standard deviation of the mean over seeds."""
     pair_seed_sd: Mapping[str, Mapping[tuple[str, str], float]] = field(default_factory=dict)

@@ -9,10 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from segtrain.reports.canvas import BAND, INK, MUTED, SERIES, Drawing, series_colour, series_key, styled, svg
+from segtrain.reports.canvas import INK, SERIES, Drawing, series_colour, series_key, styled, svg
 from segtrain.reports.curves import LOSS, NORM, RATE, Curve, Row, curve, label_columns, metrics_in
 from segtrain.reports.wording import metric_name
-from segtrain.statistics.comparison import Comparison
 
 PANEL = (4.3, 2.7)
 """Inches; a page shows one on a phone and two or three beside each other on a desk."""
@@ -42,69 +41,34 @@ def training_curves(rows: Sequence[Row]) -> tuple[Drawing, ...]:
     return tuple(_curves(title, curves) for title, curves in drawn.items() if curves)
 
 
-def learning_curves(runs: Mapping[str, Sequence[Row]], column: str) -> Drawing | None:
-    """One column of several runs in one pair of axes; None where no run has it."""
-    curves = {name: found for name, rows in runs.items() if (found := curve(rows, column))}
-    return _curves(metric_name(column), curves) if curves else None
-
-
-def shared_columns(runs: Mapping[str, Sequence[Row]]) -> tuple[str, ...]:
-    """The first metric and the loss: the two curves of a comparison."""
-    return (*metrics_in(row for rows in runs.values() for row in rows)[:1], LOSS)
-
-
 @styled
 def _curves(title: str, curves: Mapping[str, Curve]) -> Drawing:
-    figure = Figure(figsize=PANEL, layout="constrained")
-    axes = figure.add_subplot()
+    figure, axes = epoch_axes(title, [x for points in curves.values() for x, _ in points])
     for place, points in enumerate(curves.values()):
         x, y = zip(*points, strict=True)
         axes.plot(x, y, color=series_colour(place), marker="o" if len(x) == 1 else None, markersize=4)
+    key = series_key(list(curves)) if len(curves) > 1 or title == "Validation" else ()
+    return svg(figure, ends_of(title, curves), key)
+
+
+def epoch_axes(title: str, epochs: Sequence[float]) -> tuple[Figure, Any]:
+    """Axes for curves by epoch, of which there is at least one."""
+    figure = Figure(figsize=PANEL, layout="constrained")
+    axes = figure.add_subplot()
     axes.set_title(title[:1].upper() + title[1:])
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     axes.grid(axis="x", visible=False)
     axes.margins(x=0.02)
-    epochs = {x for points in curves.values() for x, _ in points}
-    if len(epochs) == 1:  # one epoch leaves no room between whole numbers
+    if len(set(epochs)) == 1:  # one epoch leaves no room between whole numbers
         axes.set_xlim(min(epochs) - 1, max(epochs) + 1)
+    return figure, axes
+
+
+def ends_of(title: str, curves: Mapping[str, Curve]) -> str:
+    """Curves as a screen reader says them."""
     ends = ", ".join(f"{name} {points[-1][1]:.4g} at the end" for name, points in curves.items())
-    key = series_key(list(curves)) if len(curves) > 1 or title == "Validation" else ()
-    return svg(figure, f"{title} by epoch: {ends}", key)
-
-
-@styled
-def loss_means(comparison: Comparison, name: str) -> Drawing:
-    """The mean of each loss with its interval, in the order of the ranking; the baseline is marked."""
-    rows = [row for row in comparison.ranking if row.mean is not None]
-    marks = {comparison.baseline: f"{_short(comparison.baseline)} (baseline)"}
-    figure, axes = named_rows([row.loss for row in rows], title=f"Mean {name} with 95 % interval", names=marks)
-    for place, row in enumerate(rows):
-        colour = series_colour(0) if row.loss != comparison.baseline else INK
-        if row.low is not None and row.high is not None:
-            axes.hlines(place, row.low, row.high, color=colour, linewidth=2.2)
-        axes.plot(row.mean, place, "o", color=colour, markersize=6.5)
-    axes.set_xlabel(f"mean {name}")
-    return svg(figure, f"Mean {name} of {len(rows)} losses with 95 % intervals over patients")
-
-
-@styled
-def loss_differences(comparison: Comparison, name: str) -> Drawing:
-    """Patients' differences from the baseline as dots, their mean with its interval, and the margin as a band."""
-    rows = [row for row in comparison.against_baseline if row.difference is not None]
-    title = f"{name}: difference from {_short(comparison.baseline)}"
-    figure, axes = named_rows([row.a for row in rows], title=title)
-    margin = comparison.rules.margin
-    axes.axvspan(-margin, margin, color=BAND, linewidth=0)
-    axes.axvline(0, color=MUTED, linewidth=0.9)
-    for place, row in enumerate(rows):
-        apart = spread(len(row.differences))
-        axes.plot(row.differences, place + apart, "o", color=series_colour(0), alpha=0.35, markersize=3.2, mew=0)
-        if row.low is not None and row.high is not None:
-            axes.hlines(place, row.low, row.high, color=INK, linewidth=2.2)
-        axes.plot(row.difference, place, "D", color=INK, markersize=5)
-    axes.set_xlabel(f"difference in {name}, one dot a patient; band: ±{margin:g}")
-    return svg(figure, f"Paired differences in {name} of {len(rows)} losses from {comparison.baseline}")
+    return f"{title} by epoch: {ends}"
 
 
 def named_rows(labels: Sequence[str], *, title: str, names: Mapping[str, str] | None = None) -> tuple[Figure, Any]:
@@ -112,7 +76,7 @@ def named_rows(labels: Sequence[str], *, title: str, names: Mapping[str, str] | 
 
     Margins are reckoned from the letters: to solve a layout takes longer than to draw it where rows are many.
     """
-    shown = [(names or {}).get(label, _short(label)) for label in labels]
+    shown = [(names or {}).get(label, short(label)) for label in labels]
     rows, top = max(1, len(labels)), TITLE_ROOM if title else SIDE_ROOM
     height = BAR * rows + top + BELOW
     figure = Figure(figsize=(WIDTH, height))
@@ -132,5 +96,6 @@ def spread(n: int) -> Any:
     return (np.arange(n) * 0.6180339887 % 1 - 0.5) * 0.5
 
 
-def _short(name: str) -> str:
+def short(name: str) -> str:
+    """A name that fits beside an axis."""
     return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"

@@ -19,9 +19,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from segtrain.core.files import write_text
 from segtrain.core.scores import CaseScores
 from segtrain.reports import cases_view, labels_view
-from segtrain.reports.comparison_view import metric_view
+from segtrain.reports.comparison_view import comparison_view
 from segtrain.reports.contents import ComparisonReport, ConfigRow, EvaluationReport, TrainingReport
-from segtrain.reports.figures import learning_curves, shared_columns, training_curves
+from segtrain.reports.figures import training_curves
 from segtrain.reports.shown_metric import ShownMetric, shown_metrics
 from segtrain.reports.wording import count
 from segtrain.statistics.intervals import DRAWS, NARROW_BELOW
@@ -51,21 +51,13 @@ def write_training_report(path: Path, report: TrainingReport) -> None:
 
 def write_comparison_report(path: Path, report: ComparisonReport) -> None:
     """Write the page of a sweep over losses."""
-    metrics = [
-        metric_view(metric, comparison, report.seed_sd.get(metric, {}))
-        for metric, comparison in report.comparisons.items()
-    ]
     patients = max((c.n_patients for c in report.comparisons.values()), default=0)
-    curves = [learning_curves(report.curves, column) for column in shared_columns(report.curves)]
     text = _template("comparison.html.jinja").render(
         kind="Loss comparison",
-        metrics=metrics,
-        cautions=_cautions(patients, "patient"),
-        curves=[drawing for drawing in curves if drawing],
-        declared=report.declared,
-        metrics_meant=_defined(shown_metrics(report.comparisons)),
-        script="",
-        fewest=FEWEST_PATIENTS,
+        cautions=_cautions(patients, report.made.unit),
+        metrics_meant=_defined(shown_metrics(report.comparisons, report.definitions)),
+        script=SCRIPT.read_text(encoding="utf-8") if report.pictures else "",
+        **comparison_view(report),
         **_frame(report, report.config),
     )
     write_text(path, text)

@@ -53,9 +53,9 @@ def label_strips(scores: Sequence[CaseScores], metric: ShownMetric, labels: Sequ
     has_misses = any(row.misses for row in rows)
     edge = _zone(axes, low, high, worst) if has_misses else (high if worst > 0 else low)
     _bars(axes, rows, edge)
-    _dots(axes, [(x, y) for place, row in enumerate(rows) for x, y in _places(row.measured, place)], series_colour(0))
+    dots(axes, [(x, y) for place, row in enumerate(rows) for x, y in _places(row.measured, place)], series_colour(0))
     misses = [(x, y) for place, row in enumerate(rows) for x, y in _places([edge] * row.misses, place)]
-    _dots(axes, misses, MISS_COLOUR)
+    dots(axes, misses, MISS_COLOUR)
     axes.set_xlabel(f"{metric.heading} of a case")
     key = ((f"var({VARIABLES[MISS_COLOUR]})", MISSES),) if has_misses else ()
     return svg(figure, f"{name} of every case, one row for each of {len(labels)} labels", key)
@@ -119,7 +119,7 @@ def _places(values: Sequence[float], place: int) -> list[tuple[float, float]]:
     return list(zip(values, place + spread(len(values)), strict=True))
 
 
-def _dots(axes: Any, points: Sequence[tuple[float, float]], colour: str) -> None:
+def dots(axes: Any, points: Sequence[tuple[float, float]], colour: str) -> None:
     """Dots as one path of points with round ends, a tenth of the markup that as many markers take."""
     if not points:
         return

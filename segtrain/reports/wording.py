@@ -52,6 +52,11 @@ def interval(low: float | None, high: float | None, digits: int = 3) -> str:
     return "" if low is None or high is None else f"{number(low, digits)} to {number(high, digits)}"
 
 
+def interval_signed(low: float | None, high: float | None, digits: int = 3) -> str:
+    """`−0.010 to +0.024`, of a difference; or nothing."""
+    return "" if low is None or high is None else f"{signed(low, digits)} to {signed(high, digits)}"
+
+
 def p_value(p: float | None) -> str:
     """Three digits, or that it is less."""
     return "< 0.001" if p is not None and p < 0.001 else number(p)

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import pytest
+
+from segtrain.reports.loss_figures import loss_curves, loss_differences, loss_means, precision_recall, size_means
+from segtrain.reports.plots import drawing
+from segtrain.statistics.comparison import compare
+from tests.reports.builders import HOSTILE, epochs
+from tests.reports.comparisons import comparison, thirds
+
+
+def axes_of(plot):
+    return plot.figure.axes[0]
+
+
+def test_names_are_drawn_as_they_are_and_a_failed_loss_is_not_there():
+    found = comparison(**{"dice": 0.0, "_focal$a$": 0.05, "<b>": -0.05, "boom": None})
+    for plot in (loss_means(found, "Dice", "patient"), loss_differences(found, "Dice", "patient")):
+        markup = drawing(plot).markup
+        assert "_focal$a$" in markup
+        assert "&lt;b&gt;" in markup
+        assert "<b>" not in markup
+        assert "boom" not in markup
+
+
+@pytest.mark.parametrize("draw", [loss_means, loss_differences])
+def test_one_patient_has_no_interval_to_draw(draw):
+    assert axes_of(draw(comparison(n=1, dice=0.0, focal=0.1), "Dice", "case")).collections[:] == []
+
+
+def test_nothing_but_failures_can_be_drawn():
+    assert "<svg" in drawing(loss_means(compare({"dice": {}, "focal": {}}, {}, "dice", 0), "Dice", "case")).markup
+
+
+def test_every_difference_and_the_margin_lie_within_the_axis():
+    found = comparison(dice=0.0, focal=0.03, ce=-0.2)
+    low, high = axes_of(loss_differences(found, "Dice", "patient")).get_xlim()
+    values = [value for row in found.against_baseline for value in row.differences]
+    assert low < min(values)
+    assert max(values) < high
+    assert low < -0.01 < 0.01 < high
+
+
+def test_a_margin_that_is_wide_beside_the_differences_does_not_push_them_together():
+    low, high = axes_of(loss_differences(comparison(dice=0.0, focal=0.0005), "Dice", "patient")).get_xlim()
+    assert (low, high) == pytest.approx((-0.00002, 0.00052))
+
+
+def test_units_are_named():
+    found = comparison(dice=0.0, focal=0.1)
+    assert "one dot a case" in axes_of(loss_differences(found, "Dice", "case")).get_xlabel()
+    assert "over cases" in loss_means(found, "Dice", "case").alt
+
+
+def test_curves_of_all_losses_lie_in_one_axis_and_the_baseline_is_thick():
+    runs = {HOSTILE: epochs(), "focal": epochs(3), "boom": []}
+    plot = loss_curves(runs, "dice", "focal")
+    assert [name for _, name in plot.key] == [HOSTILE, "focal"]
+    thin, thick = axes_of(plot).lines
+    assert thick.get_linewidth() > thin.get_linewidth()
+    assert axes_of(plot).get_title(loc="left") == "Validation: Dice"
+    assert loss_curves({}, "train_loss", "dice") is None
+
+
+def test_eleven_losses_are_told_apart():
+    plot = loss_curves({f"loss{i}": epochs() for i in range(11)}, "dice", "loss0")
+    looks = [(look.colour, look.dashes) for look, _ in plot.key]
+    assert len(set(looks)) == 11
+    assert len({look.css for look, _ in plot.key}) == 11
+
+
+def test_thirds_are_drawn_with_their_volumes_in_the_key():
+    plot = size_means(thirds(("dice", "focal")), "liver", ["focal", "dice"], "Dice")
+    assert [name for _, name in plot.key] == [
+        "small: 1.000 to 3.000 ml, 3 cases",
+        "middle: 4.000 to 6.000 ml, 3 cases",
+        "large: 7.000 to 9.000 ml, 3 cases",
+    ]
+    dots = [line.get_xdata()[0] for line in axes_of(plot).lines]
+    assert dots == pytest.approx([0.11, 0.01, 0.14, 0.04, 0.17, 0.07])
+
+
+def test_a_label_without_thirds_has_no_drawing():
+    assert size_means(thirds(("dice",), n=4), "liver", ["dice"], "Dice") is None
+
+
+def test_precision_and_recall_are_a_point_a_loss_at_its_means():
+    recall, precision = comparison(dice=0.0, focal=0.1, boom=None), comparison(dice=0.2, focal=0.0, boom=None)
+    plot = precision_recall(precision, recall, ["dice", "focal", "boom"])
+    points = [(line.get_xdata()[0], line.get_ydata()[0]) for line in axes_of(plot).lines]
+    means = [{row.loss: row.mean for row in found.ranking} for found in (recall, precision)]
+    assert points == [(means[0][loss], means[1][loss]) for loss in ("dice", "focal")]
+    assert [line.get_marker() for line in axes_of(plot).lines] == ["D", "o"]
