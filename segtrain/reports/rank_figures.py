@@ -45,7 +45,7 @@ def critical_difference(comparison: Comparison, name: str, unit: str) -> Plot | 
     axes.set_title(f"{name}: critical differences of ranks; units are {found.n} {unit}s", x=0.022, y=1 - 0.3 / height)
     x = _scale(losses)
     _axis(axes, losses, x)
-    _yardstick(axes, found, losses, x)
+    _yardstick(axes, found, x)
     for level, group in enumerate(found.groups, start=1):
         ends = [x(found.mean_ranks[group[i]]) for i in (0, -1)]
         axes.hlines(ABOVE + GROUP * level, ends[0] - 0.04, ends[1] + 0.04, color=series_colour(0), linewidth=4)
@@ -99,13 +99,12 @@ def _axis(axes: Any, losses: int, x: Any) -> None:
         axes.text(x(rank), ABOVE - 0.09, str(rank), ha="center", va="bottom", color=MUTED, fontsize=8)
 
 
-def _yardstick(axes: Any, found: Friedman, losses: int, x: Any) -> None:
-    """The critical difference as a length; longer than the axis, it is cut there."""
-    end, high = x(min(1 + found.critical_difference, losses)), ABOVE - 0.34
+def _yardstick(axes: Any, found: Friedman, x: Any) -> None:
+    """The critical difference as a length: from six patients on it is shorter than the axis."""
+    end, high = x(1 + found.critical_difference), ABOVE - 0.34
     axes.hlines(high, x(1), end, color=MUTED, linewidth=1.4)
     axes.vlines([x(1), end], high - 0.04, high + 0.04, color=MUTED, linewidth=1.4)
-    cut = ", more than the axis" if found.critical_difference > losses - 1 else ""
-    said = f"critical difference {_apart(found)}{cut}"
+    said = f"critical difference {_apart(found)}"
     axes.text(end + 0.08, high, said, ha="left", va="center", color=MUTED, fontsize=8)
 
 

@@ -8,46 +8,12 @@ import json
 import pytest
 
 from segtrain.core.errors import DataError
-from segtrain.core.scores import CaseScores, Score
-from segtrain.recipes.comparison import conclude, mean_curve, read_scores
-from segtrain.recipes.run_folder import RunFolder, keep_config, write_record
-from segtrain.recipes.sweep import meaning_in, meaning_of, runs_of, settings_of
+from segtrain.core.scores import Score
+from segtrain.recipes.comparison import conclude, mean_curve
+from segtrain.recipes.run_folder import write_record
 from segtrain.reports.tables import write_cases_csv, write_csv
-from tests.recipes.projects import CANARY, CONFIG, OWN_METRIC, load
-
-COMPARE = "compare: {losses: [dice_ce, dice, focal], folds: 2, seeds: [0, 1], baseline: dice_ce}\n"
-FOLDS = (("P0_a", "P0_b", "P1_a"), ("P2_a", "P3_a"))
-GOOD = {"dice_ce": 0.7, "dice": 0.8, "focal": 0.5}
-
-
-def case(name, dice):
-    status = "both_empty" if dice is None else "ok"
-    scores = {"organ": {"dice": Score(dice, status), "iou": Score(None if dice is None else dice / 2, status)}}
-    return CaseScores(name, name.partition("_")[0], scores, {"organ": 2.0}, {"organ": 1.0})
-
-
-def dice_of(run, name):
-    """Better from fold to fold and seed to seed, and a little different from case to case."""
-    place = FOLDS[run.fold].index(name)
-    return GOOD[run.entry.label] + 0.1 * run.seed + 0.01 * place
-
-
-def write_run(run, value=dice_of):
-    write_cases_csv(run.folder.validation / "cases.csv", [case(n, value(run, n)) for n in FOLDS[run.fold]])
-    (run.folder.validation / "metrics.json").write_text("{}")
-    rows = [[epoch, 1.0 / epoch + run.seed, 0.5 if epoch == 2 else None] for epoch in (1, 2)]
-    write_csv(run.folder.metrics, ["epoch", "train_loss", "dice"], rows)
-    write_record(run.folder, {"finished": "now"})
-
-
-def begun(root, *overrides):
-    """A sweep whose runs are still to be written."""
-    folder = RunFolder(root / "sweep")
-    folder.path.mkdir()
-    loaded = load(root, "training.epochs=2", *overrides, text=CONFIG + COMPARE)
-    keep_config(folder, loaded)
-    write_record(folder, {"meaning": meaning_of(loaded).model_dump(mode="json")})
-    return folder
+from tests.recipes.projects import CANARY, OWN_METRIC
+from tests.recipes.sweeps import FOLDS, begun, case, runs, write_run
 
 
 @pytest.fixture
@@ -55,67 +21,9 @@ def sweep(tmp_path):
     return begun(tmp_path)
 
 
-def runs(sweep):
-    return runs_of(settings_of(load(sweep.path)), sweep.path)
-
-
-def scores_of(sweep):
-    return read_scores(runs(sweep), meaning_in(sweep.record).best)
-
-
 def table(path):
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
-
-
-def test_seeds_are_averaged_within_a_case(sweep):
-    for run in runs(sweep):
-        write_run(run)
-    values = scores_of(sweep).values("dice")
-    assert values["dice_ce"]["P1_a"] == pytest.approx((0.72 + 0.82) / 2)
-    assert list(values["dice_ce"]) == ["P0_a", "P0_b", "P1_a", "P2_a", "P3_a"]
-    assert scores_of(sweep).patients == {name: name[:2] for fold in FOLDS for name in fold}
-
-
-def test_a_case_counts_for_a_loss_once_every_seed_has_it(sweep):
-    for run in runs(sweep):
-        if (run.entry.label, run.fold, run.seed) != ("dice", 1, 1):
-            write_run(run)
-    values = scores_of(sweep).values("dice")
-    assert list(values["dice"]) == list(FOLDS[0])
-    assert len(values["dice_ce"]) == 5
-
-
-def test_a_case_that_is_undefined_in_one_seed_is_that_of_the_other_and_in_both_is_undefined(sweep):
-    def value(run, name):
-        gone = name == "P2_a" or (name == "P3_a" and run.seed == 1)
-        return None if gone else dice_of(run, name)
-
-    for run in runs(sweep):
-        write_run(run, value)
-    values = scores_of(sweep).values("dice")["focal"]
-    assert values["P2_a"] is None
-    assert values["P3_a"] == pytest.approx(0.51)
-
-
-def test_the_spread_over_seeds_is_that_of_their_means(sweep):
-    for run in runs(sweep):
-        write_run(run)
-    assert scores_of(sweep).seed_sd("dice")["dice"] == pytest.approx(0.1 / 2**0.5)
-
-
-def test_one_seed_has_no_spread(sweep):
-    for run in runs(sweep):
-        if run.seed == 0:
-            write_run(run)
-    assert scores_of(sweep).seed_sd("dice") == {}
-
-
-def test_a_run_that_is_not_finished_does_not_count(sweep):
-    run = runs(sweep)[0]
-    write_run(run)
-    run.folder.record.unlink()
-    assert scores_of(sweep).values("dice") == {"dice_ce": {}, "dice": {}, "focal": {}}
 
 
 def test_a_curve_is_the_mean_over_folds_and_seeds(sweep):
@@ -189,7 +97,7 @@ def test_a_failed_loss_is_named_on_the_page(concluded):
 
 def test_concluding_twice_gives_equal_files(concluded):
     sweep, first = concluded
-    names = ("ranking.csv", "pairwise.csv", "claims.csv", "summary.json", "report.html")
+    names = ("ranking.csv", "pairwise.csv", "by_label.csv", "claims.csv", "summary.json", "report.html", "ranking.tex")
     before = {name: (sweep.path / name).read_bytes() for name in names}
     assert conclude(sweep.path) == first
     assert {name: (sweep.path / name).read_bytes() for name in names} == before
@@ -209,6 +117,7 @@ def test_a_sweep_is_reported_without_the_code_of_its_losses_and_metrics(tmp_path
         for one in cases:
             one.scores["organ"][metric] = Score(1 - one.scores["organ"]["dice"].value, "ok")
         write_cases_csv(run.folder.validation / "cases.csv", cases)
+        (run.folder.validation / "metrics.json").write_text("{}")
         write_record(run.folder, {"finished": "now"})
     ranking = conclude(sweep.path)["metrics"][metric]["ranking"]
     assert [row["loss"] for row in ranking] == ["dice", "dice_ce", "Mine"]
@@ -230,3 +139,25 @@ def test_steps_that_were_timed_are_told_with_the_run_that_timed_them(tmp_path):
         write_record(run.folder, {"steps_per_epoch": 41})
     conclude(sweep.path)
     assert "41 in every run, as timed once, for dice_ce, fold 0, seed 0" in sweep.report.read_text(encoding="utf-8")
+
+
+def test_every_file_of_a_paper_is_there(concluded):
+    sweep, _ = concluded
+    figures = {path.name for path in (sweep.path / "figures").iterdir()}
+    assert {"means.svg", "means.png", "differences.svg", "curves.svg", "places.png"} <= figures
+    assert "We compared 3 loss functions (dice_ce, dice and focal)" in (sweep.path / "methods.txt").read_text()
+    assert r"dice\_ce" in (sweep.path / "ranking.tex").read_text(encoding="utf-8")
+    rows = table(sweep.path / "by_label.csv")
+    assert {(row["metric"], row["label"], row["size"], row["loss"]) for row in rows} == {
+        (metric, "organ", "all", loss) for metric in ("dice", "iou") for loss in ("dice_ce", "dice", "focal")
+    }
+
+
+def test_runs_that_did_not_end_are_told_from_those_that_diverged(concluded):
+    sweep, summary = concluded
+    assert summary["unfinished_runs"] == [
+        "focal, fold 1, seed 0",
+        "focal, fold 0, seed 1",
+        "focal, fold 1, seed 1",
+    ]
+    assert "3 runs did not end, or broke off: focal, fold 1, seed 0" in sweep.report.read_text(encoding="utf-8")

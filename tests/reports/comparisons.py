@@ -20,7 +20,9 @@ def comparison(n=8, *, patients=None, folds=None, **losses):
 
 def of_folds(**losses):
     """The means of two folds of two seeds."""
-    return FoldMeans(2, {loss: dict(zip(("0/0", "0/1", "1/0", "1/1"), means, strict=True)) for loss, means in losses.items()})
+    return FoldMeans(
+        2, {loss: dict(zip(("0/0", "0/1", "1/0", "1/1"), means, strict=True)) for loss, means in losses.items()}
+    )
 
 
 def facts(**changes):

@@ -16,7 +16,7 @@ NAMES = ("dice", "focal", "ce", "boom")
 
 
 def test_files_are_of_the_headline_metric_and_of_what_all_metrics_share():
-    found = comparison(dice=0.0, focal=0.1, ce=0.2)
+    found = comparison(dice=0.0, focal=0.1, ce=0.2, boom=None)
     metrics = {"dice": found, "sensitivity": found, "precision": found}
     made = report(NAMES, comparisons=metrics, by_label=thirds(NAMES, labels=("liver", "a/b")))
     assert set(filed_plots(made)) == {

@@ -1,19 +1,7 @@
 import re
 
-from segtrain.reports.figures import (
-    learning_curves,
-    loss_differences,
-    loss_means,
-    shared_columns,
-    training_curves,
-)
-from segtrain.statistics.comparison import Rules, compare
-from tests.reports.builders import HOSTILE, epochs
-
-
-def comparison(n=8, **losses):
-    scores = {loss: {f"c{i}": 0.5 + 0.02 * i + shift for i in range(n)} for loss, shift in losses.items()}
-    return compare(scores, {f"c{i}": f"c{i}" for i in range(n)}, "dice", 0, Rules(draws=200))
+from segtrain.reports.figures import ends_of, epoch_axes, named_rows, training_curves
+from tests.reports.builders import epochs
 
 
 def test_curves_of_a_run():
@@ -36,30 +24,18 @@ def test_one_epoch_is_a_dot_among_whole_epochs():
     assert below == ["0", "1", "2", "epoch"]
 
 
-def test_curves_of_several_runs():
-    runs = {HOSTILE: epochs(), "focal": epochs(3), "boom": []}
-    assert shared_columns(runs) == ("dice", "train_loss")
-    drawing = learning_curves(runs, "dice")
-    assert [name for _, name in drawing.key] == [HOSTILE, "focal"]
-    assert learning_curves({}, "dice") is None
-    assert shared_columns({}) == ("train_loss",)
-    assert learning_curves({}, "train_loss") is None
+def test_one_epoch_lies_in_the_middle_of_its_axes():
+    _, axes = epoch_axes("loss", [4, 4])
+    assert axes.get_xlim() == (3, 5)
+    assert axes.get_title() == "Loss"
 
 
-def test_losses_with_a_failed_one_and_hostile_names():
-    found = comparison(**{"dice": 0.0, "_focal$a$": 0.05, "<b>": -0.05})
-    for drawing in (loss_means(found, "Dice"), loss_differences(found, "Dice")):
-        assert "_focal$a$" in drawing.markup
-        assert "&lt;b&gt;" in drawing.markup
-        assert "<b>" not in drawing.markup
+def test_curves_are_said_by_their_ends():
+    assert ends_of("Dice", {"a": [(1, 0.1), (2, 0.25)]}) == "Dice by epoch: a 0.25 at the end"
 
 
-def test_one_patient_has_no_interval_to_draw():
-    found = comparison(n=1, dice=0.0, focal=0.1)
-    assert "<svg" in loss_means(found, "Dice").markup
-    assert "<svg" in loss_differences(found, "Dice").markup
-
-
-def test_nothing_but_failures():
-    found = compare({"dice": {}, "focal": {}}, {}, "dice", 0)
-    assert "<svg" in loss_means(found, "Dice").markup
+def test_rows_have_room_for_their_names_and_a_long_one_is_cut():
+    figure, axes = named_rows(["a" * 40, "b"], title="")
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["a" * 25 + "…", "b"]
+    assert axes.get_position().x0 * figure.get_figwidth() > 26 * 0.07
+    assert axes.get_ylim() == (1.6, -0.6)

@@ -7,11 +7,11 @@ from html.parser import HTMLParser
 import pytest
 
 from segtrain.core.scores import CaseScores
-from segtrain.reports.contents import ComparisonReport, EvaluationReport, TrainingReport
+from segtrain.reports.contents import EvaluationReport, LossPictures, TrainingReport
 from segtrain.reports.page import write_comparison_report, write_evaluation_report, write_training_report
 from segtrain.reports.summary import summarise
-from segtrain.statistics.comparison import Rules, compare
 from tests.reports.builders import HOSTILE, absent, case, epochs, invented, many, missed, picture
+from tests.reports.comparisons import facts, report, thirds
 
 VOID = {"meta", "img", "br", "path", "use", "rect", "input"}
 
@@ -63,22 +63,6 @@ def written(tmp_path, report, write=write_evaluation_report):
     write(tmp_path / "report.html", report)
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     return Page(text), text
-
-
-def sweep(n=8, names=("dice", "focal", "boom"), **changes):
-    scores = {name: {f"c{i}": 0.5 + 0.02 * i + 0.05 * k for i in range(n)} for k, name in enumerate(names)}
-    scores[names[-1]] = {}
-    found = compare(scores, {f"c{i}": f"c{i}" for i in range(n)}, names[0], 0, Rules(draws=200))
-    given = {
-        "title": "A sweep",
-        "facts": {},
-        "config": [],
-        "comparisons": {"dice": found, "iou": found},
-        "curves": {name: epochs() for name in names[:2]},
-        "notes": [],
-        "declared": [],
-    }
-    return ComparisonReport(**{**given, **changes})
 
 
 class TestEvaluation:
@@ -220,27 +204,91 @@ class TestTraining:
 
 class TestComparison:
     def test_ranking_pairs_and_verdicts(self, tmp_path):
-        report = sweep(
+        shown = report(
             notes=["three seeds"], declared=[("focal", "learning rate 0.001")], seed_sd={"dice": {"focal": 0.004}}
         )
-        page, _ = written(tmp_path, report, write_comparison_report)
+        page, _ = written(tmp_path, shown, write_comparison_report)
         for words in ("focal is better than dice", "baseline", "failed", "three seeds", "learning rate 0.001", "0.004"):
             assert words in page.text, words
         assert "0 / 8" in page.text
         assert "too narrow" in page.text
 
+    def test_every_section_is_there_and_can_be_reached(self, tmp_path):
+        pictures = [LossPictures("dice", [picture("P01"), picture("P02")])]
+        page, _ = written(tmp_path, report(pictures=pictures, declared=[("a", "b")]), write_comparison_report)
+        anchors = {v[1:] for k, v in page.attributes if k == "href" and v.startswith("#")}
+        ids = {v for k, v in page.attributes if k == "id"}
+        wanted = {
+            "result",
+            "others",
+            "curves",
+            "sizes",
+            "balance",
+            "costs",
+            "pictures",
+            "declared",
+            "methods",
+            "verdicts",
+        }
+        assert anchors <= ids
+        assert wanted <= anchors
+        for words in ("We compared 3 loss functions", "Kendall's tau", "caption of P02", "ms a step", "smallest third"):
+            assert words in page.text, words
+
+    def test_the_page_needs_no_network(self, tmp_path):
+        page, _ = written(tmp_path, report(pictures=[LossPictures("dice", [picture()])]), write_comparison_report)
+        assert page.tags.count("script") == 1
+        sources = [v for k, v in page.attributes if k in ("src", "href", "xlink:href")]
+        assert all(v.startswith(("#", "data:image/jpeg;base64,")) for v in sources)
+
     def test_five_patients_have_no_verdict(self, tmp_path):
-        page, _ = written(tmp_path, sweep(n=5), write_comparison_report)
+        page, _ = written(tmp_path, report(n=5), write_comparison_report)
         assert "No verdict: with 5 patients" in page.text
-        assert 'tag good">better' not in page.text
+        assert 'tag good">better</span>' not in page.text
+        assert "Below 6 patients" in page.text
+
+    def test_where_patients_are_not_known_the_units_are_cases(self, tmp_path):
+        made = facts(patients_known=False, cases=5, patients=5)
+        page, _ = written(tmp_path, report(n=5, made=made), write_comparison_report)
+        for words in (
+            "No verdict: with 5 cases",
+            "Below 6 cases",
+            "too few cases",
+            "draws over cases",
+            "one dot a case",
+        ):
+            assert words in page.text, words
+        for words in ("patients", "of a patient"):
+            assert words not in page.text.partition("What the metrics mean")[0].replace("patients were given", ""), (
+                words
+            )
+
+    def test_broken_runs_come_first(self, tmp_path):
+        made = facts(unfinished=("focal, fold 1, seed 0",))
+        page, text = written(tmp_path, report(made=made), write_comparison_report)
+        assert "1 run did not end, or broke off: focal, fold 1, seed 0." in page.text
+        assert text.index("broke off") < text.index("too narrow")
 
     def test_hostile_names_stay_names(self, tmp_path):
         names = ("dice", HOSTILE, "x" + HOSTILE)
-        report = sweep(names=names, notes=[HOSTILE], declared=[(HOSTILE, HOSTILE)])
-        page, text = written(tmp_path, report, write_comparison_report)
+        shown = report(
+            names,
+            title=HOSTILE,
+            facts={HOSTILE: HOSTILE},
+            notes=[HOSTILE],
+            declared=[(HOSTILE, HOSTILE)],
+            by_label=thirds(names, labels=(HOSTILE,)),
+            made=facts(losses=names, devices=(HOSTILE,), failed=(HOSTILE,), unfinished=(HOSTILE,)),
+        )
+        page, text = written(tmp_path, shown, write_comparison_report)
         assert "<script" not in text
-        assert "<script>alert" in page.text
+        assert page.text.count("<script>alert") > 20
 
     def test_no_metric_no_curves(self, tmp_path):
-        page, _ = written(tmp_path, sweep(comparisons={}, curves={}), write_comparison_report)
+        bare = report(comparisons={}, curves={}, by_label={}, costs=[], agreement=[])
+        page, _ = written(tmp_path, bare, write_comparison_report)
         assert "How the verdicts are made" in page.text
+
+    def test_the_same_content_is_the_same_file(self, tmp_path):
+        first = written(tmp_path, report(), write_comparison_report)[1]
+        assert written(tmp_path, report(), write_comparison_report)[1] == first
