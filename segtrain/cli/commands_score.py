@@ -104,6 +104,7 @@ def evaluate(
     from segtrain.cli.results import print_finished
 
     overrides = [*(override or ()), *scoring_overrides(metric, profile, nsd_tolerance_mm)]
+    with_a_run = (run, images, resume, strict, save_probabilities, allow_code)
     if run and images is not None and predictions is None and not label and not allow_missing:
         from segtrain.recipes.evaluate import evaluate_run
         from segtrain.recipes.predict_cases import Manner
@@ -120,7 +121,7 @@ def evaluate(
             overrides=overrides,
             manner=manner,
         )
-    elif predictions is not None and labels is not None and not (run or images or resume or save_probabilities):
+    elif predictions is not None and labels is not None and not any(with_a_run):
         from segtrain.recipes.score_masks import evaluate_masks
 
         masks = predictions.resolve()

@@ -28,8 +28,9 @@ def metric_table(metrics: Json) -> Table:
     """The content of `metrics.json`: mean, 95 % interval and n of each label and metric."""
     labels: Json = metrics.get("labels", {})
     names = list(dict.fromkeys(name for scores in labels.values() for name in scores))
-    units = {name: said["unit"] for name, said in metrics.get("definitions", {}).items() if said.get("unit")}
-    titles = {name: f"{name} ({units[name]})" if name in units else name for name in names}
+    meant = metrics.get("definitions", {})
+    beside = {name: meant.get(name, {}).get("unit") or meant.get(name, {}).get("detail") for name in names}
+    titles = {name: f"{name} ({beside[name]})" if beside[name] else name for name in names}
     return (_wide if len(names) <= MOST_COLUMNS else _long)(metrics, titles)
 
 

@@ -8,9 +8,9 @@ from math import isinf
 from statistics import fmean
 from typing import Literal
 
-Status = Literal["ok", "both_empty", "pred_empty", "ref_empty", "not_drawn"]
-"""ok: both masks hold the label. not_drawn: the reference does not tell (task.partial). The others say which of
-prediction and reference is empty."""
+Status = Literal["ok", "both_empty", "pred_empty", "ref_empty", "not_drawn", "no_prediction"]
+"""ok: both masks hold the label. not_drawn: the reference does not tell (task.partial). no_prediction: there is no mask
+that could be scored, which counts as the worst. The others say which of prediction and reference is empty."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ division that needs the fewest windows is taken.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
@@ -107,18 +108,27 @@ def divided(extents: Sequence[Extent], budget: int) -> Blocks:
 
 def chunks(box: tuple[Range, Range, Range], extents: Sequence[Extent], along: int) -> Iterator[tuple[Range, ...]]:
     """A block as boxes of few planes along an axis, in the order in which the networks' planes become known."""
-    outputs = max(extent.outputs for extent in extents)
-    plane = 4 * outputs
-    for axis, (first, stop) in enumerate(box):
-        plane *= 1 if axis == along else stop - first
-    count = max(1, CHUNK_BYTES // plane)
     first, stop = box[along]
+    count = max(1, CHUNK_BYTES // max(_plane_bytes(box, extent, along) for extent in extents))
     ranges = [(start, min(start + count, stop)) for start in range(first, stop, count)]
     index = extents[0].maps[along].index
     if index[0, 0] > index[-1, 0]:
         ranges.reverse()
     for found in ranges:
         yield tuple(found if axis == along else box[axis] for axis in range(3))
+
+
+def _plane_bytes(box: tuple[Range, Range, Range], extent: Extent, along: int) -> int:
+    """Of the logits of one plane of a block, or of the network's planes that it is made from, whichever is more."""
+    target = source = 4 * extent.outputs
+    for axis, (first, stop) in enumerate(box):
+        begin, end = extent.maps[axis].part(first, stop).span
+        if axis == along:
+            source *= math.ceil((end - begin) / (stop - first))
+        else:
+            target *= stop - first
+            source *= end - begin
+    return max(target, source)
 
 
 def _whole(extents: Sequence[Extent], along: int) -> Blocks:

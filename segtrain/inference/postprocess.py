@@ -73,7 +73,7 @@ def _all_but_the_largest(sizes: Sizes) -> NDArray[np.bool_]:
 
 
 def _smaller_than(voxels: float, sizes: Sizes) -> NDArray[np.bool_]:
-    return np.asarray(sizes < voxels)
+    return np.asarray(sizes < voxels - 1e-6)  # mm3 over a voxel's are no exact number of voxels
 
 
 def _take_out(array: NDArray[Any], ids: tuple[int, ...], goes: Callable[[Sizes], NDArray[np.bool_]]) -> None:

@@ -112,7 +112,8 @@ class NormalizedSurfaceDice:
 
     def __init__(self, *, tolerance_mm: Tolerance | Mapping[str, Tolerance]) -> None:
         self._tolerances = tolerance_mm
-        self.card = replace(type(self).card, definition=f"{type(self).card.definition} {self._said()}")
+        card, said = type(self).card, self._said()
+        self.card = replace(card, definition=f"{card.definition} Tolerance: {said}.", detail=f"within {said}")
 
     def measure(self, pair: Pair) -> float:
         """Between 0 and 1."""
@@ -130,5 +131,5 @@ class NormalizedSurfaceDice:
 
     def _said(self) -> str:
         if not isinstance(self._tolerances, Mapping):
-            return f"Tolerance: {self._tolerances:g} mm."
-        return "Tolerance: " + ", ".join(f"{label} {value:g} mm" for label, value in self._tolerances.items()) + "."
+            return f"{self._tolerances:g} mm"
+        return ", ".join(f"{label} {value:g} mm" for label, value in self._tolerances.items())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from segtrain.core.wrong_values import problems_of
 from segtrain.metrics.registry import METRICS, Metric, MetricCard
 from segtrain.metrics.settings import EvaluationSettings
 
+NSD = ("nsd", "surface_dice")
 NO_TOLERANCE = Problem(
     "nsd needs a tolerance",
     "evaluation.nsd_tolerance_mm",
@@ -27,6 +28,18 @@ def settings_of(values: Mapping[str, Any]) -> EvaluationSettings:
         return EvaluationSettings.model_validate(values)
     except ValidationError as error:
         raise ConfigError(*problems_of(error, EvaluationSettings, "evaluation")) from error
+
+
+def require_tolerances(settings: EvaluationSettings, structures: Sequence[str]) -> None:
+    """ConfigError where nsd's tolerances are those of other structures than the ones that are scored."""
+    given = settings.nsd_tolerance_mm
+    if not isinstance(given, Mapping):
+        return
+    where, wanted = "evaluation.nsd_tolerance_mm", any(name in NSD for name in settings.metrics)
+    hint = f"the structures are {', '.join(structures)}"
+    unknown = [Problem(f"there is no structure {name!r}", where, hint=hint) for name in given if name not in structures]
+    missing = [Problem(f"nsd has no tolerance for {n}", where, hint=hint) for n in structures if n not in given]
+    raise_all(ConfigError, unknown + (missing if wanted else []))
 
 
 def chosen_metrics(settings: EvaluationSettings, folder: Path | None = None) -> Mapping[str, Metric]:

@@ -18,6 +18,10 @@ from scipy.spatial import cKDTree
 Mask = NDArray[np.bool_]
 
 
+ROUNDING = 1e-6
+"""Voxels by which a size may be too small."""
+
+
 @dataclass(frozen=True, eq=False)
 class Components:
     """Numbers 1 ... n of the component that each voxel is in, 0 outside, and their sizes in voxels."""
@@ -32,8 +36,8 @@ class Components:
         return len(self.sizes) - 1
 
     def at_least(self, voxels: float) -> NDArray[np.intp]:
-        """Numbers of those that are not smaller."""
-        return np.flatnonzero(self.sizes[1:] >= voxels) + 1
+        """Numbers of those that are not smaller; a size in mm3 over a voxel's is no exact number of voxels."""
+        return np.flatnonzero(self.sizes[1:] >= voxels - ROUNDING) + 1
 
 
 @dataclass(frozen=True, eq=False)

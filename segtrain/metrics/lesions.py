@@ -116,7 +116,9 @@ class ComponentDice:
     )
 
     def measure(self, pair: Pair) -> float:
-        """Between 0 and 1."""
+        """Between 0 and 1; 0 where the reference has no component."""
+        if pair.components.reference.count == 0:
+            return 0.0
         prediction, _ = pair.masks
         return float(component_dice(prediction, pair.components, pair.spacing_mm).mean())
 

@@ -73,13 +73,10 @@ class Cut:
 
 
 def cut_to_labels(prediction: Mask, reference: Mask, spacing_mm: Sequence[float]) -> Cut:
-    """Leave out what is background in both masks, which have one shape. The order of the axes may change."""
-    spacing = tuple(spacing_mm)
-    if prediction.flags.f_contiguous and reference.flags.f_contiguous:  # as NIfTI comes; memory is read in order
-        prediction, reference, spacing = prediction.T, reference.T, spacing[::-1]
+    """Leave out what is background in both masks, which have one shape."""
     box = _box_of(prediction, reference)
     ours, theirs = (np.ascontiguousarray(mask[box]) for mask in (prediction, reference))
-    return Cut(ours, theirs, spacing, prediction.size - ours.size)
+    return Cut(ours, theirs, tuple(spacing_mm), prediction.size - ours.size)
 
 
 def overlay(cut: Cut, ids: Sequence[int], ignore: int | None = None) -> Overlaid:

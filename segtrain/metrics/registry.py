@@ -38,6 +38,8 @@ class MetricCard:
     best: Best
     when_empty: WhenEmpty
     cost: Cost = "counts"
+    detail: str = ""
+    """What the heading of a column must say beside the name: the tolerance of nsd."""
     version: int = 1
     """Goes up when the same masks may give another number."""
 
@@ -48,7 +50,7 @@ class MetricCard:
     def to_json(self) -> dict[str, Any]:
         """What a file of scores says of the metric: its definition, unit, direction and version."""
         found = asdict(self)
-        return {key: found[key] for key in ("definition", "unit", "best", "version")}
+        return {key: found[key] for key in ("definition", "unit", "detail", "best", "version")}
 
 
 class Metric(Protocol):
@@ -59,7 +61,8 @@ class Metric(Protocol):
     def measure(self, pair: Pair) -> float | None:
         """The value for a label that both masks hold; None where there is none even so.
 
-        Unchanged when both are padded or flipped alike.
+        Unchanged when both are padded alike, but for what depends on the field of view, and flipped alike, but for
+        what goes by skeletons.
         """
         ...
 

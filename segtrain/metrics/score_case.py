@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from segtrain.core.errors import ConfigError, DataError, GridMismatch, Problem
+from segtrain.core.errors import ConfigError, DataError, GridMismatch, Problem, raise_all
+from segtrain.core.grid import Grid
 from segtrain.core.machine import usable_cores
-from segtrain.core.scores import CaseScores, Score
+from segtrain.core.nearest import did_you_mean
+from segtrain.core.scores import CaseScores, Score, Status
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap
 from segtrain.metrics.chosen import chosen_metrics, settings_of
@@ -78,21 +81,22 @@ def score_case(
     *,
     threads: int = 1,
 ) -> CaseScores:
-    """Scores of one case for each structure of `task`, with the volumes behind them.
+    """Scores of one case for each structure of `task` and each region of the settings, with the volumes behind them.
 
     Structures that `task.partial` hides in this case have no value. Raises GridMismatch, naming the case and both
     grids, and DataError for ids that the task does not know.
     """
     if not prediction.grid.same_space(reference.grid):
         raise GridMismatch(_mismatch(case, prediction, reference))
-    grid, hidden = reference.grid, task.hidden_in(case)
+    grid, structures = reference.grid, scored_structures(task, evaluation)
+    hidden = _hidden(case, task, structures)
     laid = overlay(cut_to_labels(prediction.array, reference.array, grid.spacing_mm), task.ids, task.ignore)
     if laid.histogram[-1].sum() + laid.histogram[:, -1].sum():
         _refuse_unknown_ids(case, prediction, reference, task)
-    told = {name: places for name, places in task.structures.items() if name not in hidden}
-    rule = _Rule(chosen_metrics(evaluation), evaluation.empty_policy, _diagonal_mm(grid.shape, grid.spacing_mm))
+    told = {name: places for name, places in structures.items() if name not in hidden}
+    rule = _rule_of(evaluation, grid)
     scores = _readings(laid, told, rule, threads)
-    counts = {name: laid.counts(places) for name, places in task.structures.items()}
+    counts = {name: laid.counts(places) for name, places in structures.items()}
     return CaseScores(
         case,
         patient,
@@ -100,6 +104,45 @@ def score_case(
         {name: c.reference * grid.voxel_volume_ml for name, c in counts.items() if name not in hidden},
         {name: c.prediction * grid.voxel_volume_ml for name, c in counts.items()},
     )
+
+
+def score_missing(
+    case: str, patient: str, reference: LabelMap, task: Task, evaluation: EvaluationSettings
+) -> CaseScores:
+    """Scores of a case that has no usable prediction: the worst, whether or not the reference holds a label."""
+    structures = scored_structures(task, evaluation)
+    hidden = _hidden(case, task, structures)
+    voxels = dict(zip(*np.unique(reference.array, return_counts=True), strict=True))
+    volumes = {
+        name: sum(int(voxels.get(task.ids[place], 0)) for place in places) * reference.grid.voxel_volume_ml
+        for name, places in structures.items()
+        if name not in hidden
+    }
+    worst = _rule_of(evaluation, reference.grid).worst()
+    not_drawn = dict.fromkeys(evaluation.metrics, NOT_DRAWN)
+    return CaseScores(case, patient, {n: not_drawn if n in hidden else worst for n in structures}, volumes, {})
+
+
+def scored_structures(task: Task, evaluation: EvaluationSettings) -> dict[str, tuple[int, ...]]:
+    """What is scored -> its class indices: the structures of the task, and the regions of the settings.
+
+    ConfigError for a region of labels that the task does not have.
+    """
+    unknown = [
+        Problem(f"evaluation.regions.{name}: {label!r} is no label", hint=did_you_mean(label, task.names, "label"))
+        for name, labels in evaluation.regions.items()
+        for label in labels
+        if label not in task.names[1:]
+    ]
+    raise_all(ConfigError, unknown)
+    regions = {name: tuple(map(task.names.index, labels)) for name, labels in evaluation.regions.items()}
+    return {**task.structures, **regions}
+
+
+def _hidden(case: str, task: Task, structures: Mapping[str, Sequence[int]]) -> set[str]:
+    """Structures that the mask of a case cannot tell."""
+    labels = task.hidden_labels_in(case)
+    return {name for name, places in structures.items() if any(task.names[place] in labels for place in places)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,10 +160,29 @@ class _Rule:
         if status == "both_empty" and self.policy == "challenge":
             best = {name: 1.0 if metric.card.best == "higher" else 0.0 for name, metric in self.metrics.items()}
             return {name: Score(value, status) for name, value in best.items()}
-        if status != "ok":
-            return {n: empty_score(status, m.card.when_empty, self.diagonal_mm) for n, m in self.metrics.items()}
         pair = Pair(label, counts, laid.spacing_mm, partial(laid.masks, places), threads)
-        return {name: _measured(metric, pair) for name, metric in self.metrics.items()}
+        return {name: self._score(metric, pair, status) for name, metric in self.metrics.items()}
+
+    def _score(self, metric: Metric, pair: Pair, status: Status) -> Score:
+        """Lesions are also counted where only one mask has any: which of them are too small, only counting tells."""
+        if status == "ok" or (status != "both_empty" and metric.card.cost == "components"):
+            value = metric.measure(pair)
+            return Score(None if value is None else float(value), status)
+        return empty_score(status, metric.card.when_empty, self.diagonal_mm)
+
+    def worst(self) -> dict[str, Score]:
+        """Of a case that has no prediction at all."""
+        found = {}
+        for name, metric in self.metrics.items():
+            sides = (empty_score(s, metric.card.when_empty, self.diagonal_mm) for s in ("pred_empty", "ref_empty"))
+            known = next((score for score in sides if score.value is not None), Score(None, "no_prediction"))
+            found[name] = replace(known, status="no_prediction")
+        return found
+
+
+def _rule_of(evaluation: EvaluationSettings, grid: Grid) -> _Rule:
+    diagonal_mm = _diagonal_mm(grid.shape, grid.spacing_mm)
+    return _Rule(chosen_metrics(evaluation), evaluation.empty_policy, diagonal_mm)
 
 
 def _readings(
@@ -129,18 +191,17 @@ def _readings(
     return {name: rule.read(laid, threads, name, places) for name, places in structures.items()}
 
 
-def _measured(metric: Metric, pair: Pair) -> Score:
-    value = metric.measure(pair)
-    return Score(None if value is None else float(value), "ok")
-
-
 def _diagonal_mm(shape: Sequence[int], spacing_mm: Sequence[float]) -> float:
     """Of the image: no distance in it is longer."""
     return math.hypot(*(n * s for n, s in zip(shape, spacing_mm, strict=True)))
 
 
 def _wanted(labels: Mapping[str, int | Sequence[int]]) -> dict[str, tuple[int, ...]]:
-    return {name: (own,) if isinstance(own, int) else tuple(own) for name, own in labels.items()}
+    return {n: (int(own),) if isinstance(own, Integral) else _whole(own) for n, own in labels.items()}
+
+
+def _whole(ids: Any) -> tuple[int, ...]:
+    return tuple(int(i) for i in ids)
 
 
 def _mask(values: ArrayLike, role: str) -> Mask:

@@ -57,6 +57,8 @@ class EvaluationSettings(Settings):
     """Metrics for a kind of structure, where none are named: organ, lesion or tubular."""
     metrics: tuple[str, ...] = Field(default=DEFAULT_METRICS, min_length=1)
     """The first one is the headline: the best checkpoint, the worst cases and the ranking go by it."""
+    regions: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(default_factory=dict)
+    """Unions of labels that are scored beside the labels: {whole: [oedema, core]}. Masks are drawn as the task says."""
     nsd_tolerance_mm: Millimetres | dict[str, Millimetres] | None = None
     """Tolerance of nsd, or one for each label; it has no default, because it decides the result. Take what two readers
     differ by: KiTS23 about 1.1 mm for kidneys and tumours, TotalSegmentator 3 mm."""
@@ -71,7 +73,8 @@ class EvaluationSettings(Settings):
     @model_validator(mode="before")
     @classmethod
     def _metrics_of_the_profile(cls, given: Any) -> Any:
-        if not isinstance(given, dict) or "metrics" in given or given.get("profile") not in PROFILES:
+        profile = given.get("profile") if isinstance(given, dict) else None
+        if not isinstance(profile, str) or profile not in PROFILES or "metrics" in given:
             return given
         return {**given, "metrics": PROFILES[given["profile"]].metrics}
 

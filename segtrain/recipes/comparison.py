@@ -74,7 +74,7 @@ def _report(
     """What the page, the figures and the texts are made of."""
     definitions, made = definitions_of(runs), facts_of(loaded, runs, scores)
     (headline,) = shown_metrics(scores.metrics[:1], definitions)
-    notes = [f"{run.name} diverged: {message}" for run in runs if (message := run.failure) is not None]
+    notes = list(_diverged(runs))
     order = [row.loss for row in comparisons[headline.key].ranking if row.mean is not None]
     shown = pictures(scores, runs, order, headline, notes)
     return ComparisonReport(
@@ -94,6 +94,16 @@ def _report(
         pictures=shown,
         definitions=definitions,
     )
+
+
+def _diverged(runs: Sequence[SweepRun]) -> Iterator[str]:
+    """A sentence for each loss that diverged: its first run, and how many more."""
+    for loss in dict.fromkeys(run.entry.label for run in runs):
+        of = [run for run in runs if run.entry.label == loss]
+        failed = [run for run in of if run.failure is not None]
+        if failed:
+            more = f" {len(failed)} of its {len(of)} runs diverged." if len(failed) > 1 else ""
+            yield f"{failed[0].name} diverged: {failed[0].failure}.{more}"
 
 
 def _summary(comparisons: Mapping[str, Comparison], runs: Sequence[SweepRun], loaded: Loaded) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from segtrain.core.events import Event, Finished, Note
 from segtrain.core.files import write_json
 from segtrain.core.task import Task
 from segtrain.data.cases import find_scans, relocated
-from segtrain.metrics.chosen import chosen_metrics
+from segtrain.metrics.chosen import chosen_metrics, require_tolerances
 from segtrain.metrics.registry import definitions
+from segtrain.metrics.score_case import scored_structures
 from segtrain.metrics.settings import EvaluationSettings
 from segtrain.recipes.made_by import begin, drawn_by
 from segtrain.recipes.predict_cases import Manner, Outcome, predict_cases
@@ -48,12 +49,14 @@ def evaluate_run(
     config = trained_config(folders[0], allow_code=allow_code)
     evaluation = evaluation_with(config.evaluation, overrides)
     chosen_metrics(evaluation, folders[0])
+    require_tolerances(evaluation, list(scored_structures(ensemble.task, evaluation)))
     cases = find_scans(relocated(config.data, images.resolve(), labels.resolve() if labels else None))
     places = {"run": ", ".join(str(run.resolve()) for run in folders), "images": str(images.resolve())}
     with results_folder(out):
         yield from begin(out, folders, ensemble, cases, manner, overwrite=overwrite)
         if labels:
             places["labels"] = str(labels.resolve())
+            yield from map(Note, filter(None, [evaluation.why]))
             splits = [RunFolder(each).splits for run in folders for each in runs_in(run)]
             yield from map(Note, seen_in_training(splits, [case.id for case in cases], "this run"))
         outcome = yield from predict_cases(ensemble, cases, out, evaluation, manner)

@@ -28,7 +28,8 @@ from segtrain.data.splits import Fold, Splits
 from segtrain.data.store import StoredCase, load
 from segtrain.inference.predict import Predictor
 from segtrain.losses.registry import caution_about
-from segtrain.metrics.chosen import chosen_metrics
+from segtrain.metrics.chosen import chosen_metrics, require_tolerances
+from segtrain.metrics.score_case import scored_structures
 from segtrain.models.registry import find_model
 from segtrain.models.unet import count_parameters
 from segtrain.recipes.assemble import (
@@ -173,6 +174,7 @@ def try_loss(loaded: Loaded) -> tuple[Answer, nn.Module]:
     """How the network answers, and the loss; the metrics and the network's name are tried too. Raises ConfigError."""
     config = loaded.config
     chosen_metrics(config.evaluation, loaded.folder)
+    require_tolerances(config.evaluation, list(scored_structures(config.task, config.evaluation)))
     find_model(config.model, loaded.folder)
     answer = answer_for(config.task, config.loss.name, loaded.folder)
     return answer, make_loss(config, answer, loaded.folder)

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from segtrain.core.case import ScanSource
-from segtrain.core.errors import DataError
+from segtrain.core.errors import DataError, Problem
 from segtrain.core.scores import CaseScores
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap
 from segtrain.data.read import read_labels, require_same_grid
-from segtrain.metrics.score_case import score_case
+from segtrain.metrics.score_case import score_case, score_missing
 from segtrain.metrics.settings import EvaluationSettings
 
 
@@ -25,7 +25,7 @@ class MaskPair:
     case: str
     reference: Path
     prediction: Path | None
-    """None where there is none: scored as if nothing had been drawn."""
+    """None where there is none, which is scored as the worst."""
     task: Task
     evaluation: EvaluationSettings
     threads: int
@@ -33,29 +33,51 @@ class MaskPair:
 
 @dataclass(frozen=True, eq=False)
 class ScoredPair:
-    """Scores, or why there are none."""
+    """Scores, and what is wrong with the case."""
 
     scores: CaseScores | None
+    """None where the reference cannot be used. Without a usable prediction they are the worst."""
     seconds: float
     note: str | None = None
     fault: str = ""
+    others: tuple[int, ...] = ()
+    """Ids that the task does not know, and that counted as background."""
 
 
 def score_pair(pair: MaskPair) -> ScoredPair:
     """Read both masks and score them on the grid of the reference."""
     began = time.perf_counter()
+    others: set[int] = set()
     try:
-        reference = read_labels(ScanSource(pair.reference), pair.task)
-        mask, note = _prediction(pair, reference)
-        scores = score_case(pair.case, pair.case, mask, reference, pair.task, pair.evaluation, threads=pair.threads)
+        reference = _read(pair, pair.reference, others)
     except DataError as error:
         return ScoredPair(None, time.perf_counter() - began, fault=str(error))
-    return ScoredPair(scores, time.perf_counter() - began, note)
+    note, fault = None, ""
+    try:
+        scores, note = _scores(pair, reference, others)
+    except DataError as error:
+        fault = str(error)
+        scores = score_missing(pair.case, pair.case, reference, pair.task, pair.evaluation)
+    return ScoredPair(scores, time.perf_counter() - began, note, fault, tuple(sorted(others)))
 
 
-def _prediction(pair: MaskPair, reference: LabelMap) -> tuple[LabelMap, str | None]:
+def _scores(pair: MaskPair, reference: LabelMap, others: set[int]) -> tuple[CaseScores, str | None]:
+    """Scores and a note. Raises DataError where there is no prediction that could be scored."""
     if pair.prediction is None:
-        return LabelMap(np.zeros(reference.grid.shape, np.uint8), reference.grid), None
-    found = read_labels(ScanSource(pair.prediction), pair.task)
+        hint = "--allow-missing leaves such cases out"
+        raise DataError(Problem(f"case {pair.case} has no prediction, and is scored as the worst", hint=hint))
+    found = _read(pair, pair.prediction, others)
     note = require_same_grid(reference.grid, found.grid, pair.case, names=("reference", "prediction"))
-    return LabelMap(found.array, reference.grid), note
+    mask = LabelMap(found.array, reference.grid)
+    scores = score_case(pair.case, pair.case, mask, reference, pair.task, pair.evaluation, threads=pair.threads)
+    return scores, note
+
+
+def _read(pair: MaskPair, path: Path, others: set[int]) -> LabelMap:
+    """The mask; ids that nobody named become background, and are added to `others`."""
+    found = read_labels(ScanSource(path))
+    unnamed = pair.task.unknown_ids(found.array)
+    if not unnamed:
+        return found
+    others.update(unnamed)
+    return LabelMap(np.where(np.isin(found.array, unnamed), 0, found.array), found.grid)

@@ -18,6 +18,7 @@ from segtrain.core.case import Case, ScanSource
 from segtrain.core.errors import ConfigError, DataError, Problem
 from segtrain.core.events import CaseFailed, CaseScored, Event, Note
 from segtrain.core.grid import Grid
+from segtrain.core.machine import usable_cores
 from segtrain.core.scores import CaseScores
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap
@@ -165,7 +166,8 @@ class _Work:
         if drawn.labels is None:
             scores = CaseScores(case.id, case.patient, {}, {}, volumes_ml(drawn.mask, task))
         else:
-            scores = score_case(case.id, case.patient, drawn.mask, drawn.labels, task, self.evaluation)
+            mask, labels, threads = drawn.mask, drawn.labels, usable_cores()
+            scores = score_case(case.id, case.patient, mask, labels, task, self.evaluation, threads=threads)
         return scores, ScoredFiles.of(case, place)
 
 
@@ -238,9 +240,12 @@ def joined_outcome(cases: Sequence[Case], outcomes: Sequence[Outcome]) -> Outcom
 
 def volumes_ml(mask: LabelMap, task: Task) -> dict[str, float]:
     """Volume of each structure."""
-    ids = {name: [task.ids[index] for index in members] for name, members in task.structures.items()}
-    counts = {name: int(np.isin(mask.array, own).sum()) for name, own in ids.items()}
-    return {name: n * mask.grid.voxel_volume_ml for name, n in counts.items()}
+    ids, counts = np.unique(mask.array, return_counts=True)
+    voxels = dict(zip(ids.tolist(), counts.tolist(), strict=True))
+    return {
+        name: sum(voxels.get(task.ids[place], 0) for place in members) * mask.grid.voxel_volume_ml
+        for name, members in task.structures.items()
+    }
 
 
 def _one_ahead(

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
-from segtrain.config.at_prediction import evaluation_with
+from segtrain.config.at_prediction import evaluation_with, require_changeable
 from segtrain.core.case import ScanSource
-from segtrain.core.errors import ConfigError, DataError, Problem
+from segtrain.core.errors import ConfigError, DataError, Problem, raise_all
 from segtrain.core.events import CaseFailed, CaseScored, Event, Note
 from segtrain.core.machine import usable_cores
 from segtrain.core.task import Task
@@ -19,7 +19,8 @@ from segtrain.core.wrong_values import problems_of
 from segtrain.data.cases import mask_files
 from segtrain.data.read import read_labels
 from segtrain.execution.workers import Died, each
-from segtrain.metrics.chosen import chosen_metrics
+from segtrain.metrics.chosen import chosen_metrics, require_tolerances
+from segtrain.metrics.score_case import scored_structures
 from segtrain.metrics.settings import EvaluationSettings
 from segtrain.recipes.dataset import MOST_PROCESSES, PROCESSES_PAY_SECONDS
 from segtrain.recipes.evaluate import finish_evaluation, report_evaluation
@@ -45,16 +46,20 @@ def evaluate_masks(
     """Score a folder of masks against a folder of references; the last event is Finished.
 
     `label_names`: name -> its ids, several for a region. `overrides` say what is measured:
-    `evaluation.metrics=[dice, hd95]`, `evaluation.profile=organ` and so on. A reference without a prediction is scored
-    as if nothing had been drawn, and fails by name; with `allow_missing` it is left out. Predictions without a
-    reference are named in a note. DataError where no name is in both folders.
+    `evaluation.metrics=[dice, hd95]`, `evaluation.profile=organ` and so on. A reference whose prediction is
+    missing or cannot be used is scored as the worst, and fails by name; with `allow_missing` a missing one is left out.
+    Predictions without a reference, and ids without a name, are told in a note. DataError where no name is in both
+    folders.
     """
+    require_changeable(overrides, ("evaluation",))
     evaluation = evaluation_with(EvaluationSettings(), overrides)
     chosen_metrics(evaluation, Path.cwd())
     predictions = masks_in(predictions)
     found, references = mask_files(predictions), mask_files(labels)
     _require_common(found, references, predictions)
     task = named_task(label_names) if label_names else _task_in(references, found)
+    evaluation = with_regions(evaluation, label_names or {}, task)
+    require_tolerances(evaluation, list(scored_structures(task, evaluation)))
     with results_folder(out):
         files = map(ScanSource, [*found.values(), *references.values()])
         open_results(out, files, overwrite=overwrite, masks=False)
@@ -91,21 +96,29 @@ def masks_in(folder: Path) -> Path:
 
 
 def named_task(names: Mapping[str, Sequence[int]]) -> Task:
-    """The task of these labels, with a background where none has id 0; a name with several ids is a region.
+    """The task of these labels, with a background where none has id 0; those that only regions have are numbered.
 
     ConfigError where it is none.
     """
+    labels = {name: ids[0] for name, ids in names.items() if len(ids) == 1}
+    regions = {name: ids for name, ids in names.items() if len(ids) > 1}
+    hint = "a region is a union of labels; 0 is what is in none"
+    raise_all(
+        ConfigError, (Problem(f"region {n} holds id 0", "--label", hint=hint) for n in regions if 0 in regions[n])
+    )
+    unnamed = sorted({i for ids in regions.values() for i in ids} - set(labels.values()))
     try:
-        if all(len(ids) == 1 for ids in names.values()):
-            labels = {name: ids[0] for name, ids in names.items()}
-            return Task(labels=labels if 0 in labels.values() else {"background": 0, **labels})
-        drawn = {name: ids for name, ids in names.items() if 0 not in ids}
-        numbered = {f"label_{i}": i for i in sorted({i for ids in drawn.values() for i in ids})}
-        from_large = sorted(drawn.items(), key=lambda item: -len(item[1]))
-        regions = {name: tuple(f"label_{i}" for i in ids) for name, ids in from_large}
-        return Task(labels={"background": 0, **numbered}, regions=regions)
+        background = {} if 0 in labels.values() else {"background": 0}
+        return Task(labels={**background, **labels, **{f"label_{i}": i for i in unnamed}})
     except ValidationError as error:
         raise ConfigError(*problems_of(error, Task, "labels")) from error
+
+
+def with_regions(evaluation: EvaluationSettings, names: Mapping[str, Sequence[int]], task: Task) -> EvaluationSettings:
+    """The settings, with each name of several ids as a region."""
+    by_id = {label: name for name, label in task.labels.items()}
+    regions = {name: tuple(by_id[i] for i in ids) for name, ids in names.items() if len(ids) > 1}
+    return evaluation.model_copy(update={"regions": {**evaluation.regions, **regions}})
 
 
 def _score(pairs: Sequence[MaskPair]) -> Generator[Event, None, Outcome]:
@@ -114,20 +127,21 @@ def _score(pairs: Sequence[MaskPair]) -> Generator[Event, None, Outcome]:
     found: dict[str, ScoredPair] = {}
     failed: dict[str, str] = {}
     for pair, scored in _worked(pairs):
-        fault = scored.fault or ("" if pair.prediction else _missing(pair.case))
         if scored.note:
             yield Note(scored.note)
         found[pair.case] = scored
-        if fault:
-            failed[pair.case] = fault
-            yield CaseFailed(pair.case, fault, len(found), len(pairs))
+        if scored.fault:
+            failed[pair.case] = scored.fault
+            yield CaseFailed(pair.case, scored.fault, len(found), len(pairs))
         elif scored.scores is not None:
             yield CaseScored(pair.case, len(found), len(pairs), scored.scores)
+    if others := sorted({i for scored in found.values() for i in scored.others}):
+        yield Note(f"ids that have no --label, and counted as background: {_some(list(map(str, others)))}")
     scores = [found[pair.case].scores for pair in pairs]
     files = [
         ScoredFiles(pair.case, (), ScanSource(pair.reference), ScanSource(pair.prediction))
         for pair in pairs
-        if pair.prediction and found[pair.case].scores
+        if pair.prediction and found[pair.case].scores and pair.case not in failed
     ]
     named = sorted(failed.items(), key=lambda item: place[item[0]])
     return Outcome(tuple(s for s in scores if s is not None), tuple(files), tuple(named))
@@ -150,10 +164,6 @@ def _worked(pairs: Sequence[MaskPair]) -> Iterator[tuple[MaskPair, ScoredPair]]:
             elif not outcome.again:
                 why = f"case {outcome.piece.case}: its process died twice ({outcome.why})"
                 yield outcome.piece, ScoredPair(None, 0.0, fault=why)
-
-
-def _missing(case: str) -> str:
-    return f"case {case} has no prediction: scored as if nothing had been drawn (--allow-missing leaves it out)"
 
 
 def _some(names: Sequence[str]) -> str:

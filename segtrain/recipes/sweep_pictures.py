@@ -37,20 +37,18 @@ def pictures(
     """Pictures of `losses`, in that order; what cannot be shown, or has no room, is noted."""
     found: list[LossPictures] = []
     missing: dict[str, str] = {}
-    letters, left_out = 0, []
-    for loss in losses:
-        if letters >= MOST_LETTERS:
-            left_out.append(loss)
-            continue
+    letters = 0
+    for place, loss in enumerate(losses):
         views = list(_views(extremes(scores, runs, loss, metric), missing))
         letters += sum(map(letters_of, views))
+        if letters > MOST_LETTERS:
+            notes.append(f"no pictures of {', '.join(losses[place:])}: the page would become too large")
+            break
         if views:
             found.append(LossPictures(loss, views))
     if missing:
         name, why = next(iter(missing.items()))
         notes.append(f"no picture of {count(len(missing), 'case')}; {name}: {why}")
-    if left_out:
-        notes.append(f"no pictures of {', '.join(left_out)}: the page would become too large")
     return found
 
 

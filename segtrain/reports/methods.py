@@ -6,6 +6,7 @@ It says what this sweep did and nothing that it did not: a test that had too few
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Iterator
 
 from segtrain.reports.contents import ComparisonReport, SweepFacts
@@ -71,22 +72,24 @@ def _training(report: ComparisonReport) -> str:
     patches = f", on patches of {_either(made.patches)}" if made.patches else ""
     whole = len(made.losses) * made.folds * len(made.seeds)
     scans = f"{count(made.cases, 'case')} of {count(made.patients, 'patient')}"
-    scans = scans if made.patients_known else f"{count(made.cases, 'case')}, each taken for a patient of its own,"
+    scans = f"{scans} were divided by patient"
+    if not made.patients_known:
+        scans = f"{count(made.cases, 'case')}, each taken for a patient of its own, were divided"
     seeds = f"seeds {listed([str(seed) for seed in made.seeds])}" if len(made.seeds) > 1 else f"seed {made.seeds[0]}"
     differ = "; ".join(f"{loss}: {text}" for loss, text in report.declared)
     differ = f", but for what follows ({differ})" if differ else ""
     return f"""We compared {len(made.losses)} loss functions ({listed(made.losses)}) by training the same
-        network{network} with each{steps}{patches}. The {scans} were divided by patient into {made.folds} folds; with
-        {seeds} this makes {whole} trainings. Folds, initial weights, patches and their augmentation, the number of
+        network{network} with each{steps}{patches}. The {scans} into {made.folds} folds; with {seeds} this makes {whole} trainings. Folds, initial weights, patches and their augmentation, the number of
         steps and the schedule were the same for every loss{differ}. {_lost(made)}"""
 
 
 def _lost(made: SweepFacts) -> str:
+    """Trainings without a result, by loss."""
     told = []
-    if made.failed:
-        told.append(f"{count(len(made.failed), 'training')} diverged ({'; '.join(made.failed)}).")
-    if made.unfinished:
-        told.append(f"{count(len(made.unfinished), 'training')} did not end ({'; '.join(made.unfinished)}).")
+    for word, names in (("diverged", made.failed), ("did not end", made.unfinished)):
+        losses = Counter(name.partition(",")[0] for name in names)
+        by_loss = ", ".join(f"{loss} {number}" for loss, number in losses.items())
+        told += [f"{count(len(names), 'training')} {word} ({by_loss})."] if names else []
     return " ".join(told)
 
 

@@ -38,6 +38,8 @@ class ShownMetric:
     version: str = ""
     range: tuple[float, float] | None = None
     when_empty: WhenEmpty | None = None
+    detail: str = ""
+    """What a reader must know to read its values."""
 
     @property
     def name(self) -> str:
@@ -46,8 +48,9 @@ class ShownMetric:
 
     @property
     def heading(self) -> str:
-        """`HD95 (mm)`."""
-        return f"{self.name} ({self.unit})" if self.unit else self.name
+        """`HD95 (mm)`, `NSD (within 2 mm)`."""
+        beside = self.unit or self.detail
+        return f"{self.name} ({beside})" if beside else self.name
 
     @property
     def direction(self) -> str:
@@ -118,6 +121,7 @@ def _shown(key: str, written: Mapping[str, Any], card: MetricCard | None) -> Sho
         version,
         card.range if card else None,
         card.when_empty if card else None,
+        said("detail"),
     )
 
 

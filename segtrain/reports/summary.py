@@ -79,9 +79,11 @@ def _mean_of_means(labels: Iterable[dict[str, Any]], metric: str) -> float | Non
 def _presence(scores: Sequence[CaseScores], label: str) -> dict[str, Any]:
     """How often the structure was there, and was found; and the volume of what was invented or missed, in ml.
 
-    Found means that the prediction holds the label somewhere. Cases without a reference do not count.
+    Found means that the prediction holds the label somewhere. Cases without a reference do not count, nor those without
+    a prediction where the structure was not there: nobody knows what would have been drawn.
     """
-    pairs = [(c.reference_ml[label], c.prediction_ml.get(label, 0.0)) for c in scores if label in c.reference_ml]
+    told = [c for c in scores if label in c.reference_ml and (c.prediction_ml or c.reference_ml[label] > 0)]
+    pairs = [(c.reference_ml[label], c.prediction_ml.get(label, 0.0)) for c in told]
     present = [(r, p) for r, p in pairs if r > 0]
     absent = [p for r, p in pairs if r == 0]
     return {

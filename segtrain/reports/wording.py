@@ -12,6 +12,7 @@ STATUS_WORDS = {
     "pred_empty": "missed",
     "ref_empty": "false alarm",
     "not_drawn": "not drawn",
+    "no_prediction": "no prediction",
 }
 """What a status means to a reader."""
 

@@ -1,7 +1,7 @@
 import pytest
 
 from segtrain.core.errors import ConfigError
-from segtrain.metrics.chosen import chosen_metrics, settings_of
+from segtrain.metrics.chosen import chosen_metrics, require_tolerances, settings_of
 from segtrain.metrics.settings import EvaluationSettings
 
 OWN = """
@@ -61,3 +61,12 @@ def test_wrong_values_are_told_with_their_key():
     assert settings_of({"metrics": ["iou"]}).metrics == ("iou",)
     with pytest.raises(ConfigError, match=r"lesion_match_iou: must be below 1[\s\S]*evaluation"):
         settings_of({"lesion_match_iou": 3})
+
+
+def test_tolerances_are_those_of_the_structures():
+    settings = EvaluationSettings(metrics=("nsd",), nsd_tolerance_mm={"liver": 1, "livr": 2})
+    with pytest.raises(ConfigError) as error:
+        require_tolerances(settings, ["liver", "tumour"])
+    assert [p.what for p in error.value.problems] == ["there is no structure 'livr'", "nsd has no tolerance for tumour"]
+    require_tolerances(EvaluationSettings(nsd_tolerance_mm={"liver": 1}), ["liver", "tumour"])  # nobody asks for nsd
+    require_tolerances(EvaluationSettings(metrics=("nsd",), nsd_tolerance_mm=1), ["liver", "tumour"])

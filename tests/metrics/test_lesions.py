@@ -45,6 +45,26 @@ def test_nothing_is_left_to_count():
     assert [found[name] for name in NAMES[:4]] == [None] * 4
 
 
+def test_lesions_that_are_too_small_count_nowhere_even_where_one_mask_is_empty():
+    small, nothing = scene((3, 4)), scene()
+    settings = EvaluationSettings(metrics=NAMES, lesion_min_volume_mm3=50)
+
+    def found(prediction, reference):
+        scores = score(prediction, reference, (1, 1, 1), settings=settings, labels={"1": 1})["1"]
+        return [scores[name].value for name in NAMES[:4]]
+
+    assert found(small, nothing) == found(nothing, small) == found(small, small) == [None] * 4
+    large = np.ones_like(small)
+    assert found(large, nothing) == [0, None, 0, 0]
+    assert found(nothing, large) == [0, 0, None, 0]
+
+
+def test_a_size_of_exactly_the_smallest_counts():
+    one_voxel = scene((3, 4))
+    settings = EvaluationSettings(metrics=("lesion_f1",), lesion_min_volume_mm3=0.343)
+    assert score(one_voxel, one_voxel, (0.7, 0.7, 0.7), settings=settings)["1"]["lesion_f1"].value == 1
+
+
 def test_a_match_needs_more_than_the_smallest_iou():
     assert values(PREDICTION, REFERENCE, lesion_match_iou=0.8)["lesion_sensitivity"] == 1 / 4
 

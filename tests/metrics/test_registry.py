@@ -29,7 +29,7 @@ def test_an_unknown_metric_is_answered_with_the_nearest_names():
 
 def test_a_file_says_what_a_metric_means():
     said = definition("hd95").to_json()
-    assert (said["unit"], said["best"], said["version"]) == ("mm", "lower", 1)
+    assert (said["unit"], said["best"], said["version"], said["detail"]) == ("mm", "lower", 1, "")
     assert "larger" in said["definition"]
 
 

@@ -7,7 +7,7 @@ from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap
 from segtrain.metrics import score
 from segtrain.metrics.registry import METRICS
-from segtrain.metrics.score_case import score_case
+from segtrain.metrics.score_case import score_case, score_missing
 from segtrain.metrics.settings import EvaluationSettings
 from tests.phantoms import ellipsoid, grid
 
@@ -104,6 +104,29 @@ def test_a_structure_that_was_not_drawn_has_no_value_and_no_volume():
     assert found.scores["tumour"]["dice"] == Score(None, "not_drawn")
     assert list(found.reference_ml) == ["organ"]
     assert found.prediction_ml["tumour"] > 0
+
+
+def test_regions_of_the_settings_are_scored_beside_the_labels():
+    on = grid()
+    reference = LabelMap(masks(on), on)
+    prediction = LabelMap(np.where(reference.array == 4, 1, reference.array).astype(np.uint8), on)
+    settings = EvaluationSettings(regions={"whole": ("organ", "tumour")})
+    found = score_case("P01", "P", prediction, reference, TASK, settings)
+    assert list(found.scores) == ["organ", "tumour", "whole"]
+    assert found.scores["whole"]["dice"].value == 1
+    with pytest.raises(ConfigError, match="did you mean 'tumour'"):
+        score_case("P01", "P", prediction, reference, TASK, EvaluationSettings(regions={"whole": ("tumor",)}))
+
+
+def test_a_case_without_a_prediction_is_the_worst_for_every_metric():
+    on = grid()
+    everything = EvaluationSettings(metrics=tuple(METRICS.names()), nsd_tolerance_mm=1)
+    found = score_missing("P01", "P", LabelMap(masks(on), on), TASK, everything)
+    assert {s.status for scores in found.scores.values() for s in scores.values()} == {"no_prediction"}
+    assert all(score.counted is not None for score in found.scores["organ"].values())
+    assert found.scores["organ"]["hd"].value == np.inf
+    assert found.reference_ml["organ"] > 0
+    assert found.prediction_ml == {}
 
 
 def test_a_missed_structure_is_as_far_away_as_the_image_is_wide():

@@ -32,3 +32,9 @@ def test_masks_that_do_not_touch():
     other = np.zeros_like(tube())
     other[2:22, 6, 6] = 1
     assert cldice(other, tube()) == 0
+
+
+def test_memory_order_changes_nothing():
+    rng = np.random.default_rng(0)
+    a, b = ((tube() > 0) & (rng.random(tube().shape) < 0.9) for _ in range(2))
+    assert cldice(np.asfortranarray(a), np.asfortranarray(b)) == cldice(a, b)

@@ -92,7 +92,7 @@ def test_tables_have_a_row_a_metric_and_a_loss_or_pair(concluded):
 
 def test_a_failed_loss_is_named_on_the_page(concluded):
     sweep, _ = concluded
-    assert "focal, fold 0, seed 0 diverged: the loss is nan at step 3" in sweep.report.read_text(encoding="utf-8")
+    assert "focal, fold 0, seed 0 diverged: the loss is nan at step 3." in sweep.report.read_text(encoding="utf-8")
 
 
 def test_concluding_twice_gives_equal_files(concluded):

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from segtrain.core.grid import Grid
+from segtrain.core.scores import Score
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap
 from segtrain.data.nifti import write_nifti
@@ -30,12 +31,21 @@ def test_two_files_are_scored(tmp_path):
     assert found.seconds > 0
 
 
-def test_no_prediction_is_an_empty_one(tmp_path):
+def test_no_prediction_is_the_worst(tmp_path):
     found = score_pair(pair(tmp_path, None))
-    assert found.scores.scores["organ"]["dice"].status == "pred_empty"
+    assert found.scores.scores["organ"]["dice"] == Score(0.0, "no_prediction")
+    assert "P1 has no prediction" in found.fault
 
 
-def test_a_fault_is_told_and_not_raised(tmp_path):
-    found = score_pair(pair(tmp_path, (5,)))
+def test_an_id_that_nobody_named_is_background(tmp_path):
+    found = score_pair(pair(tmp_path, (1, 5)))
+    assert found.others == (5,)
+    assert found.scores.scores["organ"]["dice"].value == pytest.approx(2 / 3)
+
+
+def test_a_reference_that_cannot_be_read_leaves_nothing_to_score(tmp_path):
+    both = pair(tmp_path, (1,))
+    both.reference.write_bytes(b"no mask")
+    found = score_pair(both)
     assert found.scores is None
-    assert "5" in found.fault
+    assert "wanted.nii.gz" in found.fault

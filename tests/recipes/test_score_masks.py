@@ -67,7 +67,7 @@ def test_labels_may_be_named_with_or_without_the_background(masks, tmp_path, nam
     assert list(finished(score(masks, tmp_path / "out", names)).result["metrics"]["labels"]) == ["liver", "cyst"]
 
 
-@pytest.mark.parametrize("names", [{"liver": [1], "cyst": [1]}, {"background": [0]}, {"a": [1, 7], "b": [1, 7]}])
+@pytest.mark.parametrize("names", [{"liver": [1], "cyst": [1]}, {"background": [0]}, {"whole": [0, 1, 7]}])
 def test_labels_that_are_no_task_are_refused(masks, tmp_path, names):
     with pytest.raises(ConfigError, match="labels"):
         list(score(masks, tmp_path / "out", names))
@@ -75,35 +75,65 @@ def test_labels_that_are_no_task_are_refused(masks, tmp_path, names):
 
 def test_a_region_is_scored_as_one_structure(masks, tmp_path):
     found = finished(score(masks, tmp_path / "out", {"cyst": [7], "whole": [1, 7]})).result["metrics"]["labels"]
-    assert list(found) == ["whole", "cyst"]
+    assert list(found) == ["label_1", "cyst", "whole"]
     assert found["whole"]["dice"]["mean"] == pytest.approx((6 / 7 + 1) / 2)
 
 
-def test_a_label_that_nobody_named_fails_its_case_alone(masks, tmp_path):
-    events = list(score(masks, tmp_path / "out", {"liver": [1]}))
+def test_regions_may_overlap_in_any_way(masks, tmp_path):
+    names = {"liver": [1], "cyst": [7], "whole": [1, 7], "again": [7, 1]}
+    found = finished(score(masks, tmp_path / "out", names)).result["metrics"]["labels"]
+    assert list(found) == ["liver", "cyst", "whole", "again"]
+    assert found["whole"] == found["again"]
+
+
+def test_a_label_that_nobody_named_is_background_and_told_once(masks, tmp_path):
+    *events, end = score(masks, tmp_path / "out", {"liver": [1]})
+    assert events[-1] == Note("ids that have no --label, and counted as background: 7")
+    assert end.failed == ()
+    assert list(end.result["metrics"]["labels"]) == ["liver"]
+
+
+def test_a_damaged_mask_fails_its_case_alone(masks, tmp_path):
+    (masks[0] / "a.nii.gz").write_bytes(b"no mask")
+    events = list(score(masks, tmp_path / "out"))
     assert [(type(e), e.case) for e in events[:2]] == [(CaseFailed, "a"), (CaseScored, "b")]
     assert events[-1].failed == ("a",)
     assert events[-1].result["metrics"]["failed"] == ["a"]
 
 
-def test_a_damaged_mask_fails_its_case_alone(masks, tmp_path):
+def test_a_damaged_mask_is_no_better_than_a_missing_one(masks, tmp_path):
     (masks[0] / "a.nii.gz").write_bytes(b"no mask")
+    damaged = finished(score(masks, tmp_path / "damaged")).result["metrics"]["labels"]
+    (masks[0] / "a.nii.gz").unlink()
+    assert finished(score(masks, tmp_path / "missing")).result["metrics"]["labels"] == damaged
+
+
+def test_a_damaged_reference_leaves_the_case_out(masks, tmp_path):
+    (masks[1] / "a.nii.gz").write_bytes(b"no mask")
     end = finished(score(masks, tmp_path / "out"))
     assert end.failed == ("a",)
     assert end.result["metrics"]["cases"] == 1
 
 
 class TestMissing:
-    def test_a_missing_prediction_is_scored_as_an_empty_one_and_fails_by_name(self, masks, tmp_path):
+    def test_a_missing_prediction_is_scored_as_the_worst_and_fails_by_name(self, masks, tmp_path):
         (masks[0] / "a.nii.gz").unlink()
         end = finished(score(masks, tmp_path / "out", None, "evaluation.metrics=[dice, hd95]"))
         assert end.failed == ("a",)
         found = rows(tmp_path / "out")
-        assert found["a", "label_1", "dice"] == ("0.0", "pred_empty")
-        assert found["a", "label_1", "hd95"] == ("inf", "pred_empty")
+        assert found["a", "label_1", "dice"] == ("0.0", "no_prediction")
+        assert found["a", "label_1", "hd95"] == ("inf", "no_prediction")
         statistics = end.result["metrics"]["labels"]["label_1"]["hd95"]
         assert (statistics["n"], statistics["n_infinite"]) == (2, 1)
         assert statistics["mean"] == pytest.approx(np.linalg.norm([40, 30, 20]) / 2)
+
+    def test_it_is_no_true_negative_where_the_label_is_absent(self, masks, tmp_path):
+        (masks[0] / "b.nii.gz").unlink()
+        for policy in ("strict", "challenge"):
+            out = tmp_path / policy
+            metrics = finished(score(masks, out, None, f"evaluation.empty_policy={policy}")).result["metrics"]
+            assert rows(out)["b", "label_7", "dice"] == ("0.0", "no_prediction")
+            assert metrics["presence"]["label_7"]["absent"] == 0
 
     def test_it_may_be_left_out(self, masks, tmp_path):
         (masks[0] / "a.nii.gz").unlink()
@@ -154,6 +184,10 @@ def test_what_the_metrics_mean_stands_in_the_files(masks, tmp_path):
         ("evaluation.metrics=[iuo]", "did you mean 'iou'"),
         ("evaluation.profile=bone", "profile"),
         ("evaluation.metricz=[dice]", "metrics"),
+        ("evaluation.profile=[organ]", "profile"),
+        ("evaluation.nsd_tolerance_mm={label_1: 1, livr: 2}", "there is no structure 'livr'"),
+        ("evaluation.regions={whole: [label_9]}", "'label_9' is no label"),
+        ("inference.overlap=0.9", "inference.overlap cannot be changed here"),
     ],
 )
 def test_wrong_wishes_are_told_before_anything_is_written(masks, tmp_path, override, words):

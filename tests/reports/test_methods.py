@@ -83,8 +83,8 @@ def test_what_differs_or_is_missing_is_said():
     made = facts(failed=("boom, fold 0, seed 0",), unfinished=("focal, fold 1, seed 2", "focal, fold 0, seed 2"))
     text = said(made=made, declared=[("focal", "learning rate 0.001")])
     assert "were the same for every loss, but for what follows (focal: learning rate 0.001)." in text
-    assert "1 training diverged (boom, fold 0, seed 0)." in text
-    assert "2 trainings did not end" in text
+    assert "1 training diverged (boom 1)." in text
+    assert "2 trainings did not end (focal 2)." in text
 
 
 def test_plans_that_differ_by_fold_are_all_named():
