@@ -75,6 +75,10 @@ class ResourceError(SegtrainError):
     exit_code = 4
 
 
+class OutOfMemory(ResourceError):
+    """Too little memory for one thing, such as a large scan; a smaller one may fit."""
+
+
 class DivergedError(SegtrainError):
     """Training produced a loss or weights that are not finite."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from segtrain.core.errors import Problem, ResourceError
+from segtrain.core.errors import OutOfMemory, Problem
 
 SAID_BY_ALLOCATORS = ("out of memory", "not enough memory", "can't allocate memory", "alloc_failed")
 """CUDA and MPS; DefaultCPUAllocator, which says either of two things; cuBLAS and cuDNN."""
@@ -26,11 +26,11 @@ def is_memory_error(error: BaseException) -> bool:
 
 @contextmanager
 def memory_errors(doing: str, hint: str, *, where: str = "") -> Iterator[None]:
-    """Translate a failed allocation into a ResourceError: out of memory `doing` something."""
+    """Translate a failed allocation into a OutOfMemory: out of memory `doing` something."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         if not is_memory_error(error):
             raise
         why = str(error).partition("\n")[0]
-        raise ResourceError(Problem(f"out of memory {doing}", where, why, hint)) from error
+        raise OutOfMemory(Problem(f"out of memory {doing}", where, why, hint)) from error

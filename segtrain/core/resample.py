@@ -104,14 +104,6 @@ def strongest(weight_of: Callable[[int], Array], ids: Sequence[int], shape: tupl
     return best_id
 
 
-def drawn_over(weight_of: Callable[[int], Array], ids: Sequence[int], shape: tuple[int, ...]) -> NDArray[np.int32]:
-    """`ids[i]` wherever the i-th weight map is above 0, later ones over earlier ones; 0 where none is."""
-    found = np.zeros(shape, dtype=np.int32)
-    for place, label in enumerate(ids):
-        found[weight_of(place) > 0] = label
-    return found
-
-
 def _parallel_axes(index_map: Affine, shape: tuple[int, ...]) -> tuple[list[int], list[NDArray[np.float64]]]:
     """Source axis and source positions for each target axis."""
     matrix = index_map[:3, :3]

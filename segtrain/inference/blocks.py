@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
 
-from segtrain.core.errors import Problem, ResourceError
+from segtrain.core.errors import OutOfMemory, Problem
 from segtrain.core.resample import AxisMap
 from segtrain.inference.sliding_window import window_starts
 
@@ -101,7 +101,7 @@ def divided(extents: Sequence[Extent], budget: int) -> Blocks:
         what = f"predicting this scan takes at least {_mib(least)} MiB for its logits alone"
         why = f"{_mib(budget)} MiB are allowed or free; {max(e.outputs for e in extents)} outputs"
         hint = f"inference.memory_mib={_mib(least)} on a machine that has as much, or a smaller overlap"
-        raise ResourceError(Problem(what, "inference.memory_mib", why, hint))
+        raise OutOfMemory(Problem(what, "inference.memory_mib", why, hint))
     _, _, (first, second) = min(fitting, key=lambda choice: (choice[0], -choice[1]))
     return _blocks(extents, along, {one: first, other: second})
 

@@ -23,7 +23,7 @@ from segtrain.recipes.sweep_pictures import pictures
 from segtrain.recipes.sweep_scores import SweepScores, read_scores
 from segtrain.reports.breakdown import BREAKDOWN_COLUMNS, Breakdown, breakdown, breakdown_rows
 from segtrain.reports.comparison_plots import filed_plots
-from segtrain.reports.contents import ComparisonReport, SweepFacts
+from segtrain.reports.contents import ComparisonReport, LossCost, SweepFacts
 from segtrain.reports.curves import Row
 from segtrain.reports.latex import ranking_tex
 from segtrain.reports.methods import methods_text
@@ -37,6 +37,9 @@ from segtrain.statistics.ranking import agreement
 
 PAIR_COLUMNS = tuple(f.name for f in fields(PairRow) if f.name != "differences")
 RANKING_COLUMNS = tuple(f.name for f in fields(RankingRow))
+SEED_SD = "seed_sd"
+"""The last column of both: standard deviation over seeds, of a mean or of a mean difference."""
+COST_COLUMNS = tuple(f.name for f in fields(LossCost))
 
 
 def conclude(sweep: Path) -> dict[str, Any]:
@@ -56,6 +59,7 @@ def conclude(sweep: Path) -> dict[str, Any]:
     summary = _summary(comparisons, runs, loaded)
     write_json(sweep / "summary.json", summary)
     report = _report(loaded, meaning, runs, scores, comparisons, by_label[scores.metrics[0]])
+    write_csv(sweep / "costs.csv", COST_COLUMNS, [[getattr(c, name) for name in COST_COLUMNS] for c in report.costs])
     write_text(sweep / "methods.txt", methods_text(report))
     write_text(sweep / "ranking.tex", ranking_tex(report))
     write_plots(sweep / "figures", filed_plots(report))
@@ -158,18 +162,19 @@ def _compare(scores: SweepScores, metric: str, baseline: str) -> Comparison:
 def _write_tables(
     sweep: Path, comparisons: Mapping[str, Comparison], by_label: Mapping[str, Breakdown], scores: SweepScores
 ) -> None:
+    seed_sd = {metric: (scores.seed_sd(metric), scores.pair_seed_sd(metric)) for metric in comparisons}
     ranking = [
-        [metric, *(getattr(row, name) for name in RANKING_COLUMNS)]
+        [metric, *(getattr(row, name) for name in RANKING_COLUMNS), seed_sd[metric][0].get(row.loss)]
         for metric, found in comparisons.items()
         for row in found.ranking
     ]
-    write_csv(sweep / "ranking.csv", ["metric", *RANKING_COLUMNS], ranking)
+    write_csv(sweep / "ranking.csv", ["metric", *RANKING_COLUMNS, SEED_SD], ranking)
     pairs = [
-        [metric, *(getattr(row, name) for name in PAIR_COLUMNS)]
+        [metric, *(getattr(row, name) for name in PAIR_COLUMNS), seed_sd[metric][1].get((row.a, row.b))]
         for metric, found in comparisons.items()
         for row in found.pairs
     ]
-    write_csv(sweep / "pairwise.csv", ["metric", *PAIR_COLUMNS], pairs)
+    write_csv(sweep / "pairwise.csv", ["metric", *PAIR_COLUMNS, SEED_SD], pairs)
     parts = [row for metric, found in by_label.items() for row in breakdown_rows(metric, found)]
     write_csv(sweep / "by_label.csv", BREAKDOWN_COLUMNS, parts)
     values = scores.values(scores.metrics[0])

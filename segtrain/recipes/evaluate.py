@@ -48,7 +48,7 @@ def evaluate_run(
     ensemble = load_ensemble(folders, device=device, allow_code=allow_code, overrides=overrides)
     config = trained_config(folders[0], allow_code=allow_code)
     evaluation = evaluation_with(config.evaluation, overrides)
-    chosen_metrics(evaluation, folders[0])
+    chosen_metrics(evaluation)
     require_tolerances(evaluation, list(scored_structures(ensemble.task, evaluation)))
     cases = find_scans(relocated(config.data, images.resolve(), labels.resolve() if labels else None))
     places = {"run": ", ".join(str(run.resolve()) for run in folders), "images": str(images.resolve())}
@@ -70,8 +70,7 @@ def finish_evaluation(
     names = [case for case, _ in outcome.failed]
     volumes = {case.case: dict(case.prediction_ml) for case in outcome.scores}
     write_cases_csv(out / "cases.csv", outcome.scores)
-    rows = [[case, *(found.get(name) for name in task.foreground)] for case, found in volumes.items()]
-    write_csv(out / "volumes.csv", ["case", *(f"{name}_ml" for name in task.foreground)], rows)
+    write_volumes(out, task, volumes)
     meaning = definitions(chosen_metrics(evaluation)) if any(case.scores for case in outcome.scores) else {}
     facts = {**places, "profile": evaluation.why, "definitions": meaning}
     keep_record(out, task, outcome.files, outcome.failed, facts)
@@ -79,6 +78,12 @@ def finish_evaluation(
     write_json(out / "metrics.json", summary)
     result = {"schema_version": 1, "out": str(out), "metrics": summary, "volumes_ml": volumes}
     return Finished(out, result, failed=tuple(names))
+
+
+def write_volumes(out: Path, task: Task, volumes: Mapping[str, Mapping[str, float]]) -> None:
+    """volumes.csv: a row a case, a column a structure, in ml."""
+    rows = [[case, *(found.get(name) for name in task.foreground)] for case, found in volumes.items()]
+    write_csv(out / "volumes.csv", ["case", *(f"{name}_ml" for name in task.foreground)], rows)
 
 
 def report_evaluation(finished: Finished) -> Finished:

@@ -10,19 +10,25 @@ from typing import Any
 from segtrain.core.case import Case
 from segtrain.core.errors import ConfigError, DataError, Problem
 from segtrain.core.events import Note
-from segtrain.core.files import write_json
+from segtrain.core.files import disk_errors, write_json
+from segtrain.data.sources import state_of
 from segtrain.data.write import SUFFIXES
 from segtrain.inference.predict import Ensemble
 from segtrain.recipes.predict_cases import Manner
 from segtrain.recipes.results_folder import (
     MADE_BY,
     OUTPUTS,
+    PREDICTIONS,
     PROBABILITIES,
+    TABLES,
     open_results,
     sources_of,
     written_masks,
 )
 from segtrain.recipes.run_folder import RunFolder, read_record
+
+READ_BACK = ("nii.gz", "nii")
+"""Formats of masks that can be kept, because they can be read and checked."""
 
 WITHOUT_EFFECT = {"memory_mib", "batch_size"}
 """Settings that change no voxel."""
@@ -43,11 +49,15 @@ def begin(
     """
     if manner.resume and overwrite:
         raise ConfigError(Problem("--resume and --overwrite exclude each other"))
-    made_by = _made_by(runs, ensemble, manner)
+    if manner.resume and manner.format not in READ_BACK:
+        hint = f"--format {' or '.join(READ_BACK)}, or --overwrite"
+        raise ConfigError(Problem(f"masks of the format {manner.format} are not read back", "--resume", hint=hint))
+    made_by = _made_by(runs, ensemble, cases, manner)
     if manner.resume and (written_masks(out) or (out / MADE_BY).is_file()):
-        _require_the_same(out, made_by)
+        before = _made_before(out, made_by)
         there = _kept(out, cases, SUFFIXES[manner.format])
-        yield Note(f"{there} of {len(cases)} masks are there; those that are whole and newer than their scan are kept")
+        yield Note(f"{there} of {len(cases)} masks are there; those that are whole and of the same scan are kept")
+        _take_away(out, cases, before, made_by)
     else:
         open_results(out, sources_of(cases), overwrite=overwrite)
     write_json(out / MADE_BY, made_by)
@@ -56,18 +66,27 @@ def begin(
         write_json(out / PROBABILITIES / OUTPUTS, about)
 
 
-def _made_by(runs: Sequence[Path], ensemble: Ensemble, manner: Manner) -> dict[str, Any]:
+def _made_by(runs: Sequence[Path], ensemble: Ensemble, cases: Sequence[Case], manner: Manner) -> dict[str, Any]:
     return {
         "schema_version": 1,
         "runs": [str(run.resolve()) for run in runs],
         "weights_sha256": [member.weights_sha256 for member in ensemble.members],
         "inference": [member.settings.model_dump(mode="json") for member in ensemble.members],
         "format": manner.format,
+        "scans": {case.id: _state(case) for case in cases},
     }
 
 
-def _require_the_same(out: Path, made_by: dict[str, Any]) -> None:
-    """ConfigError where other weights or settings drew the masks, or nobody knows which."""
+def _state(case: Case) -> str:
+    """What the file system says of the scan; nothing where it cannot be read, which costs the case later."""
+    try:
+        return state_of(case)
+    except DataError:
+        return ""
+
+
+def _made_before(out: Path, made_by: dict[str, Any]) -> dict[str, Any]:
+    """What drew the masks. ConfigError where that were other weights or settings, or nobody knows which."""
     hint = "--overwrite begins anew, --out DIR takes another folder"
     try:
         before = read_record(out / MADE_BY)
@@ -78,6 +97,17 @@ def _require_the_same(out: Path, made_by: dict[str, Any]) -> None:
     if changed:
         what = f"the masks that are there were drawn with other {', '.join(changed)}"
         raise ConfigError(Problem(what, str(out), hint=hint))
+    return before
+
+
+def _take_away(out: Path, cases: Sequence[Case], before: dict[str, Any], made_by: dict[str, Any]) -> None:
+    """Delete masks of other scans under the same name, and the tables and the report of what the folder held."""
+    scans = before.get("scans", {})
+    changed = [case.id for case in cases if scans.get(case.id) != made_by["scans"][case.id]]
+    masks = [out / PREDICTIONS / f"{case}{SUFFIXES[made_by['format']]}" for case in changed]
+    with disk_errors(out):
+        for path in (*masks, *(out / name for name in TABLES)):
+            path.unlink(missing_ok=True)
 
 
 def _decisive(made_by: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from segtrain.config.at_prediction import require_changeable
 from segtrain.core.events import Event, Finished
 from segtrain.data.cases import find_scans, relocated
 from segtrain.metrics.settings import EvaluationSettings
+from segtrain.recipes.evaluate import write_volumes
 from segtrain.recipes.made_by import begin, drawn_by
 from segtrain.recipes.predict_cases import Manner, predict_cases
 from segtrain.recipes.results_folder import results_folder
@@ -39,6 +40,7 @@ def predict(
     with results_folder(out):
         yield from begin(out, folders, ensemble, cases, manner, overwrite=overwrite)
         outcome = yield from predict_cases(ensemble, cases, out, EvaluationSettings(), manner)
-    volumes = {case.case: dict(case.prediction_ml) for case in outcome.scores}
-    result = {"schema_version": 1, "out": str(out), "cases": len(cases), "volumes_ml": volumes}
+        volumes = {case.case: dict(case.prediction_ml) for case in outcome.scores}
+        write_volumes(out, ensemble.task, volumes)
+    result = {"schema_version": 1, "out": str(out), "cases": len(volumes), "volumes_ml": volumes}
     yield Finished(out, result, tuple(case for case, _ in outcome.failed))

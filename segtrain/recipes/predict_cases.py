@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from segtrain.core.case import Case, ScanSource
-from segtrain.core.errors import ConfigError, DataError, Problem
+from segtrain.core.errors import ConfigError, DataError, OutOfMemory, Problem
 from segtrain.core.events import CaseFailed, CaseScored, Event, Note
 from segtrain.core.grid import Grid
 from segtrain.core.machine import usable_cores
+from segtrain.core.memory import memory_errors
 from segtrain.core.scores import CaseScores
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap
@@ -81,6 +82,8 @@ class _Drawn:
     notes: tuple[str, ...]
 
 
+_Fault = DataError | OutOfMemory
+"""What costs one case, and not the others."""
 Finished = Future[tuple[CaseScores, ScoredFiles]]
 
 
@@ -91,12 +94,12 @@ class _Behind:
     case: str
     number: int
     notes: tuple[str, ...]
-    result: Finished | DataError
+    result: Finished | _Fault
 
     @property
     def is_done(self) -> bool:
         """Whether nothing has to be waited for."""
-        return isinstance(self.result, DataError) or self.result.done()
+        return isinstance(self.result, DataError | OutOfMemory) or self.result.done()
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +117,11 @@ class _Work:
         return MaskWriter(self.manner.format, self.ensemble.task, self.manner.model)
 
     def read(self, case: Case) -> _Read:
-        """Read a case, and prepare it unless its mask is there. Raises DataError."""
+        """Read a case, and prepare it unless its mask is there. Raises DataError, OutOfMemory."""
+        with memory_errors("reading a scan", "a machine with more memory, or a smaller scan", where=case.id):
+            return self._read(case)
+
+    def _read(self, case: Case) -> _Read:
         image, labels, note = read_case(case, self.ensemble.channels, self.ensemble.task)
         mask = self.made_before(case, image.grid) if self.manner.resume else None
         scan = self.ensemble.prepare(case.id, image) if mask is None else None
@@ -132,7 +139,7 @@ class _Work:
             return None
         return LabelMap(found.array, grid) if found.grid.same_space(grid) else None
 
-    def draw(self, case: Case, reading: Future[_Read]) -> Generator[None, None, _Drawn | DataError]:
+    def draw(self, case: Case, reading: Future[_Read]) -> Generator[None, None, _Drawn | _Fault]:
         """Predict a case; waits after each block of the scan, in case something else is to be done."""
         try:
             read = reading.result()
@@ -142,7 +149,7 @@ class _Work:
                 raise RuntimeError(f"{case.id} was neither prepared nor found")
             with self.sink(case, read.scan) as sink:
                 found = yield from self.ensemble.predicting(read.scan, sink)
-        except DataError as error:
+        except (DataError, OutOfMemory) as error:
             return error
         return _Drawn(read.labels, found.labels, False, _sentences(case, read.note, *found.notes))
 
@@ -187,10 +194,10 @@ class _Ended:
             return
         yield from map(Note, behind.notes)
         try:
-            if isinstance(behind.result, DataError):
+            if isinstance(behind.result, DataError | OutOfMemory):
                 raise behind.result
             scores, files = behind.result.result()
-        except DataError as error:
+        except (DataError, OutOfMemory) as error:
             if self.strict:
                 raise
             self.failed.append((behind.case, str(error)))
@@ -221,7 +228,7 @@ def predict_cases(
                     yield from ended.settle(behind)
                     behind = None
             yield from ended.settle(behind)
-            if isinstance(drawn, DataError):
+            if isinstance(drawn, DataError | OutOfMemory):
                 behind = _Behind(case.id, number, (), drawn)
             else:
                 behind = _Behind(case.id, number, drawn.notes, writer.submit(work.finish, case, drawn))
@@ -259,12 +266,12 @@ def _one_ahead(
         yield case, reading
 
 
-def _result_of(drawing: Generator[None, None, _Drawn | DataError]) -> _Drawn | DataError | None:
+def _result_of(drawing: Generator[None, None, _Drawn | _Fault]) -> _Drawn | _Fault | None:
     """What a case became; None where it is not done yet."""
     try:
         next(drawing)
     except StopIteration as end:
-        drawn: _Drawn | DataError = end.value
+        drawn: _Drawn | _Fault = end.value
         return drawn
     return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from segtrain.config.load import Loaded
@@ -16,7 +17,9 @@ from segtrain.reports.contents import SweepFacts
 def facts_of(loaded: Loaded, runs: Sequence[SweepRun], scores: SweepScores) -> SweepFacts:
     """The numbers of a methods section. DataError where a record is damaged."""
     settings = settings_of(loaded)
-    records = [read_record(run.folder.record) for run in runs if run.folder.record.is_file()]
+    files = [run.folder.record for run in runs if run.folder.record.is_file()]
+    by_file = {file: read_record(file) for file in files}
+    records = list(by_file.values())
     return SweepFacts(
         losses=scores.labels,
         baseline=settings.baseline,
@@ -30,7 +33,7 @@ def facts_of(loaded: Loaded, runs: Sequence[SweepRun], scores: SweepScores) -> S
         parameters=_numbers(records, "parameters"),
         patches=tuple(dict.fromkeys(_patches(run) for run in runs if run.folder.plan.is_file())),
         devices=tuple(dict.fromkeys(str(record["device"]) for record in records if "device" in record)),
-        versions=_versions(records),
+        versions=_versions(by_file),
         failed=tuple(run.name for run in runs if run.failure is not None),
         unfinished=tuple(run.name for run in runs if run.failure is None and not run.is_done),
     )
@@ -58,10 +61,11 @@ def _patches(run: SweepRun) -> str:
     return f"{' × '.join(map(str, plan.patch_size))} voxels in batches of {plan.batch_size}"
 
 
-def _versions(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def _versions(by_file: Mapping[Path, Mapping[str, Any]]) -> dict[str, str]:
     """Package -> its version, or each of them where runs were made with several."""
     found: dict[str, dict[str, None]] = {}
-    for record in records:
-        for name, version in record.get("versions", {}).items():
-            found.setdefault(name, {})[str(version)] = None
+    for file, record in by_file.items():
+        with reading(file):
+            for name, version in record.get("versions", {}).items():
+                found.setdefault(name, {})[str(version)] = None
     return {name: " and ".join(versions) for name, versions in found.items()}

@@ -79,8 +79,9 @@ def _training(report: ComparisonReport) -> str:
     differ = "; ".join(f"{loss}: {text}" for loss, text in report.declared)
     differ = f", but for what follows ({differ})" if differ else ""
     return f"""We compared {len(made.losses)} loss functions ({listed(made.losses)}) by training the same
-        network{network} with each{steps}{patches}. The {scans} into {made.folds} folds; with {seeds} this makes {whole} trainings. Folds, initial weights, patches and their augmentation, the number of
-        steps and the schedule were the same for every loss{differ}. {_lost(made)}"""
+        network{network} with each{steps}{patches}. The {scans} into {made.folds} folds; with {seeds} this makes
+        {whole} trainings. Folds, initial weights, patches and their augmentation, the number of steps and the schedule
+        were the same for every loss{differ}. {_lost(made)}"""
 
 
 def _lost(made: SweepFacts) -> str:

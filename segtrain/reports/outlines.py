@@ -16,9 +16,11 @@ from scipy import ndimage
 
 def outlines(labels: NDArray[Any]) -> dict[int, str]:
     """Path data of each label in a picture (rows, columns) of label ids; 0 is no label."""
-    found = ndimage.find_objects(labels)
-    boxes = {label: box for label, box in enumerate(found, start=1) if box is not None}
-    return {label: _path(labels[box] == label, box[0].start, box[1].start) for label, box in boxes.items()}
+    ids = np.unique(labels)
+    ids = ids[ids != 0]  # whatever they are, sparse or below 0: they are looked for by their place
+    places = np.where(labels == 0, 0, np.searchsorted(ids, labels) + 1) if len(ids) else np.zeros(labels.shape, int)
+    boxes = zip(ids.tolist(), ndimage.find_objects(places, len(ids)), strict=True) if len(ids) else ()
+    return {label: _path(labels[box] == label, box[0].start, box[1].start) for label, box in boxes}
 
 
 def _path(inside: NDArray[np.bool_], top: int, left: int) -> str:

@@ -177,7 +177,7 @@ class TestCompareLosses:
         done = segtrain("compare-losses", "--config", config, "--overwrite")
         assert done.exit_code == 0, done.output
         assert calls.positional[0][1] == Path("runs/study-compare")
-        assert calls.named[0] == {"resume": False, "overwrite": True, "device": "auto"}
+        assert calls.named[0] == {"resume": False, "overwrite": True, "device": "auto", "workers": 1}
         assert "0.900 [0.850, 0.950] 12" in done.stdout
         assert "-0.050 [-0.100, -0.010]" in done.stdout
         assert "worse" in done.stdout

@@ -102,11 +102,11 @@ class TestScansWithoutLabels:
         assert result["metrics"]["labels"]["organ"] == {}
         assert (tmp_path / "out" / "report.html").is_file()
 
-    def test_predict_writes_the_same_masks_and_nothing_else(self, trained: Trained, tmp_path: Path) -> None:
+    def test_predict_writes_the_same_masks_and_their_volumes(self, trained: Trained, tmp_path: Path) -> None:
         images, out = trained.root / "images", tmp_path / "out"
         result = answer("predict", "--run", trained.run, "--images", images, "--out", out)
         assert (result["cases"], result["failed"]) == (4, [])
-        assert files_in(out) == ["prediction.json", *(f"predictions/{case}.nii.gz" for case in CASES)]
+        assert files_in(out) == ["prediction.json", *(f"predictions/{case}.nii.gz" for case in CASES), "volumes.csv"]
         held_out = next((trained.run / "validation" / "predictions").iterdir())
         assert (out / "predictions" / held_out.name).read_bytes() == held_out.read_bytes()
 
@@ -208,14 +208,15 @@ class TestMasks:
         two = answer("eval", "--predictions", folders[1], "--labels", folders[0], "--out", tmp_path / "two")
         assert one["metrics"]["mean"] == two["metrics"]["mean"]
 
-    def test_missing_masks_are_all_named_and_nothing_is_scored(self, folders: tuple[Path, Path]) -> None:
+    def test_missing_masks_are_all_named_and_the_worst(self, folders: tuple[Path, Path]) -> None:
         predictions, labels = folders
         for file in (predictions / "half.nii.gz", predictions / "nothing.nii.gz", labels / "missed.nii.gz"):
             file.unlink()
-        told = done("eval", "--predictions", predictions, "--labels", labels, code=3)
-        for line in ("half has no prediction", "nothing has no prediction", "missed has no reference"):
+        told = done("eval", "--predictions", predictions, "--labels", labels, code=1)
+        for line in ("half has no prediction", "nothing has no prediction", "there is no reference: missed"):
             assert line in told.stderr
-        assert not predictions.with_name("predictions-eval").exists()
+        left_out = done("eval", "--predictions", predictions, "--labels", labels, "--allow-missing", "--overwrite")
+        assert "there is no prediction: half, nothing" in left_out.stderr
 
     def test_a_mask_on_another_grid_fails_alone(self, folders: tuple[Path, Path]) -> None:
         predictions, labels = folders
@@ -223,7 +224,7 @@ class TestMasks:
         result = answer("eval", "--predictions", predictions, "--labels", labels, code=1)
         assert result["failed"] == ["half"]
         assert result["metrics"]["failed"] == ["half"]
-        assert result["metrics"]["cases"] == 3
+        assert result["metrics"]["cases"] == 4
 
     def test_metrics_are_chosen_by_name(self, folders: tuple[Path, Path]) -> None:
         arguments = ("eval", "--predictions", folders[0], "--labels", folders[1], "--overwrite", "--metric")

@@ -14,6 +14,7 @@ EXIT_CODES = {
     "UnreadableScan": 3,
     "GridMismatch": 3,
     "ResourceError": 4,
+    "OutOfMemory": 4,
     "DivergedError": 5,
     "CheckpointError": 6,
     "CheckFailed": 1,

@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from segtrain.core.grid import Grid
-from segtrain.core.resample import axis_maps, drawn_over, resample_array, resample_labels, resample_volume
+from segtrain.core.resample import axis_maps, resample_array, resample_labels, resample_volume
 from segtrain.core.volume import LabelMap, Volume
 from tests.phantoms import ellipsoid, grid
 
@@ -83,11 +83,6 @@ def test_every_channel_is_resampled():
     moved = resample_volume(Volume(array, native), native.respaced((2, 2, 2)))
     assert moved.array.dtype == np.float32
     assert [c.mean() for c in moved.array] == pytest.approx([3, 5])
-
-
-def test_later_masks_are_drawn_over_earlier_ones():
-    weights = np.array([[1.0, 2.0, -1.0], [0.0, 1.0, -2.0]])
-    assert drawn_over(weights.__getitem__, (7, 4), (3,)).tolist() == [7, 4, 0]
 
 
 def test_the_map_of_an_axis_says_what_each_voxel_is_made_of():

@@ -87,6 +87,9 @@ def test_tables_have_a_row_a_metric_and_a_loss_or_pair(concluded):
     ranking, pairs = table(sweep.path / "ranking.csv"), table(sweep.path / "pairwise.csv")
     assert [(row["metric"], row["loss"]) for row in ranking[:3]] == [("dice", n) for n in ("dice", "dice_ce", "focal")]
     assert (len(ranking), len(pairs)) == (6, 6)
+    assert float(ranking[0]["seed_sd"]) == pytest.approx(0.1 / 2**0.5)
+    assert float(pairs[0]["seed_sd"]) == pytest.approx(0.0)
+    assert ranking[2]["seed_sd"] == ""
     assert {row["b"] for row in pairs[:2]} == {"dice_ce"}
 
 
@@ -147,6 +150,7 @@ def test_every_file_of_a_paper_is_there(concluded):
     assert {"means.svg", "means.png", "differences.svg", "curves.svg", "places.png"} <= figures
     assert "We compared 3 loss functions (dice_ce, dice and focal)" in (sweep.path / "methods.txt").read_text()
     assert r"dice\_ce" in (sweep.path / "ranking.tex").read_text(encoding="utf-8")
+    assert [row["loss"] for row in table(sweep.path / "costs.csv")] == ["dice_ce", "dice", "focal"]
     rows = table(sweep.path / "by_label.csv")
     assert {(row["metric"], row["label"], row["size"], row["loss"]) for row in rows} == {
         (metric, "organ", "all", loss) for metric in ("dice", "iou") for loss in ("dice_ce", "dice", "focal")

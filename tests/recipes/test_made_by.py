@@ -62,12 +62,34 @@ def test_keeping_and_deleting_exclude_each_other(begun):
     ("overrides", "manner", "told"),
     [
         (["inference.overlap=0.5"], AGAIN, "settings of inference"),
-        ([], Manner(resume=True, format="mha"), "format"),
+        ([], Manner(resume=True, format="nii"), "format"),
     ],
 )
 def test_other_settings_are_refused_by_name(begun, overrides, manner, told):
     with pytest.raises(ConfigError, match=f"drawn with other {told}"):
         begun(manner, overrides=overrides)
+
+
+def test_formats_that_are_not_read_back_are_not_gone_on_with(begun):
+    with pytest.raises(ConfigError, match="format nrrd are not read back"):
+        begun(Manner(resume=True, format="nrrd"))
+
+
+def test_masks_of_another_scan_of_that_name_are_taken_away(begun, tmp_path):
+    record = tmp_path / "out" / "prediction.json"
+    before = json.loads(record.read_text())
+    first = min(before["scans"])
+    before["scans"][first] = "another scan"
+    record.write_text(json.dumps(before))
+    kept = {path.name for path in (tmp_path / "out" / "predictions").iterdir()}
+    begun()
+    assert kept - {path.name for path in (tmp_path / "out" / "predictions").iterdir()} == {f"{first}.nii.gz"}
+
+
+def test_tables_of_what_was_there_are_taken_away(begun, tmp_path):
+    (tmp_path / "out" / "metrics.json").write_text("{}")
+    begun()
+    assert not (tmp_path / "out" / "metrics.json").exists()
 
 
 def test_settings_that_change_no_voxel_may_change(begun):

@@ -22,10 +22,10 @@ def scans(tmp_path):
     return tmp_path / "images"
 
 
-def test_a_mask_a_scan_is_written_and_nothing_else(trained, scans, tmp_path):
+def test_a_mask_a_scan_is_written_and_the_volumes(trained, scans, tmp_path):
     end = finished(predict(trained, scans, tmp_path / "out", device="cpu"))
     files = sorted(p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.*"))
-    assert files == ["prediction.json", "predictions/P8_a.nii.gz", "predictions/P9_a.nii.gz"]
+    assert files == ["prediction.json", "predictions/P8_a.nii.gz", "predictions/P9_a.nii.gz", "volumes.csv"]
     assert (end.result["cases"], end.failed) == (2, ())
 
 

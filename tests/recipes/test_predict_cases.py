@@ -100,6 +100,21 @@ def test_strict_ends_with_the_first_bad_case_after_those_before_it_were_told(ens
     assert "P9_a.nii.gz" not in masks(tmp_path / "out")
 
 
+def test_a_scan_that_memory_does_not_suffice_for_costs_the_others_nothing(ensemble, cases, tmp_path, monkeypatch):
+    prepare = Ensemble.prepare
+
+    def with_little_memory(self, case, image):
+        if case == cases[0].id:
+            raise MemoryError
+        return prepare(self, case, image)
+
+    monkeypatch.setattr(Ensemble, "prepare", with_little_memory)
+    outcome = result_of(predict_cases(ensemble, cases, tmp_path / "out", SCORING))
+    assert [case for case, _ in outcome.failed] == [cases[0].id]
+    assert "out of memory reading a scan" in outcome.failed[0][1]
+    assert len(outcome.scores) == len(cases) - 1
+
+
 def test_closed_early_it_leaves_whole_masks_and_no_thread(ensemble, cases, tmp_path):
     with closing(predict_cases(ensemble, cases, tmp_path / "out", SCORING, Manner(probabilities=True))) as events:
         next(events)

@@ -74,6 +74,14 @@ def test_metrics_are_defined_as_they_were_measured(sweep):
     assert definitions_of(runs(sweep)) == said
 
 
+def test_a_damaged_record_is_named(sweep):
+    run = runs(sweep)[0]
+    write_run(run)
+    write_record(run.folder, {"versions": ["torch"]})
+    with pytest.raises(DataError, match=r"run\.json"):
+        facts(sweep)
+
+
 def test_a_damaged_plan_is_named(sweep):
     run = runs(sweep)[0]
     write_run(run)

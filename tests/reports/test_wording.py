@@ -37,3 +37,8 @@ def test_volumes_names_and_counts():
         "volume similarity",
     ]
     assert [wording.count(1, "case"), wording.count(2, "case")] == ["1 case", "2 cases"]
+
+
+def test_ends_of_a_difference_have_their_signs():
+    assert wording.interval_signed(-0.01, 0.024) == "−0.010 to +0.024"
+    assert wording.interval_signed(None, 0.024) == ""
