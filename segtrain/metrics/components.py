@@ -7,12 +7,15 @@ the sum of their IoU is largest (Kuhn 1955). Above an IoU of one half no compone
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 Mask = NDArray[np.bool_]
@@ -46,8 +49,10 @@ class Overlap:
 
     prediction: Components
     reference: Components
-    shared: NDArray[np.int64]
-    """Voxels (n + 1, m + 1) by the numbers of both; the first row and column are 0."""
+    pairs: NDArray[np.int64]
+    """(K, 2): numbers of components that touch, of the prediction and of the reference."""
+    voxels: NDArray[np.int64]
+    """(K,): in common."""
 
 
 @dataclass(frozen=True)
@@ -69,19 +74,17 @@ def overlap_of(prediction: Mask, reference: Mask) -> Overlap:
     ours, theirs = _components_of(prediction), _components_of(reference)
     width = theirs.count + 1
     both = prediction & reference
-    pairs = ours.labels[both].astype(np.int64) * width + theirs.labels[both]
-    shared = np.bincount(pairs, minlength=(ours.count + 1) * width)
-    return Overlap(ours, theirs, shared.reshape(-1, width))
+    found, voxels = np.unique(ours.labels[both].astype(np.int64) * width + theirs.labels[both], return_counts=True)
+    return Overlap(ours, theirs, np.stack(np.divmod(found, width), axis=1), voxels)
 
 
 def matched(overlap: Overlap, *, least_iou: float, least_voxels: float) -> Matches:
     """Match components one to one where their IoU is above `least_iou`; those of fewer voxels do not count at all."""
     ours, theirs = overlap.prediction.at_least(least_voxels), overlap.reference.at_least(least_voxels)
-    shared = overlap.shared[np.ix_(ours, theirs)]
-    iou = shared / (overlap.prediction.sizes[ours][:, None] + overlap.reference.sizes[theirs][None] - shared)
-    iou[iou <= least_iou] = 0
-    rows, columns = linear_sum_assignment(iou, maximize=True)
-    found = tuple(float(value) for value in iou[rows, columns] if value > 0)
+    own, other = overlap.pairs[:, 0], overlap.pairs[:, 1]
+    iou = overlap.voxels / (overlap.prediction.sizes[own] + overlap.reference.sizes[other] - overlap.voxels)
+    may = np.isin(own, ours) & np.isin(other, theirs) & (iou > least_iou)
+    found = tuple(_best_pairs(own[may], other[may], iou[may]))
     return Matches(found, len(theirs) - len(found), len(ours) - len(found))
 
 
@@ -91,11 +94,30 @@ def component_dice(prediction: Mask, overlap: Overlap, spacing_mm: tuple[float, 
     (CC-Dice; Jaus et al. 2024, arXiv 2410.18684.)
     """
     reference = overlap.reference
-    inside = overlap.shared.sum(axis=0)
+    inside = np.bincount(overlap.pairs[:, 1], weights=overlap.voxels, minlength=reference.count + 1)
     outside = _nearest(prediction & (reference.labels == 0), reference, spacing_mm)
     predicted = inside + np.bincount(outside, minlength=reference.count + 1)
     dice: NDArray[np.float64] = 2 * inside[1:] / (reference.sizes + predicted)[1:]
     return dice
+
+
+def _best_pairs(own: NDArray[np.int64], other: NDArray[np.int64], iou: NDArray[np.float64]) -> Iterator[float]:
+    """IoU of the pairs (own, other) that are chosen. Components that do not hang together by pairs decide apart."""
+    if not len(iou):
+        return
+    rows, columns = (np.unique(side, return_inverse=True)[1] for side in (own, other))
+    height, size = rows.max() + 1, rows.max() + columns.max() + 2
+    graph = coo_matrix((np.ones(len(iou)), (rows, height + columns)), (size, size))
+    _, group = connected_components(graph, directed=False)
+    order = np.argsort(group[rows], kind="stable")
+    for members in np.split(order, np.flatnonzero(np.diff(group[rows][order])) + 1):
+        if len(members) == 1:
+            yield float(iou[members[0]])
+            continue
+        (_, r), (_, c) = (np.unique(side[members], return_inverse=True) for side in (rows, columns))
+        table = np.zeros((r.max() + 1, c.max() + 1))
+        table[r, c] = iou[members]
+        yield from (float(value) for value in table[linear_sum_assignment(table, maximize=True)] if value > 0)
 
 
 def _components_of(mask: Mask) -> Components:

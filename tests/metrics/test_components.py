@@ -66,3 +66,27 @@ def test_surroundings_are_measured_in_mm():
 def test_a_missed_component_weighs_as_much_as_a_large_one():
     reference, prediction = line((0, 20), (25, 26)), line((0, 20))
     assert component_dice(prediction, overlap_of(prediction, reference), (1.0, 1.0)).mean() == 0.5
+
+
+def test_pairs_are_those_of_one_large_assignment():
+    from scipy.optimize import linear_sum_assignment
+
+    rng = np.random.default_rng(0)
+    reference = rng.random((40, 40)) < 0.35
+    prediction = np.roll(reference, 1, 0) ^ (rng.random(reference.shape) < 0.05)
+    overlap = overlap_of(prediction, reference)
+    table = np.zeros((overlap.prediction.count, overlap.reference.count))
+    for (a, b), voxels in zip(overlap.pairs, overlap.voxels, strict=True):
+        iou = voxels / (overlap.prediction.sizes[a] + overlap.reference.sizes[b] - voxels)
+        table[a - 1, b - 1] = iou if iou > 0.05 else 0
+    best = table[linear_sum_assignment(table, maximize=True)]
+    found = matched(overlap, least_iou=0.05, least_voxels=1)
+    assert sum(found.ious) == pytest.approx(best.sum())
+    assert found.found == (best > 0).sum() > 10
+
+
+def test_thousands_of_components_take_little_memory():
+    noise = np.random.default_rng(0).random((64, 64, 64)) < 0.01
+    overlap = overlap_of(noise, np.roll(noise, 1, 0))
+    assert overlap.prediction.count > 1000
+    assert overlap.pairs.nbytes < 1e5

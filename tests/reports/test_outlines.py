@@ -50,3 +50,12 @@ def test_a_full_picture_and_an_empty_one():
 def test_path_data_holds_nothing_but_numbers_and_three_letters():
     labels = np.random.default_rng(0).integers(0, 4, (20, 20)).astype(np.uint8)
     assert all(re.fullmatch(r"(M\d+ \d+l-?\d+(?:(?: |(?=-))-?\d+)*z)+", path) for path in outlines(labels).values())
+
+
+def test_ids_may_be_sparse_and_below_0():
+    labels = np.zeros((6, 6), np.int32)
+    labels[1:3, 1:3], labels[4:, 4:] = -7, 20_000_000
+    found = outlines(labels)
+    assert set(found) == {-7, 20_000_000}
+    assert found[-7] == outlines((labels == -7).astype(np.uint8))[1]
+    assert outlines(np.zeros((3, 3), np.uint8)) == {}
