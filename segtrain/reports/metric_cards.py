@@ -23,7 +23,12 @@ config; the first one is the headline. In Python: `segtrain.metrics.score(predic
 table of presence. Only one empty: the structure was missed or invented, and the metric has the value of the last two
 columns. A distance is infinite there; in means and tests the diagonal of the image stands in for it. Each mean stands
 with the number of cases that it is over. `evaluation.empty_policy: challenge` gives the best value where both are
-empty, as BraTS and KiTS do.
+empty, as BraTS and KiTS do. Lesions are counted where only one mask has any, so that those below the smallest volume
+count nowhere. A prediction that is missing or cannot be used has the worst value for every label (status
+`no_prediction`), and is no true negative.
+
+**Left out.** BraTS-2023's lesion-wise scores (lesions merged after dilation, 374 mm for an unmatched one), NSD by
+component, and the volume error without its sign: their parts are in `cases.csv`.
 
 **Other tools.** HD95 here is the larger of the two directed percentiles, over surface elements weighed by their area:
 the definition of DeepMind's surface-distance, to which HD, HD95, ASSD, MASD and NSD are equal within 1e-5 (tested).

@@ -6,6 +6,7 @@ pixel of the mask and its neighbours outside, with corners cut: the 0.5 contour 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,14 +14,37 @@ from contourpy import contour_generator
 from numpy.typing import NDArray
 from scipy import ndimage
 
+MOST_LETTERS = 300_000
+"""Of all outlines of one mask in one plane: noise has an outline around every pixel."""
 
-def outlines(labels: NDArray[Any]) -> dict[int, str]:
-    """Path data of each label in a picture (rows, columns) of label ids; 0 is no label."""
+
+def outlines_within(pictures: Sequence[NDArray[Any]]) -> tuple[tuple[dict[int, str], ...], int]:
+    """The outlines in each picture, and how many pixels a part must have for one: 1, or what MOST_LETTERS needs."""
+    least = 1
+    while True:
+        found = tuple(outlines(picture, least) for picture in pictures)
+        if sum(len(path) for slices in found for path in slices.values()) <= MOST_LETTERS:
+            return found, least
+        least *= 4
+
+
+def outlines(labels: NDArray[Any], least_pixels: int = 1) -> dict[int, str]:
+    """Path data of each label in a picture (rows, columns) of label ids; 0 is no label. Smaller parts are left out."""
     ids = np.unique(labels)
     ids = ids[ids != 0]  # whatever they are, sparse or below 0: they are looked for by their place
     places = np.where(labels == 0, 0, np.searchsorted(ids, labels) + 1) if len(ids) else np.zeros(labels.shape, int)
     boxes = zip(ids.tolist(), ndimage.find_objects(places, len(ids)), strict=True) if len(ids) else ()
-    return {label: _path(labels[box] == label, box[0].start, box[1].start) for label, box in boxes}
+    inside = {label: (_without_specks(labels[box] == label, least_pixels), box) for label, box in boxes}
+    return {label: _path(mask, box[0].start, box[1].start) for label, (mask, box) in inside.items() if mask.any()}
+
+
+def _without_specks(mask: NDArray[np.bool_], least_pixels: int) -> NDArray[np.bool_]:
+    if least_pixels == 1:
+        return mask
+    parts, _ = ndimage.label(mask)
+    large = np.bincount(parts.reshape(-1)) >= least_pixels
+    large[0] = False
+    return np.asarray(large[parts])
 
 
 def _path(inside: NDArray[np.bool_], top: int, left: int) -> str:

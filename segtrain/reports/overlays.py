@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtrain.core.volume import LabelMap, Volume
-from segtrain.reports.outlines import outlines
+from segtrain.reports.outlines import outlines_within
 from segtrain.reports.planes import PLANES, Plane, Role, Shown, chosen_slices, grey_pages, pages, shown
 from segtrain.reports.sheets import Sheet, sheet_of
 from segtrain.reports.wording import number
@@ -53,6 +53,8 @@ class PlaneView:
     """Number and position of each slice."""
     outlines: Mapping[Role, tuple[Mapping[int, str], ...]]
     """Path data by slice and label."""
+    least_pixels: int
+    """A part of a mask that is smaller has no outline."""
 
     @property
     def aspect(self) -> float:
@@ -85,7 +87,10 @@ class CaseView:
         """Which planes leave slices out, or nothing."""
         counts = [(v.plane.title, len(v.offsets), v.slices_in_box) for v in self.planes]
         left_out = [f"{shown} of {there} {title}" for title, shown, there in counts if shown < there]
-        return f"Slices, evenly chosen: {', '.join(left_out)}." if left_out else ""
+        slices = [f"Slices, evenly chosen: {', '.join(left_out)}."] if left_out else []
+        least = max(view.least_pixels for view in self.planes)
+        specks = [f"Parts of fewer than {least} pixels are not outlined."] if least > 1 else []
+        return " ".join(slices + specks)
 
 
 def case_view(overlay: Overlay) -> CaseView:
@@ -101,6 +106,7 @@ def case_view(overlay: Overlay) -> CaseView:
 def _plane_view(seen: Shown, plane: Plane) -> PlaneView:
     slices = chosen_slices(seen.image.shape[plane.cut], seen.centre[plane.cut])
     across, up = (seen.image.shape[axis] for axis in (plane.right, plane.up))
+    drawn = {role: outlines_within(list(pages(mask, plane, slices))) for role, mask in seen.masks.items()}
     return PlaneView(
         plane=plane,
         sheet=sheet_of(grey_pages(seen, plane, slices)),
@@ -110,7 +116,8 @@ def _plane_view(seen: Shown, plane: Plane) -> PlaneView:
         slices_in_box=seen.image.shape[plane.cut],
         offsets=tuple(slices.tolist()),
         words=tuple(_words(seen, plane, slices)),
-        outlines={r: tuple(outlines(page) for page in pages(mask, plane, slices)) for r, mask in seen.masks.items()},
+        outlines={role: found for role, (found, _) in drawn.items()},
+        least_pixels=max(least for _, least in drawn.values()),
     )
 
 

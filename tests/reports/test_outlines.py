@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.path import Path
 
-from segtrain.reports.outlines import outlines
+from segtrain.reports.outlines import MOST_LETTERS, outlines, outlines_within
 
 
 def points_of(path):
@@ -59,3 +59,15 @@ def test_ids_may_be_sparse_and_below_0():
     assert set(found) == {-7, 20_000_000}
     assert found[-7] == outlines((labels == -7).astype(np.uint8))[1]
     assert outlines(np.zeros((3, 3), np.uint8)) == {}
+
+
+def test_noise_has_no_outline_around_every_pixel():
+    rng = np.random.default_rng(0)
+    noisy = [(rng.random((128, 128)) < 0.1).astype(np.uint8) for _ in range(40)]
+    for picture in noisy:
+        picture[40:80, 40:80] = 1
+    found, least = outlines_within(noisy)
+    assert least > 1
+    assert sum(len(path) for slices in found for path in slices.values()) <= MOST_LETTERS
+    assert all(1 in slices for slices in found)
+    assert outlines_within(noisy[:1])[1] == 1
