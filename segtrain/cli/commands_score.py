@@ -59,7 +59,7 @@ LaterOverrides = Annotated[
         metavar="KEY=VALUE", help="Changes of evaluation.*, and with --run of inference.*", show_default=False
     ),
 ]
-KeepMasks = Annotated[bool, typer.Option("--resume", help="Keep the masks that are there, and make the others.")]
+KeepMasks = Annotated[bool, typer.Option("--resume", help="Keep masks (NIfTI) that are there; make the others.")]
 
 
 class MaskForm(StrEnum):
@@ -159,6 +159,8 @@ def predict(
     from segtrain.cli.results import print_finished
     from segtrain.recipes.predict import predict as recipe
     from segtrain.recipes.predict_cases import Manner
+
+    session.resume = "the same command with --resume"
 
     events = recipe(
         run,

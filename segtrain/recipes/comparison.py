@@ -107,7 +107,8 @@ def _diverged(runs: Sequence[SweepRun]) -> Iterator[str]:
         failed = [run for run in of if run.failure is not None]
         if failed:
             more = f" {len(failed)} of its {len(of)} runs diverged." if len(failed) > 1 else ""
-            yield f"{failed[0].name} diverged: {failed[0].failure}.{more}"
+            why = " ".join(str(failed[0].failure).split()).rstrip(".")
+            yield f"{failed[0].name} diverged: {why}.{more}"
 
 
 def _summary(comparisons: Mapping[str, Comparison], runs: Sequence[SweepRun], loaded: Loaded) -> dict[str, Any]:

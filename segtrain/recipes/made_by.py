@@ -12,7 +12,7 @@ from segtrain.core.errors import ConfigError, DataError, Problem
 from segtrain.core.events import Note
 from segtrain.core.files import disk_errors, write_json
 from segtrain.data.sources import state_of
-from segtrain.data.write import SUFFIXES
+from segtrain.data.write import SUFFIXES, MaskWriter
 from segtrain.inference.predict import Ensemble
 from segtrain.recipes.predict_cases import Manner
 from segtrain.recipes.results_folder import (
@@ -52,6 +52,7 @@ def begin(
     if manner.resume and manner.format not in READ_BACK:
         hint = f"--format {' or '.join(READ_BACK)}, or --overwrite"
         raise ConfigError(Problem(f"masks of the format {manner.format} are not read back", "--resume", hint=hint))
+    MaskWriter(manner.format, ensemble.task, manner.model).require(cases)
     made_by = _made_by(runs, ensemble, cases, manner)
     if manner.resume and (written_masks(out) or (out / MADE_BY).is_file()):
         before = _made_before(out, made_by)

@@ -56,7 +56,7 @@ def score_pair(pair: MaskPair) -> ScoredPair:
     try:
         scores, note = _scores(pair, reference, others)
     except DataError as error:
-        fault = str(error)
+        fault = f"{error}\n  so: it is scored as the worst"
         scores = score_missing(pair.case, pair.case, reference, pair.task, pair.evaluation)
     return ScoredPair(scores, time.perf_counter() - began, note, fault, tuple(sorted(others)))
 
@@ -65,7 +65,7 @@ def _scores(pair: MaskPair, reference: LabelMap, others: set[int]) -> tuple[Case
     """Scores and a note. Raises DataError where there is no prediction that could be scored."""
     if pair.prediction is None:
         hint = "--allow-missing leaves such cases out"
-        raise DataError(Problem(f"case {pair.case} has no prediction, and is scored as the worst", hint=hint))
+        raise DataError(Problem(f"case {pair.case} has no prediction", hint=hint))
     found = _read(pair, pair.prediction, others)
     note = require_same_grid(reference.grid, found.grid, pair.case, names=("reference", "prediction"))
     mask = LabelMap(found.array, reference.grid)

@@ -14,6 +14,7 @@ from segtrain.core.case import ScanSource
 from segtrain.core.errors import ConfigError, DataError, Problem, raise_all
 from segtrain.core.events import CaseFailed, CaseScored, Event, Note
 from segtrain.core.machine import usable_cores
+from segtrain.core.scores import CaseScores
 from segtrain.core.task import Task
 from segtrain.core.wrong_values import problems_of
 from segtrain.data.cases import mask_files
@@ -57,7 +58,7 @@ def evaluate_masks(
     predictions = masks_in(predictions)
     found, references = mask_files(predictions), mask_files(labels)
     _require_common(found, references, predictions)
-    task = named_task(label_names) if label_names else _task_in(references, found)
+    task, doubtful = (named_task(label_names), []) if label_names else _task_in(references, found)
     evaluation = with_regions(evaluation, label_names or {}, task)
     require_tolerances(evaluation, list(scored_structures(task, evaluation)))
     with results_folder(out):
@@ -65,6 +66,9 @@ def evaluate_masks(
         open_results(out, files, overwrite=overwrite, masks=False)
         if evaluation.why:
             yield Note(evaluation.why)
+        if doubtful:
+            why = f"ids that are in predictions only, and are scored all the same: {_some(list(map(str, doubtful)))}"
+            yield Note(f"{why}; --label NAME=ID says what is to be scored")
         yield from _alone(found, references, allow_missing=allow_missing)
         wanted = [case for case in references if case in found or not allow_missing]
         pairs = [MaskPair(c, references[c], found.get(c), task, evaluation, usable_cores()) for c in wanted]
@@ -138,6 +142,8 @@ def _score(pairs: Sequence[MaskPair]) -> Generator[Event, None, Outcome]:
     if others := sorted({i for scored in found.values() for i in scored.others}):
         yield Note(f"ids that have no --label, and counted as background: {_some(list(map(str, others)))}")
     scores = [found[pair.case].scores for pair in pairs]
+    if nowhere := _in_no_mask([case for case in scores if case is not None]):
+        yield Note(f"in no mask: {_some(nowhere)}")
     files = [
         ScoredFiles(pair.case, (), ScanSource(pair.reference), ScanSource(pair.prediction))
         for pair in pairs
@@ -145,6 +151,12 @@ def _score(pairs: Sequence[MaskPair]) -> Generator[Event, None, Outcome]:
     ]
     named = sorted(failed.items(), key=lambda item: place[item[0]])
     return Outcome(tuple(s for s in scores if s is not None), tuple(files), tuple(named))
+
+
+def _in_no_mask(scores: Sequence[CaseScores]) -> list[str]:
+    """What is scored and occurs nowhere: its id was perhaps mistyped."""
+    volumes = [found for case in scores for found in (case.reference_ml, case.prediction_ml)]
+    return [name for name in (scores[0].scores if scores else ()) if not any(found.get(name) for found in volumes)]
 
 
 def _worked(pairs: Sequence[MaskPair]) -> Iterator[tuple[MaskPair, ScoredPair]]:
@@ -171,12 +183,18 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:MOST_NAMED]) + more
 
 
-def _task_in(*folders: Mapping[str, Path]) -> Task:
-    """A task that names the ids found in masks: label_1, label_2 ... A mask that cannot be read fails as a case."""
+def _task_in(references: Mapping[str, Path], found: Mapping[str, Path]) -> tuple[Task, list[int]]:
+    """A task that names the ids found in masks: label_1, label_2 ...; and the ids that no reference holds."""
+    ids, others = _ids_in(references), _ids_in(found)
+    if not ids | others:
+        raise DataError(Problem("no mask holds a label", hint="every voxel of every mask that can be read is 0"))
+    return named_task({f"label_{i}": [i] for i in sorted(ids | others)}), sorted(others - ids)
+
+
+def _ids_in(masks: Mapping[str, Path]) -> set[int]:
+    """All but 0. A mask that cannot be read fails as a case."""
     ids: set[int] = set()
-    for path in (p for folder in folders for p in folder.values()):
+    for path in masks.values():
         with suppress(DataError):
             ids.update(int(i) for i in np.unique(read_labels(ScanSource(path)).array))
-    if not ids - {0}:
-        raise DataError(Problem("no mask holds a label", hint="every voxel of every mask that can be read is 0"))
-    return named_task({f"label_{i}": [i] for i in sorted(ids - {0})})
+    return ids - {0}

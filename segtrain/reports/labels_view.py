@@ -8,7 +8,7 @@ from typing import Any
 from segtrain.core.scores import CaseScores
 from segtrain.reports.shown_metric import ShownMetric
 from segtrain.reports.strips import label_strips
-from segtrain.reports.wording import UNDEFINED, millilitres
+from segtrain.reports.wording import UNDEFINED, WORST_STATUSES, millilitres
 from segtrain.statistics.intervals import Interval, mean_of_means_interval
 
 Row = dict[str, Any]
@@ -96,7 +96,7 @@ def _one(scores: Sequence[CaseScores], summary: Mapping[str, Any], metric: Shown
 def _one_sided(scores: Sequence[CaseScores], label: str, metric: ShownMetric) -> int:
     """Cases in which only one mask holds the label and the metric has its worst value."""
     found = [case.scores.get(label, {}).get(metric.key) for case in scores]
-    return sum(s is not None and s.value is not None and s.status in ("pred_empty", "ref_empty") for s in found)
+    return sum(s is not None and s.value is not None and s.status in WORST_STATUSES for s in found)
 
 
 def _cells(found: Mapping[str, Any], metrics: Sequence[ShownMetric]) -> list[dict[str, str]]:

@@ -64,7 +64,8 @@ def _settings() -> Iterator[str]:
     yield "| key of `evaluation` | default |"
     yield "|---|---|"
     for name, field in EvaluationSettings.model_fields.items():
-        default = list(field.default) if isinstance(field.default, tuple) else field.default
+        found = field.get_default(call_default_factory=True)
+        default = list(found) if isinstance(found, tuple) else found
         yield f"| `{name}` | {'null' if default is None else default} |"
 
 

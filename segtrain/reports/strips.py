@@ -20,6 +20,7 @@ from segtrain.core.scores import CaseScores, Score
 from segtrain.reports.canvas import BAND, INK, MUTED, VARIABLES, Drawing, series_colour, styled, svg
 from segtrain.reports.figures import named_rows, spread
 from segtrain.reports.shown_metric import ShownMetric
+from segtrain.reports.wording import WORST_STATUSES
 
 MISSES = "missed or invented"
 
@@ -69,7 +70,7 @@ def _row(scores: Sequence[CaseScores], label: str, metric: ShownMetric, worst: f
 
 
 def _is_miss(score: Score) -> bool:
-    return score.status in ("pred_empty", "ref_empty") or not isfinite(score.value or 0.0)
+    return score.status in WORST_STATUSES or not isfinite(score.value or 0.0)
 
 
 def _limits(values: Sequence[float], metric: ShownMetric) -> tuple[float, float]:

@@ -16,6 +16,9 @@ STATUS_WORDS = {
 }
 """What a status means to a reader."""
 
+WORST_STATUSES = ("pred_empty", "ref_empty", "no_prediction")
+"""Where a value is the worst because a mask is empty or not there."""
+
 METRIC_NAMES = {
     "dice": "Dice",
     "iou": "IoU",

@@ -35,6 +35,7 @@ def test_no_prediction_is_the_worst(tmp_path):
     found = score_pair(pair(tmp_path, None))
     assert found.scores.scores["organ"]["dice"] == Score(0.0, "no_prediction")
     assert "P1 has no prediction" in found.fault
+    assert "scored as the worst" in found.fault
 
 
 def test_an_id_that_nobody_named_is_background(tmp_path):

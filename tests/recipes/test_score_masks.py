@@ -260,3 +260,14 @@ def test_a_report_is_rebuilt_from_the_files_alone(masks, tmp_path):
     page.unlink()
     assert rebuild(tmp_path / "out") == page
     assert page.read_bytes() == first
+
+
+def test_an_id_that_only_a_prediction_holds_is_told(masks, tmp_path):
+    write_mask(masks[0] / "b.nii.gz", 1, 1, 9)
+    *events, _ = score(masks, tmp_path / "out")
+    assert "ids that are in predictions only, and are scored all the same: 9" in events[0].text
+
+
+def test_a_label_that_no_mask_holds_is_told(masks, tmp_path):
+    *events, _ = score(masks, tmp_path / "out", {"liver": [1], "spleen": [5]})
+    assert any(event.text.startswith("in no mask: spleen") for event in events if isinstance(event, Note))
