@@ -17,7 +17,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -29,6 +29,8 @@ Result = TypeVar("Result")
 
 HANG_SECONDS = 3600.0
 """A process that works longer on one piece hangs, as on a network drive that went away: it is ended."""
+ATTENTION_SECONDS = 0.5
+"""An interrupt that comes just before a wait for a lock does not end it: nobody waits longer than this at once."""
 OUT_OF_MEMORY = 77
 """Exit code of a child whose memory did not suffice, where the system says so instead of killing it."""
 CHILD = (
@@ -153,8 +155,10 @@ def _elsewhere(
             stack.callback(child.kill)
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)
         waiting.update(pool.submit(work, piece) for piece in pieces)
-        for future in as_completed(waiting):
-            yield future.result()
+        while waiting:
+            done, waiting = wait(waiting, timeout=ATTENTION_SECONDS, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield future.result()
 
 
 class _Ended(Exception):

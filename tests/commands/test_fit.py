@@ -75,7 +75,7 @@ def test_metrics_json_has_the_shape_of_the_contract(trained: Trained) -> None:
     assert list(metrics["labels"]) == ["organ"]
     for name in ("dice", "iou"):
         found = metrics["labels"]["organ"][name]
-        assert list(found) == ["mean", "median", "std", "ci95", "n", "n_undefined"]
+        assert list(found) == ["mean", "median", "std", "ci95", "n", "n_undefined", "n_infinite"]
         assert (found["n"], found["n_undefined"]) == (1, 0)
         assert metrics["mean"][name] == found["mean"]
 
