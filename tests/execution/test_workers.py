@@ -31,6 +31,14 @@ def results(outcomes) -> dict[int, object]:
     return {outcome.piece.number: outcome.result for outcome in outcomes if isinstance(outcome, Done)}
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C means something, even where a shell started the tests in the background and so ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
@@ -133,7 +141,7 @@ def test_what_is_printed_is_no_answer(work, capfd):
 
 
 @needs_kill
-def test_closed_early_it_ends_its_processes(work, tmp_path):
+def test_closed_early_it_ends_its_processes(work, tmp_path, interruptible):
     outcomes = each(pieces.killed_at_3, work[:1], 2)
     next(outcomes)
     outcomes.close()
