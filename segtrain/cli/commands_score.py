@@ -109,6 +109,7 @@ def evaluate(
         from segtrain.recipes.evaluate import evaluate_run
         from segtrain.recipes.predict_cases import Manner
 
+        session.resume = "the same command with --resume"
         manner = Manner(probabilities=save_probabilities, resume=resume, strict=strict)
         events = evaluate_run(
             run,
@@ -161,7 +162,6 @@ def predict(
     from segtrain.recipes.predict_cases import Manner
 
     session.resume = "the same command with --resume"
-
     events = recipe(
         run,
         images,

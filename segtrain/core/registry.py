@@ -16,6 +16,7 @@ import sys
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -116,8 +117,9 @@ def options_of(factory: Factory) -> dict[str, inspect.Parameter]:
     return {n: p for n, p in parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY}
 
 
+@lru_cache(maxsize=256)
 def option_model(factory: Factory) -> type[Settings]:
-    """A settings type with one field an option."""
+    """A settings type with one field an option; made once, though components are built for every case."""
     fields: dict[str, Any] = {}
     for name, parameter in options_of(factory).items():
         unknown = parameter.annotation is parameter.empty or isinstance(parameter.annotation, str)

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from segtrain.core.errors import ConfigError, Problem, SegtrainError, raise_all
+from segtrain.core.nearest import did_you_mean
 from segtrain.core.wrong_values import problems_of
 from segtrain.metrics.registry import METRICS, Metric, MetricCard
 from segtrain.metrics.settings import EvaluationSettings
@@ -36,10 +37,14 @@ def require_tolerances(settings: EvaluationSettings, structures: Sequence[str]) 
     if not isinstance(given, Mapping):
         return
     where, wanted = "evaluation.nsd_tolerance_mm", any(name in NSD for name in settings.metrics)
-    hint = f"the structures are {', '.join(structures)}"
-    unknown = [Problem(f"there is no structure {name!r}", where, hint=hint) for name in given if name not in structures]
-    missing = [Problem(f"nsd has no tolerance for {n}", where, hint=hint) for n in structures if n not in given]
-    raise_all(ConfigError, unknown + (missing if wanted else []))
+    strange = [name for name in given if name not in structures]
+    unknown = [(name, did_you_mean(name, structures, "structure")) for name in strange]
+    raise_all(ConfigError, (Problem(f"there is no structure {name!r}", where, hint=near) for name, near in unknown))
+    hint = "give each structure its own, or one number for all"
+    missing = [
+        Problem(f"nsd has no tolerance for {name}", where, hint=hint) for name in structures if name not in given
+    ]
+    raise_all(ConfigError, missing if wanted else [])
 
 
 def chosen_metrics(settings: EvaluationSettings, folder: Path | None = None) -> Mapping[str, Metric]:

@@ -67,6 +67,9 @@ def test_tolerances_are_those_of_the_structures():
     settings = EvaluationSettings(metrics=("nsd",), nsd_tolerance_mm={"liver": 1, "livr": 2})
     with pytest.raises(ConfigError) as error:
         require_tolerances(settings, ["liver", "tumour"])
-    assert [p.what for p in error.value.problems] == ["there is no structure 'livr'", "nsd has no tolerance for tumour"]
+    (problem,) = error.value.problems
+    assert (problem.what, problem.hint) == ("there is no structure 'livr'", "did you mean 'liver'?")
+    with pytest.raises(ConfigError, match="nsd has no tolerance for tumour"):
+        require_tolerances(EvaluationSettings(metrics=("nsd",), nsd_tolerance_mm={"liver": 1}), ["liver", "tumour"])
     require_tolerances(EvaluationSettings(nsd_tolerance_mm={"liver": 1}), ["liver", "tumour"])  # nobody asks for nsd
     require_tolerances(EvaluationSettings(metrics=("nsd",), nsd_tolerance_mm=1), ["liver", "tumour"])

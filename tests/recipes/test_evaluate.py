@@ -4,28 +4,20 @@ from __future__ import annotations
 
 import csv
 import shutil
-from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
-from segtrain.core.case import Case, ScanSource
+from segtrain.core.case import ScanSource
 from segtrain.core.errors import CheckpointError, ConfigError
 from segtrain.core.events import CaseFailed, CaseScored, Note
 from segtrain.core.grid import Grid
 from segtrain.core.volume import LabelMap
 from segtrain.data.nifti import read_nifti, write_nifti, write_nifti_image
 from segtrain.data.read import read_labels
-from segtrain.inference.predict import Ensemble
-from segtrain.metrics.settings import EvaluationSettings
 from segtrain.recipes.evaluate import evaluate_run
-from segtrain.recipes.predict_cases import predict_cases
-from segtrain.recipes.trained import load_predictor
 from tests.phantoms import grid, scan
-from tests.recipes.projects import CANARY, OWN_METRIC, SHAPE, finished, result_of, write_study
-
-SCORING = EvaluationSettings()
+from tests.recipes.projects import CANARY, OWN_METRIC, SHAPE, finished, write_study
 
 
 def table(path):
@@ -151,35 +143,3 @@ def test_cases_that_trained_the_network_are_told(study, trained, tmp_path):
     events = list(evaluate_run(trained, study / "images", study / "labels", tmp_path / "out", device="cpu"))
     told = [event.text for event in events if isinstance(event, Note)]
     assert any("have the name of one that trained this run" in text for text in told)
-
-
-@pytest.mark.parametrize("part", ["channel", "label"])
-def test_neither_a_channel_nor_a_label_is_written_over(trained, scans, tmp_path, part):
-    predictor = load_predictor(trained, device="cpu", allow_code=False)
-    image, label = (ScanSource(folder / "P8_a.nii.gz") for folder in scans)
-    target = tmp_path / "predictions" / "P8_a.nii.gz"
-    target.parent.mkdir()
-    shutil.copy(label.path, target)
-    images = (image,) if part == "label" else (image, ScanSource(target))
-    case = Case("P8_a", "P8", images, ScanSource(target) if part == "label" else None)
-    if part == "channel":
-        target.write_bytes(image.path.read_bytes())
-        predictor = replace(predictor, plan=two_channels(predictor.plan), model=FirstChannel(predictor.model))
-    before = target.read_bytes()
-    outcome = result_of(predict_cases(Ensemble((predictor,)), [case], tmp_path, SCORING))
-    assert "written over" in outcome.failed[0][1]
-    assert target.read_bytes() == before
-
-
-def two_channels(plan):
-    (rule,) = plan.intensity
-    return plan.model_copy(update={"intensity": (rule, rule.model_copy(update={"channel": "T2"}))})
-
-
-class FirstChannel(torch.nn.Module):
-    def __init__(self, model):
-        super().__init__()
-        self.model = model
-
-    def forward(self, images):
-        return self.model(images[:, :1])
