@@ -76,7 +76,9 @@ class SweepScores:
         return {pair: stdev(_means(cases)) for pair, cases in gaps.items() if cases and len(self.seeds) > 1}
 
     def _mean(self, case: CaseScores, metric: str) -> float | None:
-        return self._sized(metric, case.mean(metric))
+        """Over labels; sizes before the mean, or a label drawn too large would make up for one drawn too small."""
+        found = (scores[metric].counted for scores in case.scores.values() if metric in scores)
+        return mean_of_defined(self._sized(metric, value) for value in found)
 
     def _one_label(self, label: str, metric: str) -> OfCase:
         def value(case: CaseScores) -> float | None:

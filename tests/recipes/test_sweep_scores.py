@@ -109,3 +109,9 @@ def test_patients_are_known_where_one_has_another_name_than_its_case(sweep):
         write_run(run)
     assert scores_of(sweep).patients_known
     assert not SweepScores((), (), (), {}, {"a": "a"}, {}).patients_known
+
+
+def test_one_label_too_large_does_not_make_up_for_one_too_small():
+    case = CaseScores("c", "c", {"x": {"error": Score(0.5, "ok")}, "y": {"error": Score(-0.5, "ok")}}, {}, {})
+    scores = SweepScores(("a",), ("error",), (0,), {"a": {(0, 0): [case]}}, {"c": "c"}, {"error": "zero"})
+    assert scores.values("error") == {"a": {"c": 0.5}}
