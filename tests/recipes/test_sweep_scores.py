@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from segtrain.core.scores import CaseScores, Score
 from segtrain.recipes.sweep_scores import SweepScores
 from tests.recipes.sweeps import FOLDS, begun, case, dice_of, runs, scores_of, write_run
 
