@@ -14,7 +14,7 @@ import importlib.util
 import inspect
 import sys
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from hashlib import sha256
@@ -117,9 +117,17 @@ def options_of(factory: Factory) -> dict[str, inspect.Parameter]:
     return {n: p for n, p in parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY}
 
 
-@lru_cache(maxsize=256)
 def option_model(factory: Factory) -> type[Settings]:
     """A settings type with one field an option; made once, though components are built for every case."""
+    return _remembered_model(factory) if isinstance(factory, Hashable) else _model_of(factory)
+
+
+@lru_cache(maxsize=256)
+def _remembered_model(factory: Factory) -> type[Settings]:
+    return _model_of(factory)
+
+
+def _model_of(factory: Factory) -> type[Settings]:
     fields: dict[str, Any] = {}
     for name, parameter in options_of(factory).items():
         unknown = parameter.annotation is parameter.empty or isinstance(parameter.annotation, str)

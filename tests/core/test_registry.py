@@ -164,3 +164,13 @@ def plug_in(site: Path, entries: str) -> None:
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: plugin-star\nVersion: 1.0\n")
     (about / "entry_points.txt").write_text(f"[segtrain.shape]\n{entries}")
+
+
+def test_a_component_that_is_no_key_of_a_dictionary_has_options_too():
+    class Callable:
+        __hash__ = None
+
+        def __call__(self, *, size: int = 3):
+            return size
+
+    assert checked_options(Callable(), {"size": "4"}, where="loss x") == {"size": 4}
