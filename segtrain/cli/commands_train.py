@@ -116,7 +116,10 @@ def compare_losses(
         return
     _either(resume, overwrite)
     session.resume = f"{command} --resume"
-    events = recipe(loaded, folder, resume=resume, overwrite=overwrite, device=device.value, workers=workers)
+    from segtrain.execution.executor import Processes
+
+    executor = Processes(workers)
+    events = recipe(loaded, folder, resume=resume, overwrite=overwrite, device=device.value, executor=executor)
     _finish(session, events, "")
 
 

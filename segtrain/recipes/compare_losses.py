@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +11,10 @@ import torch
 from segtrain.config.load import Loaded
 from segtrain.core.case import Case
 from segtrain.core.errors import SegtrainError, raise_all
-from segtrain.core.events import Event, Finished, Note, RunEnded
-from segtrain.core.machine import usable_cores
+from segtrain.core.events import Event, Finished
 from segtrain.data.cases import find_cases
 from segtrain.data.splits import Splits, split_folds
-from segtrain.execution.workers import Died, each
+from segtrain.execution.executor import ONE_PROCESS, Executor
 from segtrain.recipes.assemble import answer_for, make_loss
 from segtrain.recipes.comparison import conclude
 from segtrain.recipes.dataset import logged
@@ -25,7 +22,6 @@ from segtrain.recipes.decide import decide_plans, keep_splits, prepare_cases, re
 from segtrain.recipes.init_from import followed
 from segtrain.recipes.job import Shared
 from segtrain.recipes.lock import locked
-from segtrain.recipes.one_run import Ended, RunJob, do_run, run_events
 from segtrain.recipes.run_folder import (
     RunFolder,
     emptied_on_error,
@@ -36,11 +32,9 @@ from segtrain.recipes.run_folder import (
     write_record,
 )
 from segtrain.recipes.sweep import SweepRun, config_of, meaning_of, runs_of, settings_of
+from segtrain.recipes.sweep_runs import Jobs, do_runs
 from segtrain.recipes.watch import require_watchers
 from segtrain.training.devices import find_device
-
-LONGEST_RUN_SECONDS = 30 * 24 * 3600.0
-"""No run of a sweep takes a month."""
 
 
 def compare_losses(
@@ -50,13 +44,13 @@ def compare_losses(
     resume: bool = False,
     overwrite: bool = False,
     device: str = "auto",
-    workers: int = 1,
+    executor: Executor = ONE_PROCESS,
 ) -> Generator[Event, None, None]:
     """Fit whatever is not finished; a loss that diverges is kept as failed and the others go on.
 
-    With several `workers`, that many runs are done at once, each in a process of its own with its share of the cores,
-    or on a GPU of its own; a run that breaks off leaves the others, and is tried again with `resume`. Folds, the plan
-    of each, the prepared cases and the number of steps are decided once and are the same for every loss and seed.
+    The `executor` says where runs are done, and how many at once; a run that breaks off leaves the others, and is tried
+    again with `resume`. Folds, the plan of each, the prepared cases and the number of steps are decided once and are
+    the same for every loss and seed.
     Raises SegtrainError for anything the user can mend, before anything is trained, and before anything is deleted
     where that can be known.
     """
@@ -79,7 +73,7 @@ def compare_losses(
             about = {"seeds": list(settings.seeds), "folds": settings.folds, "device": str(target)}
             write_record(folder, {**about, "meaning": meaning.model_dump(mode="json")})
             shared = (yield from logged(folder, share(loaded, folder, cases, drawn, target))) if drawn else []
-        broken = yield from _all(loaded, runs, shared, device, workers)
+        broken = yield from do_runs(Jobs(loaded, runs, shared, device), executor)
         summary = {**conclude(run), "broken_runs": broken}
     failed = tuple(one.name for one in runs if one.failure is not None or one.name in broken)
     yield Finished(run, {**summary, "run": str(run), "report": str(folder.report)}, failed)
@@ -135,44 +129,3 @@ def dry_run(loaded: Loaded) -> dict[str, Any]:
     else:
         found["steps"] = training.planned_epochs * training.steps_per_epoch * len(runs)
     return {"schema_version": 1, **found}
-
-
-def _all(
-    loaded: Loaded, runs: Sequence[SweepRun], shared: Sequence[Shared], device: str, workers: int
-) -> Generator[Event, None, dict[str, str]]:
-    """Do every run; returns those that could not be done, with the reason.
-
-    The first run comes first where its steps are those of all others (a budget of minutes is timed once).
-    """
-    place = {one.name: number for number, one in enumerate(runs)}
-    alone = runs if workers == 1 else [one for one in runs if one.settled or (timed(loaded) and one is runs[0])]
-    together = [one for one in runs if one not in alone]
-    broken: dict[str, str] = {}
-    done = 0
-    for one in alone:
-        message = one.settled or (yield from run_events(_job(loaded, one, shared, runs[0], device))).message
-        done += 1
-        yield RunEnded(one.name, done, len(runs), message)
-    threads = max(1, usable_cores() // workers)
-    jobs = [replace(_job(loaded, one, shared, runs[0], device), threads=threads) for one in together]
-    with closing(each(do_run, jobs, min(workers, len(jobs)), hang_seconds=LONGEST_RUN_SECONDS)) as outcomes:
-        for outcome in outcomes:
-            name = outcome.piece.one.name
-            if isinstance(outcome, Died) and outcome.again:
-                yield Note(f"{name}: its process died ({outcome.why}); it goes on when the others are done")
-                continue
-            ended = Ended(outcome.why, broken=True) if isinstance(outcome, Died) else outcome.result
-            if ended.broken:
-                broken[name] = ended.message
-            done += 1
-            yield RunEnded(name, done, len(runs), ended.message)
-    return dict(sorted(broken.items(), key=lambda item: place[item[0]]))
-
-
-def timed(loaded: Loaded) -> bool:
-    """Whether the first run finds out how many steps all of them have."""
-    return loaded.config.training.budget_minutes is not None
-
-
-def _job(loaded: Loaded, one: SweepRun, shared: Sequence[Shared], first: SweepRun, device: str) -> RunJob:
-    return RunJob(loaded, one, replace(shared[one.fold], steps_per_epoch=first.steps_per_epoch), device)

@@ -10,6 +10,7 @@ import pytest
 from segtrain.core.errors import ConfigError, DataError, SegtrainError
 from segtrain.core.events import EpochEnded, Finished, Note, RunEnded, StepEnded
 from segtrain.data.cases import find_cases
+from segtrain.execution.executor import Processes
 from segtrain.recipes.compare_losses import compare_losses, dry_run
 from segtrain.recipes.lock import LOCK
 from segtrain.recipes.one_case import read_case
@@ -237,7 +238,7 @@ def test_runs_in_several_processes_are_the_same_runs(tmp_path):
     """Bit for bit: each has one thread, as here, and its own folder."""
     write_study(tmp_path, CONFIG.replace("epochs: 2", "epochs: 1") + TWO.replace("[4, 0]", "[4]"))
     here = list(compare_losses(load(tmp_path), tmp_path / "here", device="cpu"))[-1]
-    *events, there = compare_losses(load(tmp_path), tmp_path / "there", device="cpu", workers=2)
+    *events, there = compare_losses(load(tmp_path), tmp_path / "there", device="cpu", executor=Processes(2))
     assert sorted(event.name for event in events if isinstance(event, RunEnded)) == [
         f"{loss}, fold {fold}, seed 4" for loss in ("dice", "dice_ce") for fold in (0, 1)
     ]
@@ -253,13 +254,13 @@ def test_a_run_whose_process_dies_leaves_the_others_and_is_tried_again(tmp_path)
         "compare: {losses: [dice, {name: 'mine.py:Deadly', label: deadly}], folds: 2, seeds: [0], baseline: dice}\n"
     )
     write_study(tmp_path, CONFIG.replace("epochs: 2", "epochs: 1") + losses)
-    *events, end = compare_losses(load(tmp_path), tmp_path / "sweep", device="cpu", workers=2)
+    *events, end = compare_losses(load(tmp_path), tmp_path / "sweep", device="cpu", executor=Processes(2))
     assert sum("its process died" in event.text for event in events if isinstance(event, Note)) == 2
     assert end.failed == ("deadly, fold 0, seed 0", "deadly, fold 1, seed 0")
     assert set(end.result["broken_runs"]) == set(end.failed)
     status = {row["loss"]: row["status"] for row in end.result["ranking"]}
     assert status == {"dice": "ok", "deadly": "failed"}
     (tmp_path / "alive").touch()
-    *_, end = compare_losses(load(tmp_path), tmp_path / "sweep", device="cpu", workers=2, resume=True)
+    *_, end = compare_losses(load(tmp_path), tmp_path / "sweep", device="cpu", executor=Processes(2), resume=True)
     assert end.failed == ()
     assert {row["status"] for row in end.result["ranking"]} == {"ok"}
