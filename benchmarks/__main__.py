@@ -21,6 +21,7 @@ NAMES = (
     "predict_memory",
     "ranks",
     "sweep",
+    "gpu",
 )
 
 

@@ -97,3 +97,41 @@ def test_a_loss_that_was_left_behind_is_found():
     logits, target = (moved(part) for part in random_sample("multiclass", dtype=torch.float32))
     with pytest.raises(RuntimeError):
         build_loss("ce", "multiclass", class_weights=[1, 1, 1])(logits, target)
+
+
+@pytest.fixture
+def real_autocast(monkeypatch):
+    """As it is."""
+    monkeypatch.undo()
+
+
+def on(device, loss, mode, dtype, *, masked):
+    """Value and gradient, back on the CPU, of a call whose maps were made on the CPU."""
+    logits, target = random_sample(mode, space=(9, 10, 7), dtype=torch.float32)
+    mask = torch.rand(2, 9, 10, 7, generator=torch.Generator().manual_seed(0)) > 0.3 if masked else None
+    maps = needed_maps(loss, target, mask, outputs=OUTPUTS[mode], spacing_mm=(1.0, 1.0, 1.0))
+    x = logits.to(device, dtype).requires_grad_()
+    there = {k: moved_to(v, device) for k, v in maps.items()}
+    value = loss.to(device)(x, target.to(device), None if mask is None else mask.to(device), maps=there)
+    (gradient,) = torch.autograd.grad(value, x)
+    return value.detach().cpu().float(), gradient.cpu().float()
+
+
+def moved_to(values, device):
+    return {name: moved_to(v, device) for name, v in values.items()} if isinstance(values, dict) else values.to(device)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.usefixtures("real_autocast")
+@pytest.mark.parametrize(("name", "mode", "options"), VARIANTS, ids=str)
+@pytest.mark.parametrize("plain", [True, False], ids=["plain", "weighted"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_on_a_gpu_a_loss_and_its_gradient_are_those_of_the_cpu(name, mode, options, plain, dtype):
+    build = {**options, **({} if plain else weighted_options(name, mode))}
+    here = on("cpu", build_loss(name, mode, **build), mode, dtype, masked=not plain)
+    there = on("cuda", build_loss(name, mode, **build), mode, dtype, masked=not plain)
+    tight = dtype is torch.float32
+    assert torch.allclose(here[0], there[0], rtol=1e-4 if tight else 2e-2, atol=1e-5 if tight else 1e-2)
+    apart, size = (here[1] - there[1]).norm(), here[1].norm()
+    assert apart <= (1e-3 if tight else 3e-2) * size + 1e-6
