@@ -22,7 +22,7 @@ from segtrain.training.state import new_state
 
 STEPS, ROUNDS, WARM_UP = 30, 7, 15
 CASES = 40
-"""That are predicted."""
+"""That are predicted, and compared on."""
 SWEEP = (
     "compare.losses=[dice, dice_ce, tversky, focal]",
     "compare.folds=2",
@@ -138,10 +138,7 @@ def reached(scans: Path, folder: Path) -> None:
 
 
 def predicted(scans: Path, folder: Path) -> None:
-    links = folder / "in"
-    links.mkdir()
-    for case in sorted((scans / "images").glob("*.nii.gz"))[-CASES:]:
-        (links / case.name).symlink_to(case)
+    links = linked(scans, folder / "few") / "images"
     rows = []
     for device in ("cuda", "cpu"):
         _, wall = segtrain(
@@ -151,12 +148,21 @@ def predicted(scans: Path, folder: Path) -> None:
     table(["device", "cases/s (whole command)", "command (s)"], rows)
 
 
+def linked(scans: Path, folder: Path) -> Path:
+    """The last cases, in a folder of their own."""
+    for part in ("images", "labels"):
+        (folder / part).mkdir(parents=True)
+        for case in sorted((scans / part).glob("*.nii.gz"))[-CASES:]:
+            (folder / part / case.name).symlink_to(case)
+    return folder
+
+
 def shared(scans: Path, folder: Path) -> None:
     config = ROOT / "configs" / "hippocampus.yaml"
     rows = []
     for workers in (1, 4, 8):
         place = ("--workers", str(workers), "--run", folder / f"sweep{workers}")
-        _, wall = segtrain("compare-losses", "--config", config, *places(scans), *CPU_SIZED, *SWEEP, *place)
+        _, wall = segtrain("compare-losses", "--config", config, *places(folder / "few"), *CPU_SIZED, *SWEEP, *place)
         rows.append([workers, wall, rows[0][1] / wall if rows else 1.0])
     table(["runs at once on one GPU", "sweep (s)", "times as fast"], rows)
 
