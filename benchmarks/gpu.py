@@ -158,6 +158,7 @@ def linked(scans: Path, folder: Path) -> Path:
 
 
 def shared(scans: Path, folder: Path) -> None:
+    del scans
     config = ROOT / "configs" / "hippocampus.yaml"
     rows = []
     for workers in (1, 4, 8):

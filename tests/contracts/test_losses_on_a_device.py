@@ -25,6 +25,7 @@ MEASURES_ANSWERS_ON_THE_CPU = {"hausdorff_dt", "log_hausdorff_dt", "dice_hausdor
 """Distances of the answer change in every step, so no loader can make them."""
 WAITS_FOR_A_COUNT = {"blob", "cc_dice_ce", "inverse_size_weighting"}
 """How many objects there are has to be known before their sums are made; ids of a map may have gaps."""
+CHOOSES_VOXELS = {"topk_ce", "dice_topk"}
 OPTIONS = {
     "focal": [{"alpha": None}],
     "generalized_wasserstein_dice": [{"distances": [[0, 1, 1], [1, 0, 0.5], [1, 0.5, 0]]}],
@@ -128,6 +129,8 @@ def moved_to(values, device):
 @pytest.mark.parametrize("plain", [True, False], ids=["plain", "weighted"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_on_a_gpu_a_loss_and_its_gradient_are_those_of_the_cpu(name, mode, options, plain, dtype):
+    if name in CHOOSES_VOXELS and dtype is torch.bfloat16:
+        pytest.skip("equal values are many in bf16, and each device chooses its own among them")
     build = {**options, **({} if plain else weighted_options(name, mode))}
     here = on("cpu", build_loss(name, mode, **build), mode, dtype, masked=not plain)
     there = on("cuda", build_loss(name, mode, **build), mode, dtype, masked=not plain)

@@ -90,7 +90,7 @@ def test_a_gpu_makes_the_same_batches_beside_the_stream_that_trains(dims):
         assert two.case_ids == one.case_ids
         assert torch.allclose(two.images.cpu(), one.images, atol=1e-2)
         assert (two.classes.cpu() != one.classes).float().mean() < 0.01, "ties may fall either way"
-        assert torch.equal(two.maps[0]["organ"], (two.classes.cpu() == 1).unsqueeze(1))
+        assert torch.equal(two.maps[0]["organ"].cpu(), (two.classes.cpu() == 1).unsqueeze(1))
 
 
 def test_shapes_and_types():
