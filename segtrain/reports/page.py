@@ -63,6 +63,12 @@ def write_comparison_report(path: Path, report: ComparisonReport) -> None:
     write_text(path, text)
 
 
+def page(template: str, **view: Any) -> str:
+    """A page of another module, as HTML; everything in `view` is escaped."""
+    text: str = _template(template).render(**view)
+    return text
+
+
 @cache
 def _template(name: str) -> Any:
     environment = Environment(

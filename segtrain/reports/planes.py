@@ -76,15 +76,15 @@ def shown(
 ) -> Shown:
     """What to show of a case whose masks lie on the grid of the image; `labels` are outlined."""
     maps: dict[Role, LabelMap] = {} if reference is None else {"reference": reference}
-    turned = {role: _turned(m.array, image.grid) for role, m in {**maps, "prediction": prediction}.items()}
-    masks = {role: _kept(mask, labels) for role, mask in turned.items()}
+    along_patient = {role: turned(m.array, image.grid) for role, m in {**maps, "prediction": prediction}.items()}
+    masks = {role: _kept(mask, labels) for role, mask in along_patient.items()}
     grid = image.grid.canonical()
     centre, box = _box_of(list(masks.values()), grid)
-    cut = _turned(image.array[channel], image.grid)[box]
+    cut = turned(image.array[channel], image.grid)[box]
     inside = (centre[0] - box[0].start, centre[1] - box[1].start, centre[2] - box[2].start)
     return Shown(
         cut,
-        _window(cut),
+        window_of(cut),
         {role: mask[box] for role, mask in masks.items()},
         grid.spacing_mm,
         inside,
@@ -118,7 +118,7 @@ def grey_pages(seen: Shown, plane: Plane, slices: NDArray[np.intp]) -> NDArray[n
     return np.clip(values, 0, 255, out=values).astype(np.uint8)
 
 
-def _turned(array: NDArray[Any], grid: Grid) -> NDArray[Any]:
+def turned(array: NDArray[Any], grid: Grid) -> NDArray[Any]:
     """The array with its axes along R, A, S."""
     order, flips = grid.orientation()
     return array.transpose(order)[tuple(slice(None, None, -1 if flip else 1) for flip in flips)]
@@ -154,8 +154,8 @@ def _kept(mask: NDArray[Any], labels: Sequence[int]) -> NDArray[Any]:
     return kept
 
 
-def _window(image: NDArray[Any]) -> tuple[float, float]:
-    """All but the darkest 1 % and the brightest 0.5 % keep their contrast."""
+def window_of(image: NDArray[Any]) -> tuple[float, float]:
+    """What is shown as black and as white: all but the darkest 1 % and the brightest 0.5 % keep their contrast."""
     step = int(np.ceil((image.size / MOST_SAMPLES) ** (1 / 3)))
     sample = _numbers_only(image[::step, ::step, ::step])
     low, high = map(float, np.percentile(sample, [1, 99.5]))

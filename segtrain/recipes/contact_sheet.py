@@ -1,0 +1,110 @@
+"""`segtrain check --sheet`: every case with its mask on one sheet, with what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from segtrain.config.load import Loaded
+from segtrain.core.case import Case
+from segtrain.core.errors import DataError, Problem
+from segtrain.core.events import CaseRead, Event, Note
+from segtrain.core.task import Task
+from segtrain.core.volume import LabelMap, Volume
+from segtrain.execution.workers import Died, each
+from segtrain.recipes.dataset import processes_for
+from segtrain.recipes.one_case import read_case
+from segtrain.recipes.predict_cases import volumes_ml
+from segtrain.reports.contact_sheet import ContactSheet, Tile, picture_of, write_contact_sheet
+from segtrain.reports.wording import count
+
+MOST_LABELS = 4
+"""Labels whose volume stands under a picture; more are summed up."""
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """A case that is wanted on the sheet."""
+
+    case: Case
+    channels: tuple[str, ...]
+    task: Task
+
+
+def draw_contact_sheet(
+    loaded: Loaded, cases: Sequence[Case], problems: Sequence[Problem], path: Path
+) -> Generator[Event, None, None]:
+    """Read every case, and write the sheet as `path` ends: .png or .html. Faults stand with the case they name.
+
+    A case that cannot be read has no picture. Raises ConfigError and ResourceError.
+    """
+    config = loaded.config
+    jobs = [Drawing(case, config.data.channel_names, config.task) for case in cases]
+    tiles: dict[str, Tile] = {}
+    with closing(each(draw_tile, jobs, processes_for(cases, config.data.workers))) as outcomes:
+        for outcome in outcomes:
+            case = outcome.piece.case.id
+            if isinstance(outcome, Died) and outcome.again:
+                yield Note(f"case {case}: its process died ({outcome.why}); it is tried again when the rest is done")
+                continue
+            if isinstance(outcome, Died):
+                tiles[case] = Tile(case, (), None, (f"its process died: {outcome.why}",))
+            else:
+                tiles[case] = outcome.result
+            yield CaseRead(case, len(tiles), len(cases))
+    told = [_with_faults(tiles[case.id], problems) for case in cases]
+    faulty = sum(bool(tile.faults) for tile in told)
+    facts = {
+        "cases": str(len(told)),
+        "patients": str(len({case.patient for case in cases})),
+        "with a fault": str(faulty),
+    }
+    names = {name: config.task.labels[name] for name in config.task.names[1:]}
+    write_contact_sheet(path, ContactSheet(f"All cases of {name_of(loaded)}", facts, names, told))
+
+
+def name_of(loaded: Loaded) -> str:
+    """What a person calls the data: the folder of the config."""
+    return loaded.folder.resolve().name
+
+
+def draw_tile(job: Drawing) -> Tile:
+    """One case, in this process or in one of several."""
+    case, task = job.case, job.task
+    try:
+        image, labels, _ = read_case(case, job.channels, task)
+    except DataError as error:
+        return Tile(case.id, (), None, tuple(problem.what for problem in error.problems))
+    ids = [task.labels[name] for name in task.names[1:]]
+    words = (_size_words(image), *_label_words(labels, task))
+    if case.patient != case.id:
+        words = (*words, f"patient {case.patient}")
+    return Tile(case.id, words, picture_of(image, labels, ids))
+
+
+def _size_words(image: Volume) -> str:
+    shape = "×".join(map(str, image.grid.shape))
+    spacing = "×".join(f"{side:.3g}" for side in image.grid.spacing_mm)
+    return f"{shape} of {spacing} mm"
+
+
+def _label_words(labels: LabelMap | None, task: Task) -> Iterable[str]:
+    """The volume of each label, or of all together where there are many."""
+    if labels is None:
+        return
+    volumes = volumes_ml(labels, task)
+    if not any(volumes.values()):
+        yield "nothing is drawn"
+    elif len(volumes) <= MOST_LABELS:
+        yield ", ".join(f"{name} {ml:.3g} ml" if ml else f"no {name}" for name, ml in volumes.items())
+    else:
+        there = sum(ml > 0 for ml in volumes.values())
+        yield f"{there} of {count(len(volumes), 'label')}, {sum(volumes.values()):.3g} ml"
+
+
+def _with_faults(tile: Tile, problems: Sequence[Problem]) -> Tile:
+    """Those whose place names the case, beside those that reading it found."""
+    own = [p.what for p in problems if p.where == f"case {tile.case}" or p.where.startswith(f"case {tile.case},")]
+    return Tile(tile.case, tile.words, tile.picture, tuple(dict.fromkeys((*tile.faults, *own))))

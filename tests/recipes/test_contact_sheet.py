@@ -1,0 +1,65 @@
+"""Every case with its mask, its volumes and its faults."""
+
+from __future__ import annotations
+
+import pytest
+
+from segtrain.core.errors import Problem
+from segtrain.core.events import CaseRead
+from segtrain.data.cases import find_cases
+from segtrain.data.nifti import read_nifti
+from segtrain.recipes import contact_sheet as module
+from segtrain.recipes.contact_sheet import Drawing, draw_contact_sheet, draw_tile
+from tests.recipes.projects import CASES, load, write_study
+
+
+@pytest.fixture
+def study(tmp_path):
+    write_study(tmp_path)
+    return tmp_path
+
+
+def drawing(study, number=0) -> Drawing:
+    config = load(study).config
+    return Drawing(find_cases(config.data)[number], config.data.channel_names, config.task)
+
+
+def test_a_tile_tells_size_volume_and_patient(study):
+    tile = draw_tile(drawing(study))
+    mask = read_nifti(study / "labels" / f"{CASES[0]}.nii.gz")
+    ml = (mask.array == 1).sum() * mask.grid.voxel_volume_ml
+    shape = "×".join(map(str, mask.grid.shape))
+    assert tile.words[0].startswith(f"{shape} of ")
+    assert tile.words[1:] == (f"organ {ml:.3g} ml", "patient P0")
+    assert tile.picture is not None
+
+
+def test_a_scan_that_cannot_be_read_is_a_tile_with_its_fault(study):
+    job = drawing(study, 1)
+    job.case.images[0].path.write_bytes(b"no scan")
+    tile = draw_tile(job)
+    assert tile.picture is None
+    assert tile.faults
+
+
+def test_all_cases_are_read_and_faults_stand_with_the_case_they_name(study, monkeypatch):
+    sheets = []
+    monkeypatch.setattr(module, "write_contact_sheet", lambda path, sheet: sheets.append((path, sheet)))
+    loaded = load(study)
+    cases = find_cases(loaded.config.data)
+    problems = [Problem("a label is odd", f"case {CASES[2]}, somewhere"), Problem("a key is wrong", "training.epochs")]
+    events = list(draw_contact_sheet(loaded, cases, problems, study / "sheet.png"))
+    assert [(event.case, event.done) for event in events if isinstance(event, CaseRead)] == [
+        (case, number) for number, case in enumerate(CASES, start=1)
+    ]
+    ((path, sheet),) = sheets
+    assert path == study / "sheet.png"
+    assert {tile.case: tile.faults for tile in sheet.tiles if tile.faults} == {CASES[2]: ("a label is odd",)}
+    assert dict(sheet.facts) == {"cases": "5", "patients": "4", "with a fault": "1"}
+
+
+@pytest.mark.parametrize("name", ["sheet.png", "sheet.html"])
+def test_the_sheet_is_written(study, name):
+    loaded = load(study)
+    list(draw_contact_sheet(loaded, find_cases(loaded.config.data), [], study / name))
+    assert (study / name).stat().st_size > 2000
