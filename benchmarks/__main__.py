@@ -21,7 +21,10 @@ NAMES = (
     "predict_memory",
     "ranks",
     "sweep",
+    "halving",
+    "executors",
     "gpu",
+    "race",
 )
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from segtrain.cli import commands_export, commands_look, commands_score, commands_train
+from segtrain.cli import commands_convert, commands_export, commands_init, commands_look, commands_score, commands_train
 from segtrain.cli.options import Body, add_command
 
 app = typer.Typer(
@@ -22,12 +22,14 @@ app = typer.Typer(
 
 COMMANDS: dict[str, Body] = {
     "demo": commands_look.demo,
+    "init": commands_init.init,
     "check": commands_look.check,
     "fit": commands_train.fit,
     "eval": commands_score.evaluate,
     "predict": commands_score.predict,
     "compare-losses": commands_train.compare_losses,
     "export": commands_export.export,
+    "convert": commands_convert.convert,
     "losses": commands_look.losses,
     "report": commands_look.report,
     "doctor": commands_look.doctor,

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
 
 from segtrain.cli.console import Session, plain_lines, printable, problem_json, problem_lines
-from segtrain.cli.options import Config, Overrides, Overwrite
+from segtrain.cli.options import Overrides, Overwrite
 from segtrain.core.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from segtrain.config.load import Loaded
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write to.", show_default=False)]
 RunFolder = Annotated[
@@ -43,6 +46,23 @@ Mask = Annotated[
     Path | None,
     typer.Option("--label", metavar="MASK", help="Labels to outline; else those of the config.", show_default=False),
 ]
+OfCheck = Annotated[Path | None, typer.Option("--config", "-c", metavar="C", help="The YAML file.", show_default=False)]
+DataOrChanges = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="DATA | KEY=VALUE",
+        help="A folder or a table, without --config; with it, changes as training.epochs=5.",
+        show_default=False,
+    ),
+]
+AllCases = Annotated[
+    Path | None,
+    typer.Option("--sheet", metavar="OUT", help="All cases as pictures: OUT.png or OUT.html.", show_default=False),
+]
+Mended = Annotated[
+    Path | None,
+    typer.Option("--fix", metavar="DIR", help="Write the data anew, with what can be mended.", show_default=False),
+]
 Sheet = Annotated[
     Path | None, typer.Option("--out", metavar="OUT.png", help="The picture that --augment writes.", show_default=False)
 ]
@@ -58,20 +78,71 @@ def demo(session: Session, folder: Folder, overwrite: Overwrite = False) -> None
     session.next(f"segtrain fit --config {here}/config.yaml --run {here}/fit")
 
 
-def check(session: Session, config: Config, overrides: Overrides = None) -> None:
-    """List every fault of the config and of its data; train nothing."""
+def check(
+    session: Session,
+    data_or_changes: DataOrChanges = None,
+    config: OfCheck = None,
+    sheet: AllCases = None,
+    fix: Mended = None,
+) -> None:
+    """List every fault of a config and of its data, or of a folder of scans (as init describes it); train nothing."""
+    given = data_or_changes or []
+    asked = {"sheet": sheet, "fix": fix}
+    if config is None and len(given) == 1 and "=" not in given[0]:
+        _check_data(session, Path(given[0]), asked)
+        return
+    if config is None:
+        hint = "segtrain check --config C [KEY=VALUE ...], or segtrain check DATA"
+        raise ConfigError(Problem("there is nothing to check", "command line", hint=hint))
     from segtrain.config.load import load_config
-    from segtrain.recipes.check import check as recipe
 
-    problems = recipe(load_config(config, overrides or ()))
-    found = [problem_json(problem) for problem in problems]
+    _tell_faults(session, {"config": str(config)}, load_config(config, given), asked)
+    session.next(shlex.join(["segtrain", "fit", "--config", str(config), *given]))
+
+
+def _check_data(session: Session, place: Path, asked: Mapping[str, Path | None]) -> None:
+    """Check data as `init` would describe them."""
+    from segtrain.cli.commands_init import told
+    from segtrain.recipes.init import as_config, facts, guess
+
+    found = guess(place)
+    known = facts(found)
+    for line in told(known):
+        session.say(line)
+    with as_config(found) as loaded:
+        _tell_faults(session, {"data": str(place), **known}, loaded, asked)
+    session.next(shlex.join(["segtrain", "init", str(place)]))
+
+
+def _tell_faults(session: Session, about: Mapping[str, Any], loaded: Loaded, asked: Mapping[str, Path | None]) -> None:
+    """Check and print the faults; exit 1 where there are any."""
+    from segtrain.cli.progress import show
+    from segtrain.recipes.check import check_and_show
+
+    result = show(check_and_show(loaded, **asked), session).result
+    problems: Sequence[Problem] = result["problems"]
     lines = [line for problem in problems for line in problem_lines(problem)]
     text = "\n".join(lines) if problems else "no faults found"
-    session.result({"config": str(config), "ok": not problems, "problems": found}, text)
+    plain = {**result, "problems": [problem_json(problem) for problem in problems]}
+    session.result({**about, "ok": not problems, **plain}, text)
+    if sheet := result.get("sheet"):
+        session.say(f"all cases: {sheet}")
+    if fixed := result.get("fixed"):
+        for line in _fix_lines(fixed):
+            session.say(printable(line))
+        session.next(shlex.join(["segtrain", "check", "--config", fixed["config"]]))
     if problems:
         session.say(f"{len(problems)} fault{'s' if len(problems) > 1 else ''}")
         raise typer.Exit(1)
-    session.next(shlex.join(["segtrain", "fit", "--config", str(config), *(overrides or ())]))
+
+
+def _fix_lines(fixed: Mapping[str, Any]) -> Iterable[str]:
+    """What was mended and who was left out, a line a case."""
+    for case, changes in fixed["mended"].items():
+        yield f"mended {case}: {'; '.join(changes)}"
+    for case, why in fixed["left_out"].items():
+        yield f"left out {case}: {'; '.join(why)}"
+    yield f"{fixed['cases']} cases in {fixed['out']}; fixes.csv there has what was changed"
 
 
 def losses(

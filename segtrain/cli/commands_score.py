@@ -69,10 +69,11 @@ class MaskForm(StrEnum):
     nii = "nii"
     mha = "mha"
     nrrd = "nrrd"
+    png = "png"
     dicom_seg = "dicom-seg"
 
 
-Form = Annotated[MaskForm, typer.Option("--format", help="Of the masks; dicom-seg for scans that are DICOM series.")]
+Form = Annotated[MaskForm, typer.Option("--format", help="Of the masks; png for pictures, dicom-seg for DICOM series.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first case that cannot be used.")]
 Probabilities = Annotated[
     bool, typer.Option("--save-probabilities", help="Also write the probabilities of every output, one file a case.")
@@ -173,8 +174,7 @@ def predict(
         manner=Manner(form.value, probabilities=save_probabilities, resume=resume, strict=strict),
     )
     scored = f"segtrain eval --predictions {shlex.quote(str(out / 'predictions'))} --labels DIR"
-    is_nifti = form in (MaskForm.nii_gz, MaskForm.nii)
-    print_finished(session, show(events, session), scored if is_nifti else "")
+    print_finished(session, show(events, session), scored)
 
 
 def _beside(runs: list[Path]) -> Path:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from segtrain.cli.console import Session, plain_lines
+from segtrain.cli.console import Session
 from segtrain.cli.options import Config, Device, DryRun, On, Overrides, Overwrite, Resume, Run
 from segtrain.core.errors import ConfigError, Problem
 from segtrain.core.events import Event, Finished
@@ -30,9 +31,41 @@ Fold = Annotated[
     ),
 ]
 
+
+class ExecutorName(StrEnum):
+    """Where the runs of a sweep are done."""
+
+    processes = "processes"
+    ray = "ray"
+
+
 Workers = Annotated[
-    int,
-    typer.Option("--workers", min=1, help="Runs at once: each in a process with its share of the cores, or its GPU."),
+    int | None,
+    typer.Option(
+        "--workers",
+        min=1,
+        help="Runs at once: each in a process with its share of the cores, or its GPU. On a Ray cluster the most.",
+        show_default="1; on a Ray cluster as many as it holds",
+    ),
+]
+Executes = Annotated[ExecutorName, typer.Option("--executor", help="Processes of this machine, or a Ray cluster.")]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="auto|HOST:PORT",
+        help="The Ray cluster; auto: the one this machine is a node of.",
+        show_default="auto",
+    ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads-per-run",
+        min=1,
+        help="Cores that each run takes on a Ray cluster.",
+        show_default="1, or a GPU's share of them",
+    ),
 ]
 
 
@@ -100,27 +133,30 @@ def compare_losses(
     overwrite: Overwrite = False,
     dry_run: DryRun = False,
     device: On = Device.auto,
-    workers: Workers = 1,
+    workers: Workers = None,
+    executor: Executes = ExecutorName.processes,
+    address: Address = None,
+    threads_per_run: Threads = None,
 ) -> None:
     """Train the same network with every loss of the config's `compare`, and rank them: runs/NAME-compare, or --run."""
     loaded = _load(config, overrides)
     folder = run or Path("runs") / f"{config.stem}-compare"
-    beside = {"workers": workers if workers > 1 else None}
-    command = _command("compare-losses", config, overrides, run=folder, device=device, **beside)
-    from segtrain.recipes.compare_losses import compare_losses as recipe
-    from segtrain.recipes.compare_losses import dry_run as plan_of
-
+    on_cluster = {"executor": executor, "address": address, "threads-per-run": threads_per_run}
+    flags = {"device": device, "workers": workers, **on_cluster}
+    command = _command("compare-losses", config, overrides, run=folder, **flags)
     if dry_run:
-        session.result(facts := plan_of(loaded), plain_lines(facts))
+        _try_sweep(session, loaded, folder, device, workers or 1)
         session.next(command)
         return
     _either(resume, overwrite)
     session.resume = f"{command} --resume"
-    from segtrain.execution.executor import Processes
+    from segtrain.recipes.compare_losses import compare_losses as recipe
+    from segtrain.recipes.executors import Where, executor_for
 
-    executor = Processes(workers)
-    events = recipe(loaded, folder, resume=resume, overwrite=overwrite, device=device.value, executor=executor)
-    _finish(session, events, "")
+    where = Where(executor.value, workers, address, threads_per_run)
+    with executor_for(where, folder, device.value) as (doing, target):
+        events = recipe(loaded, folder, resume=resume, overwrite=overwrite, device=target, executor=doing)
+        _finish(session, events, "")
 
 
 def _try(session: Session, loaded: Loaded, run: Path, fold: int | None, device: Device) -> None:
@@ -131,6 +167,16 @@ def _try(session: Session, loaded: Loaded, run: Path, fold: int | None, device: 
 
     facts = show(recipe(loaded, run, fold=fold, device=device.value), session).result
     session.result(facts, *dry_run_report(facts))
+
+
+def _try_sweep(session: Session, loaded: Loaded, run: Path, device: Device, workers: int) -> None:
+    """Tell what a sweep would do, after a few steps of every loss."""
+    from segtrain.cli.progress import show
+    from segtrain.cli.tables import sweep_dry_run_report
+    from segtrain.recipes.sweep_dry_run import dry_run_sweep
+
+    facts = show(dry_run_sweep(loaded, run, device=device.value, workers=workers), session).result
+    session.result(facts, *sweep_dry_run_report(facts))
 
 
 def _load(config: Path, overrides: list[str] | None) -> Loaded:
@@ -177,6 +223,10 @@ def _print(session: Session, finished: Finished, following: str) -> None:
 
 def _command(name: str, config: Path, overrides: list[str] | None, **flags: Any) -> str:
     """The command that was typed, with its defaults written out."""
-    given = [(f"--{key}", str(value)) for key, value in flags.items() if value not in (None, Device.auto)]
+    given = [
+        (f"--{key}", str(value))
+        for key, value in flags.items()
+        if value not in (None, Device.auto, ExecutorName.processes)
+    ]
     words = ["segtrain", name, "--config", str(config), *(overrides or ()), *(word for pair in given for word in pair)]
     return shlex.join(words)

@@ -1,5 +1,7 @@
-"""SIGINT and SIGTERM. A command that trains is stopped between two events, where its work can be saved whole; a
-second signal, and any signal to other commands, stops at once.
+"""SIGINT, and what asks a process to end: SIGTERM, SIGHUP of a terminal that was closed, and SIGUSR1, by which a batch
+system may say that the time is nearly over. A command that trains is stopped between two events, where its work can be
+saved whole; a second SIGINT or SIGTERM, and any signal to other commands, stops at once. A closed terminal sends SIGHUP
+twice, and nobody waits at it: those never hurry.
 """
 
 from __future__ import annotations
@@ -17,6 +19,12 @@ from segtrain.core.launch import launched
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
 
+ENDING = ("SIGTERM", "SIGHUP", "SIGUSR1")
+"""Signals that end a command as SIGTERM does, with its exit code; Windows has the first alone."""
+
+HURRYING = (signal.SIGINT, signal.SIGTERM)
+"""Signals by which somebody says a second time that it should end."""
+
 ECHO_S = 10.0
 """Seconds in which one of several processes takes a second signal for the first: a batch system sends one to all, and
 torchrun hands its own on."""
@@ -25,7 +33,7 @@ Handler = Callable[[int, FrameType | None], None]
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, raised in the main thread. It is a KeyboardInterrupt to whoever saves work on one."""
+    """One of `ENDING`, raised in the main thread. It is a KeyboardInterrupt to whoever saves work on one."""
 
     exit_code = TERMINATED
 
@@ -43,7 +51,7 @@ class Stop:
         """The handler: remember the first signal, raise on the second unless it is an echo of the first."""
         del frame
         if self._asked is not None:
-            if time.monotonic() - self._when < self._echo_s:
+            if number not in HURRYING or time.monotonic() - self._when < self._echo_s:
                 return
             raise _error(number)
         self._asked, self._when = number, time.monotonic()
@@ -57,7 +65,7 @@ class Stop:
 
 @contextmanager
 def sigterm_raises() -> Iterator[None]:
-    """Make SIGTERM a `Terminated` in this process; a forked child of it just ends."""
+    """Make what asks to end a `Terminated` in this process; a forked child of it just ends."""
     owner = os.getpid()
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -66,7 +74,7 @@ def sigterm_raises() -> Iterator[None]:
             os._exit(TERMINATED)
         raise _error(number)
 
-    with _handled({signal.SIGTERM: stop}):
+    with _handled(dict.fromkeys(_ending(), stop)):
         yield
 
 
@@ -74,7 +82,7 @@ def sigterm_raises() -> Iterator[None]:
 def deferred(say: Callable[[str], None]) -> Iterator[Stop]:
     """Let signals wait until whoever works asks `raise_if_asked`."""
     stop = Stop(say, ECHO_S if launched() else 0.0)
-    with _handled({signal.SIGINT: stop.ask, signal.SIGTERM: stop.ask}):
+    with _handled(dict.fromkeys((signal.SIGINT, *_ending()), stop.ask)):
         yield stop
 
 
@@ -92,5 +100,11 @@ def _handled(handlers: dict[int, Handler]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def _ending() -> list[signal.Signals]:
+    """The signals of `ENDING` that this system has, less those that are ignored, as nohup asks it of SIGHUP."""
+    there = (getattr(signal, name, None) for name in ENDING)
+    return [number for number in there if number is not None and signal.getsignal(number) is not signal.SIG_IGN]
+
+
 def _error(number: int) -> KeyboardInterrupt:
-    return Terminated() if number == signal.SIGTERM else KeyboardInterrupt()
+    return KeyboardInterrupt() if number == signal.SIGINT else Terminated()

@@ -135,6 +135,32 @@ def dry_run_report(facts: Json) -> Iterator[RenderableType]:
         yield Text(f"warning: {printable(warning)}", style="yellow")
 
 
+def sweep_dry_run_report(facts: Json) -> Iterator[RenderableType]:
+    """What a sweep would do: its runs, what a step of each loss took, and what all of them would."""
+    seeds = ", ".join(map(str, facts["seeds"]))
+    each = f"{len(facts['losses'])} losses x {facts['folds']} folds x {len(facts['seeds'])} seeds ({seeds})"
+    yield Text(f"{facts['runs']} runs: {each}, {facts['cases']} cases")
+    yield Text(f"device: {facts['device']}, {facts['threads']} threads a run, {facts['at_once']} at once")
+    table = _table("loss", "one step", "loss after a few", "steps in all", "time of its runs")
+    for label, found in facts["losses"].items():
+        value = "not finite" if found["loss"] is None else f"{found['loss']:.3g}"
+        words = (f"{found['step_seconds']:.3g} s", value, f"{found['steps']:,}", duration(found["seconds"]))
+        table.add_row(*map(_cell, (label, *words)))
+    yield table
+    seconds, memory, disk = facts["seconds"], facts["memory"], facts["disk"]
+    parts = ", ".join(f"{name} {duration(value)}" for name, value in seconds.items() if name != "total")
+    most = " at most: losses that are behind are dropped after epoch "
+    rungs = most + " and ".join(map(str, facts["rungs"])) if facts["rungs"] else ""
+    yield Text(
+        f"memory: {size(memory['peak_bytes'])} at its peak, of {size(memory['size_bytes'])}\n"
+        f"disk: {size(disk['prepared_bytes'])} for prepared cases, {size(disk['checkpoints_bytes'])} for checkpoints; "
+        f"{size(disk['free_bytes'])} are free at {disk['store']}\n"
+        f"time: about {duration(seconds['total'])} ({parts}){rungs}"
+    )
+    for warning in facts["warnings"]:
+        yield Text(f"warning: {printable(warning)}", style="yellow")
+
+
 def doctor_report(facts: Json) -> Iterator[RenderableType]:
     """What a machine and an installation can do, on one page; a part that could not be tried is left out."""
     cores, ram = facts["cores"], facts["ram_bytes"]

@@ -7,7 +7,8 @@ registry of losses when it is built, everything else here.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Self
+from itertools import pairwise
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -59,6 +60,22 @@ class LossEntry(Component):
         return self
 
 
+class HalvingSettings(Settings):
+    """When a loss that is surely behind may stop."""
+
+    rungs: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(default=(0.25, 0.5), min_length=2)
+    """Shares of the epochs after which all losses that are still in are scored, at the next epoch that is validated. At
+    all but the first those are dropped that are behind, and have not reached what the best had at the rung before."""
+    keep_at_least: Annotated[int, Field(ge=1)] = 2
+    """Losses that are trained to the end, whatever the tests say."""
+
+    @model_validator(mode="after")
+    def _rungs_go_up(self) -> Self:
+        if any(late <= early for early, late in pairwise(self.rungs)):
+            raise ValueError(f"rungs: each must be larger than the one before (given: {list(self.rungs)})")
+        return self
+
+
 class CompareSettings(Settings):
     """Which losses are compared, and on how many splits and seeds."""
 
@@ -67,6 +84,15 @@ class CompareSettings(Settings):
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0, 1, 2), min_length=1)
     baseline: str = "dice_ce"
     """Label of the loss that all others are compared with."""
+    strategy: Literal["full", "halving"] = "full"
+    """full: every loss is trained to the end. halving: successive halving by paired tests, which drops a loss early
+    where it is significantly behind the best one, and only there."""
+    halving: HalvingSettings = HalvingSettings()
+    """Of the strategy halving."""
+    margins: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    """Metric -> the mean difference, in its unit, up to which two losses are as good as equal: `{hd95: 1.0}`. A metric
+    that is not named has 0.01 where it is a pure number. Where it has a unit it has none, and no loss is called
+    equivalent by it: what is little in mm, only the structure tells."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

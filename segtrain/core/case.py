@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, order=True)
 class ScanSource:
-    """A NIfTI file, or a folder of DICOM slices with the UID of the series meant."""
+    """A file, or a folder of DICOM slices, with the UID of the series meant where it is one of DICOM."""
 
     path: Path
     series_uid: str = ""

@@ -17,6 +17,11 @@ class Note:
 
 
 @dataclass(frozen=True)
+class StillWorking:
+    """Nothing has happened for a moment; other processes work, and who watches may break off here."""
+
+
+@dataclass(frozen=True)
 class CaseRead:
     """One case was read, and its facts are known."""
 
@@ -126,6 +131,7 @@ class Finished:
 
 Event = (
     Note
+    | StillWorking
     | CaseRead
     | CasePrepared
     | StepEnded

@@ -20,6 +20,8 @@ from segtrain.core.errors import Problem, ResourceError
 
 ABANDONED_SECONDS = 86_400.0
 """No file takes a day to write; process numbers would not tell, as a folder may be shared by machines."""
+LONGEST_BEGINNING = 200
+"""Bytes of a name that something is added to."""
 
 
 @contextmanager
@@ -56,7 +58,7 @@ def whole_cache_file(path: Path) -> Iterator[Path]:
 @contextmanager
 def checked_file(path: Path) -> Iterator[Path]:
     """`whole_cache_file` for what holds a hash of itself: nothing is flushed; after a power cut it may be wrong."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{shortened(path.name)}.{secrets.token_hex(4)}.{os.getpid()}.tmp")
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -64,6 +66,11 @@ def checked_file(path: Path) -> Iterator[Path]:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def shortened(name: str) -> str:
+    """The beginning of a name, so that what is added to it leaves the name of a file: 255 bytes in most systems."""
+    return name.encode()[:LONGEST_BEGINNING].decode(errors="ignore")
 
 
 def remove_abandoned(folder: Path) -> None:

@@ -100,10 +100,16 @@ def is_code(name: str) -> bool:
     return ":" in name
 
 
+def code_file(name: str, folder: Path) -> Path | None:
+    """The file that `file.py:Name` points at; None for a package, a registered name, and where it is not there."""
+    path = (folder / name.rpartition(":")[0]).expanduser()
+    return path if path.suffix == ".py" and path.is_file() else None
+
+
 def code_hash(name: str, folder: Path) -> str | None:
     """sha256 of the file that `file.py:Name` points at, for the record of a run; None for a package."""
-    path = (folder / name.rpartition(":")[0]).expanduser()
-    return sha256(path.read_bytes()).hexdigest() if path.suffix == ".py" and path.is_file() else None
+    file = code_file(name, folder)
+    return None if file is None else sha256(file.read_bytes()).hexdigest()
 
 
 def options_of(factory: Factory) -> dict[str, inspect.Parameter]:

@@ -17,6 +17,8 @@ class Volume:
 
     array: NDArray[Any]
     grid: Grid
+    notes: tuple[str, ...] = ()
+    """What a person should know of how it was read, as: a spacing that is not in the file and was assumed."""
 
     def __post_init__(self) -> None:
         if self.array.ndim != 4 or self.array.shape[1:] != self.grid.shape:
@@ -29,6 +31,8 @@ class LabelMap:
 
     array: NDArray[np.integer[Any]]
     grid: Grid
+    notes: tuple[str, ...] = ()
+    """What a person should know of how it was read."""
 
     def __post_init__(self) -> None:
         if self.array.shape != self.grid.shape:

@@ -1,24 +1,49 @@
 """The data settings -> cases. Every fault of a data set is found before anything is raised.
 
-A case id is the name of its files without suffix and channel number; of a DICOM case, the path of its folder
-below the root with `_` for `/`. Cases come sorted by id.
+Training needs all cases: one fault refuses the data. To predict or to score, a case that cannot be used is named, and
+the others are done. Cases come sorted by id.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from segtrain.core.case import Case, ScanSource
 from segtrain.core.errors import ConfigError, DataError, Problem, raise_all
-from segtrain.data.dicom_tree import TreeCase, tree_cases
-from segtrain.data.listing import Found, list_scans
-from segtrain.data.nifti_header import is_nifti
+from segtrain.data.faults import Faults
+from segtrain.data.folders import label_folder
+from segtrain.data.layouts import cases_in
+from segtrain.data.listing import Found, FoundCase, list_scans, scan_at
 from segtrain.data.settings import DataSettings
 
-CHANNEL_NUMBER = re.compile(r"(?P<case>.+)_(?P<number>\d{4})")
 PAIRING = "image and label of a case have the same name; put files that belong to no case elsewhere"
+PLACE_KEYS = ("images", "labels", "table", "root", "case", "label")
+"""Settings that say where scans are."""
+
+
+@dataclass(frozen=True)
+class Scans:
+    """Cases to predict, and what is there and cannot be used."""
+
+    cases: tuple[Case, ...]
+    faults: tuple[tuple[str, Problem], ...] = ()
+    """Case and why; a label without an image is one too."""
+
+    def require_all(self) -> None:
+        """Raise a DataError with every fault."""
+        raise_all(DataError, (problem for _, problem in self.faults))
+
+
+@dataclass(frozen=True)
+class Masks:
+    """Masks by case, and what else is in their folder and cannot be used."""
+
+    files: Mapping[str, Path]
+    faults: tuple[tuple[str, Problem], ...] = ()
+    """Case and why."""
 
 
 def find_cases(settings: DataSettings) -> list[Case]:
@@ -26,141 +51,131 @@ def find_cases(settings: DataSettings) -> list[Case]:
 
     Raises ConfigError where the settings do not say where they are, DataError with every fault found.
     """
-    key = "labels" if settings.layout == "folders" else "label"
-    if settings.labels is None and settings.label is None:
+    key = {"folders": "labels", "dicom": "label", "bids": "label"}.get(settings.layout)
+    if key and settings.labels is None and settings.label is None:
         hint = f"set data.{key}: training needs masks"
         raise ConfigError(Problem(f"data.{key} is not set", f"data.{key}", hint=hint))
-    return _find(settings)
+    faults = Faults()
+    cases = _find(settings, faults, named_patients=True, labelled=True)
+    raise_all(DataError, faults.problems)
+    return cases
 
 
-def find_scans(settings: DataSettings) -> list[Case]:
-    """Cases to predict, as `find_cases`; `label` is None where the settings name no labels.
+def find_scans(settings: DataSettings, images: Path, labels: Path | None = None) -> Scans:
+    """Cases to predict, in the layout of the settings at another place; without `labels` none has a label.
 
-    New scans may be named in another way: without a match of `patient_from`, PatientID or the case is the patient.
+    With `labels`, a case that has none is a fault. New scans may be named in another way: without a match of
+    `patient_from`, the files or the case tell the patient. Raises ConfigError, and DataError where no case can be used.
     """
-    return _find(settings, named_patients=False)
+    faults = Faults()
+    cases = _find(_relocated(settings, images, labels), faults, named_patients=False, labelled=labels is not None)
+    if labels is None:
+        cases = [Case(case.id, case.patient, case.images) for case in cases]
+    return _sound(cases, faults)
 
 
-def mask_files(folder: Path) -> dict[str, Path]:
-    """NIfTI masks of a folder by case id, sorted. Raises DataError."""
-    problems: list[Problem] = []
-    found = list_scans(folder, problems) or {}
-    for scan in found.values():
-        if not is_nifti(scan.source.path):
-            hint = "masks that are scored are .nii or .nii.gz files"
-            problems.append(Problem("this is no NIfTI mask", str(scan.source.path), hint=hint))
-    raise_all(DataError, problems)
-    return {name: scan.source.path for name, scan in found.items()}
+def sound_cases(settings: DataSettings) -> Scans:
+    """As `find_cases`, with the faults beside the cases that have none. DataError where no case is sound."""
+    faults = Faults()
+    return _sound(_find(settings, faults, named_patients=True, labelled=True), faults)
 
 
-def relocated(settings: DataSettings, images: Path, labels: Path | None) -> DataSettings:
+def mask_files(folder: Path) -> Masks:
+    """What lies in a folder of masks, sorted by case. DataError where no mask is there."""
+    faults = Faults()
+    found = list_scans(folder, faults) or {}
+    files = {name: scan.source.path for name, scan in found.items() if name not in faults}
+    if not files or "" in faults:
+        raise DataError(*(faults.problems or [Problem("there is no mask", str(folder))]))
+    return Masks(files, tuple(faults))
+
+
+def _relocated(settings: DataSettings, images: Path, labels: Path | None) -> DataSettings:
     """The same layout at another place, as evaluation and prediction need it.
 
-    dicom: `images` is the new root. `labels` None leaves the labels out; equal to `images`, the settings' own
-    pattern finds them in the tree; another folder holds `<case>.nii.gz`. A folder of NIfTI files is read as
-    such, whatever the layout was.
+    `images` is the new root or table. `labels` equal to it are those that the layout itself has; another folder holds
+    `<case>.nii.gz`. A folder of scan files is read as such, whatever the layout was.
     """
     values = settings.model_dump()
     if settings.layout == "folders":
         return DataSettings.model_validate({**values, "images": images, "labels": labels})
-    if images.is_dir() and any(is_nifti(p) for p in images.iterdir() if not p.name.startswith(".")):
-        flat = {"layout": "folders", "root": None, "label": None, "channels": settings.channel_names, "case": "*"}
-        return DataSettings.model_validate({**values, **flat, "images": images, "labels": labels})
+    if images.is_dir() and any(_is_scan_file(p) for p in images.iterdir()):
+        there = {name: field.default for name, field in DataSettings.model_fields.items() if name in PLACE_KEYS}
+        flat = {**there, "layout": "folders", "channels": settings.channel_names, "images": images, "labels": labels}
+        return DataSettings.model_validate({**values, **flat})
+    place: dict[str, str | Path | None] = {"table" if settings.layout == "table" else "root": images}
     in_tree = labels is not None and labels.resolve() == images.resolve()
-    places = {"label": settings.label if in_tree else None, "labels": None if in_tree else labels}
-    return DataSettings.model_validate({**values, "root": images, **places})
+    if settings.layout == "dicom":
+        place |= {"label": settings.label if in_tree else None, "labels": None if in_tree else labels}
+    elif labels is not None and not in_tree:
+        what = f"layout: {settings.layout} says itself where its masks are"
+        hint = "give the same place for labels, or a folder of scans and a folder of masks"
+        raise ConfigError(Problem(what, str(labels), hint=hint))
+    return DataSettings.model_validate({**values, **place})
 
 
-def _find(settings: DataSettings, *, named_patients: bool = True) -> list[Case]:
-    problems: list[Problem] = []
-    images = (_tree if settings.layout == "dicom" else _channels)(settings, problems)
-    labels = _label_folder(settings, images, problems)
-    if images is None:
-        raise DataError(*problems)
-    if settings.labels is not None and labels is not None:
-        problems += _unpaired(images, labels)
-    unnamed = problems if named_patients else []
-    cases = [
-        Case(name, _patient(settings, name, case, unnamed), case.images, _label(name, case, labels))
-        for name, case in sorted(images.items())
-    ]
-    raise_all(DataError, problems)
-    return cases
+def _is_scan_file(path: Path) -> bool:
+    return path.is_file() and not path.name.startswith(".") and scan_at(path, []) is not None
 
 
-def _label(name: str, case: TreeCase, labels: Mapping[str, Found] | None) -> ScanSource | None:
+def _sound(cases: list[Case], faults: Faults) -> Scans:
+    """The cases without a fault. DataError where there are none, or a fault costs them all."""
+    sound = tuple(case for case in cases if case.id not in faults)
+    if not sound or "" in faults:
+        raise DataError(*(faults.problems or [Problem("there is no case")]))
+    return Scans(sound, tuple(faults))
+
+
+def _find(settings: DataSettings, faults: Faults, *, named_patients: bool, labelled: bool) -> list[Case]:
+    """Every case that its layout has, also with faults of its own. DataError where there is none."""
+    found = cases_in(settings, faults)
+    labels = None if settings.labels is None else label_folder(settings.labels, found, faults)
+    if found is None:
+        raise DataError(*faults.problems)
+    paired = {name: _label(name, case, labels) for name, case in found.items()}
+    missing = settings.labels is not None and labels is None  # the folder, which is told once
+    for name in sorted(found):
+        if labelled and paired[name] is None and name not in faults and not missing:
+            where = str(found[name].images[0])
+            faults.of(name).append(Problem(f"image {name} has no label", where, hint=PAIRING))
+    for name in sorted(set(labels or ()) - set(found)):
+        if name not in faults and labels:
+            where = str(labels[name].source)
+            faults.of(name).append(Problem(f"label {name} has no image", where, hint=PAIRING))
+    unnamed = faults if named_patients else Faults()
+    patients = {name: _patient(settings, name, case, unnamed) for name, case in sorted(found.items())}
+    if named_patients:
+        faults.of().extend(_divided(found, patients))
+    return [Case(name, patients[name], found[name].images, paired[name]) for name in patients]
+
+
+def _divided(found: Mapping[str, FoundCase], patients: Mapping[str, str]) -> Iterator[Problem]:
+    """Patients that the files or the table tell, and that `patient_from` takes for several.
+
+    Where all cases would be of one patient, that is what a program that took the names away wrote, and tells nothing.
+    """
+    if len({case.patient for case in found.values()}) < 2:
+        return
+    first: dict[str, str] = {}
+    for name, patient in patients.items():
+        known = found[name].patient
+        other = first.setdefault(known, name) if known else name
+        if patients[other] != patient:
+            why = f"by their own data they are of one patient, data.patient_from says {patients[other]} and {patient}"
+            hint = (
+                "change data.patient_from, or leave it out; if the data are wrong, a table (data.table) says it better"
+            )
+            yield Problem("two cases of one patient are taken for two patients", f"cases {other} and {name}", why, hint)
+
+
+def _label(name: str, case: FoundCase, labels: Mapping[str, Found] | None) -> ScanSource | None:
     if labels is None:
         return case.label
     return labels[name].source if name in labels else None
 
 
-def _tree(settings: DataSettings, problems: list[Problem]) -> dict[str, TreeCase] | None:
-    if settings.root is None:
-        hint = "set data.root to the folder of the DICOM tree"
-        raise ConfigError(Problem("data.root is not set", "data.root", hint=hint))
-    return tree_cases(settings, settings.root, problems)
-
-
-def _channels(settings: DataSettings, problems: list[Problem]) -> dict[str, TreeCase] | None:
-    """Files of a folder, grouped into cases by their channel number."""
-    if settings.images is None:
-        raise ConfigError(Problem("data.images is not set", "data.images", hint="set it to the folder of the scans"))
-    scans = list_scans(settings.images, problems)
-    if scans is None:
-        return None
-    names = settings.channel_names
-    if len(names) == 1:
-        return {name: TreeCase((s.source,), None, s.patient) for name, s in _without_number(scans).items()}
-    groups: dict[str, dict[int, Found]] = {}
-    for name, scan in scans.items():
-        match = CHANNEL_NUMBER.fullmatch(name)
-        if match is None or int(match["number"]) >= len(names):
-            why = f"its name does not end in _0000 to _{len(names) - 1:04} (channels: {', '.join(names)})"
-            problems.append(Problem("a scan is no channel of the data set", str(scan.source), why))
-        else:
-            groups.setdefault(match["case"], {})[int(match["number"])] = scan
-    for case, group in groups.items():
-        for number in sorted(set(range(len(names))) - set(group)):
-            what = f"case {case} has no channel {names[number]}"
-            problems.append(Problem(what, str(settings.images), f"there is no {case}_{number:04}.nii.gz"))
-    return {
-        case: TreeCase(tuple(group[n].source for n in sorted(group)), None, next(iter(group.values())).patient)
-        for case, group in groups.items()
-    }
-
-
-def _without_number(scans: dict[str, Found]) -> dict[str, Found]:
-    """Names without `_0000`, where all of them have it."""
-    if not all(name.endswith("_0000") and len(name) > 5 for name in scans):
-        return scans
-    return {name.removesuffix("_0000"): scan for name, scan in scans.items()}
-
-
-def _label_folder(
-    settings: DataSettings, images: Mapping[str, TreeCase] | None, problems: list[Problem]
-) -> dict[str, Found] | None:
-    """Labels by case id; they may carry `_0000` where no image id does so itself."""
-    if settings.labels is None:
-        return None
-    labels = list_scans(settings.labels, problems)
-    if labels is None or images is None or set(labels) & set(images):
-        return labels
-    return _without_number(labels)
-
-
-def _unpaired(images: Mapping[str, TreeCase], labels: Mapping[str, Found]) -> list[Problem]:
-    alone = [
-        Problem(f"image {name} has no label", str(images[name].images[0]), hint=PAIRING)
-        for name in sorted(set(images) - set(labels))
-    ]
-    return alone + [
-        Problem(f"label {name} has no image", str(labels[name].source), hint=PAIRING)
-        for name in sorted(set(labels) - set(images))
-    ]
-
-
-def _patient(settings: DataSettings, name: str, case: TreeCase, problems: list[Problem]) -> str:
-    """By the regular expression on the case id, else PatientID (as a pseudonym), else the case itself."""
+def _patient(settings: DataSettings, name: str, case: FoundCase, faults: Faults) -> str:
+    """By the regular expression on the case id, else what the files or the table say, else the case itself."""
     if settings.patient_from is None:
         return case.patient or name
     try:
@@ -171,5 +186,5 @@ def _patient(settings: DataSettings, name: str, case: TreeCase, problems: list[P
     patient = match and (match[1] if match.re.groups else match[0])
     if not patient:
         why = f"data.patient_from is {settings.patient_from!r}"
-        problems.append(Problem(f"no patient can be found in the case id {name}", why=why))
+        faults.of(name).append(Problem(f"no patient can be found in the case id {name}", why=why))
     return patient or case.patient or name

@@ -15,8 +15,10 @@ import SimpleITK as sitk  # noqa: N813 (its own manual's name)
 from numpy.typing import NDArray
 
 from segtrain.core.grid import Grid
-from segtrain.core.volume import Volume
+from segtrain.core.volume import LabelMap, Volume
+from segtrain.data.itk_files import read_itk, write_itk
 from segtrain.data.nifti import read_nifti, write_nifti_image
+from segtrain.data.pictures import read_picture_mask, write_png
 
 DICOM_CODECS: Mapping[str, str] = {"DICOM": "", "DICOM, JPEG lossless": "JPEG", "DICOM, JPEG 2000": "JPEG2000"}
 """Name -> what GDCM calls the compression."""
@@ -25,7 +27,9 @@ DICOM_CODECS: Mapping[str, str] = {"DICOM": "", "DICOM, JPEG lossless": "JPEG", 
 def codec_faults() -> dict[str, str]:
     """Format -> why it cannot be read; empty where it can."""
     values = (np.arange(16 * 12, dtype=np.int16) * 37 % 4001).reshape(16, 12)
-    ways = {"NIfTI": _through_nifti} | {name: partial(_through_dicom, codec) for name, codec in DICOM_CODECS.items()}
+    ways = {"NIfTI": _through_nifti, "MetaImage": _through_mha, "PNG": _through_png} | {
+        name: partial(_through_dicom, codec) for name, codec in DICOM_CODECS.items()
+    }
     return {name: _fault(partial(way, values), values) for name, way in ways.items()}
 
 
@@ -43,6 +47,20 @@ def _through_nifti(values: NDArray[np.int16], folder: Path) -> NDArray[np.int16]
     image = Volume(values[np.newaxis, :, :, np.newaxis], Grid((*values.shape, 1), np.eye(4)))
     write_nifti_image(folder / "image.nii.gz", image)
     back: NDArray[np.int16] = read_nifti(folder / "image.nii.gz").array[0, :, :, 0]
+    return back
+
+
+def _through_mha(values: NDArray[np.int16], folder: Path) -> NDArray[np.int16]:
+    mask = LabelMap(values[:, :, np.newaxis], Grid((*values.shape, 1), np.eye(4)))
+    write_itk(folder / "image.mha", mask, {})
+    back: NDArray[np.int16] = read_itk(folder / "image.mha").array[0, :, :, 0]
+    return back
+
+
+def _through_png(values: NDArray[np.int16], folder: Path) -> NDArray[np.int16]:
+    mask = LabelMap(values[:, :, np.newaxis], Grid((*values.shape, 1), np.eye(4)))
+    write_png(folder / "image.png", mask)
+    back: NDArray[np.int16] = read_picture_mask(folder / "image.png").array[0, :, :, 0]
     return back
 
 

@@ -1,108 +1,111 @@
-"""The border to DICOM scans: a folder of slices -> Volume in RAS+.
+"""The border to DICOM scans: slices in a folder, or one enhanced file -> Volume in RAS+.
 
 The geometry comes from the headers, is checked here and never guessed: slices are sorted by their position
 along the normal, and a series whose slices do not lie on one regular grid is refused with the place in mm.
-Pixels are decoded by SimpleITK (GDCM), one file at a time, so that each slice has its own rescale slope.
 
 MONOCHROME1 says how to show values, not what they are: the values read are slope * stored + intercept for it
-too, as for MONOCHROME2 and as pydicom gives them. (GDCM inverts it; that is undone.)
+too, as for MONOCHROME2 and as pydicom gives them. Only radiographs are turned round, whose values are nothing but
+brightness, so that bone is bright in all of them. Either is said.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import SimpleITK as sitk  # noqa: N813 (its own manual's name)
 from numpy.typing import NDArray
 
 from segtrain.core.errors import Problem, UnreadableScan, raise_all
 from segtrain.core.grid import Grid
 from segtrain.core.volume import Volume
-from segtrain.data.dicom_geometry import faults_of_files, faults_of_steps, grid_of, sorted_slices
-from segtrain.data.dicom_headers import Series, SliceHeader, list_series, read_headers
+from segtrain.data.dicom_geometry import faults_of_files, faults_of_steps, grid_of, largest_stack, sorted_slices
+from segtrain.data.dicom_headers import list_series, read_file, read_folder
+from segtrain.data.dicom_pet import suv_of
+from segtrain.data.dicom_pixels import read_slices
+from segtrain.data.dicom_records import Drawing, Series, SliceHeader
 
-__all__ = ["Series", "checked_series", "list_series", "read_dicom"]
+__all__ = ["CheckedSeries", "Series", "checked_series", "list_series", "read_dicom"]
 
 Array = NDArray[Any]
+FEW_SLICES = 4
+"""A series of fewer slices is read, and said: other readers refuse it, and often it is a part of one."""
 
 
-def read_dicom(folder: Path, series_uid: str = "") -> Volume:
+@dataclass(frozen=True, eq=False)
+class CheckedSeries:
+    """Slices in the order of the third axis of their grid, and what to know of how they were chosen."""
+
+    slices: tuple[SliceHeader, ...]
+    grid: Grid
+    notes: tuple[str, ...] = ()
+
+
+def read_dicom(place: Path, series_uid: str = "") -> Volume:
     """Read a series in RAS+; integers where the rescale slope leaves them so, float32 otherwise.
 
-    Without `series_uid` the folder must hold one series. Raises UnreadableScan.
+    `place` is a folder, which without `series_uid` must hold one series, or a file of one. A PET is read as SUV by
+    body weight, in g/ml. Raises UnreadableScan.
     """
-    ordered, grid = checked_series(folder, series_uid)
-    slices = [_read_pixels(header) for header in ordered]
+    series = checked_series(place, series_uid)
+    slices = read_slices(series.slices)
     dtype = np.result_type(*{s.dtype for s in slices})
     dtype = dtype if dtype.kind in "iu" else np.dtype(np.float32)
     array = np.stack([s.T.astype(dtype, copy=False) for s in slices], axis=-1)
+    notes = [*series.notes, *_photometric(series.slices[0])]
+    if series.slices[0].modality == "PT":
+        suv = suv_of(series.slices)
+        array, notes = array.astype(np.float32) * np.float32(suv.factor), [*notes, suv.note]
     broken = int(array.size - np.isfinite(array).sum())
     if broken:
-        raise UnreadableScan(Problem("some voxels are not numbers", str(folder), f"{broken} are NaN or infinite"))
-    return Volume(array[np.newaxis], grid)
+        raise UnreadableScan(Problem("some voxels are not numbers", str(place), f"{broken} are NaN or infinite"))
+    return Volume(array[np.newaxis], series.grid, tuple(notes))
 
 
-def checked_series(folder: Path, series_uid: str) -> tuple[tuple[SliceHeader, ...], Grid]:
+def checked_series(place: Path, series_uid: str) -> CheckedSeries:
     """The slices of a series in the order of the third axis of its grid, and the grid. Raises UnreadableScan."""
-    headers = _choose(folder, read_headers(folder), series_uid)
-    raise_all(UnreadableScan, faults_of_files(folder, headers))
+    chosen = _choose(place, _headers(place), series_uid)
+    headers, left_out = largest_stack(chosen)
+    raise_all(UnreadableScan, faults_of_files(place, headers))
     steps = sorted_slices(headers)
-    raise_all(UnreadableScan, faults_of_steps(folder, steps))
-    return steps.headers, grid_of(folder, steps)
+    raise_all(UnreadableScan, faults_of_steps(place, steps))
+    notes = [left_out] if left_out else []
+    if 1 < len(headers) < FEW_SLICES:
+        notes.append(f"the series has {len(headers)} slices only")
+    return CheckedSeries(steps.headers, grid_of(place, steps), tuple(notes))
 
 
-def _choose(folder: Path, headers: list[SliceHeader], uid: str) -> list[SliceHeader]:
-    """The files of the series meant. Raises UnreadableScan where that is not clear."""
+def _headers(place: Path) -> Sequence[SliceHeader]:
+    if place.is_dir():
+        return read_folder(place).slices
+    found = read_file(place)
+    return () if isinstance(found, Drawing) else found
+
+
+def _choose(place: Path, headers: Sequence[SliceHeader], uid: str) -> list[SliceHeader]:
+    """The slices of the series meant. Raises UnreadableScan where that is not clear."""
     uids = sorted({h.series_uid for h in headers})
     if not headers:
-        why = "its files are no DICOM, or DICOM without an image (SEG, RTSTRUCT, reports are not read)"
-        hint = "point at a folder of DICOM slices; convert a SEG or RTSTRUCT mask to NIfTI"
-        raise UnreadableScan(Problem("there is no DICOM image in this folder", str(folder), why, hint))
+        why = "it is no DICOM, or DICOM without an image (reports, doses; SEG and RTSTRUCT are masks)"
+        hint = "point at a folder of DICOM slices"
+        raise UnreadableScan(Problem("there is no DICOM image here", str(place), why, hint))
     if uid and uid not in uids:
-        raise UnreadableScan(Problem(f"there is no series {uid} in this folder", str(folder), f"it holds {len(uids)}"))
+        raise UnreadableScan(Problem(f"there is no series {uid} in this folder", str(place), f"it holds {len(uids)}"))
     if not uid and len(uids) > 1:
-        names = "; ".join(s.describe() for s in list_series(folder)[:6])
+        names = "; ".join(s.describe() for s in list_series(place)[:6])
         hint = "put each into a folder of its own, or pick one by a pattern: data.layout: dicom with channels"
-        raise UnreadableScan(Problem(f"there are {len(uids)} series in one folder", str(folder), names, hint))
+        raise UnreadableScan(Problem(f"there are {len(uids)} series in one folder", str(place), names, hint))
     return [h for h in headers if h.series_uid == (uid or uids[0])]
 
 
-def _read_pixels(header: SliceHeader) -> Array:
-    """Values (rows, columns) of one file, rescaled by its own slope and intercept."""
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO("GDCMImageIO")
-    reader.SetFileName(str(header.path))
-    with _silent_itk():
-        try:
-            image = reader.Execute()
-        except RuntimeError as error:
-            why = "its voxels cannot be decoded: it is truncated, damaged, or compressed in an unknown way"
-            hint = "copy it again from its source, or decompress it (gdcmconv --raw)"
-            raise UnreadableScan(Problem("a DICOM file is damaged", str(header.path), why, hint)) from error
-    stored: Array = np.asarray(sitk.GetArrayFromImage(image))
-    if stored.size != header.size[0] * header.size[1]:
-        raise UnreadableScan(Problem("a DICOM file is damaged", str(header.path), "its image has another size"))
-    array = stored.reshape(header.size)
-    return _uninverted(array, header) if header.photometric == "MONOCHROME1" else array
-
-
-def _uninverted(array: Array, header: SliceHeader) -> Array:
-    """Undo that GDCM turns stored values round within their range before it rescales them."""
-    low_plus_high = -1 if header.signed else 2**header.stored_bits - 1
-    values = header.slope * low_plus_high + 2 * header.intercept - array.astype(np.float64)
-    return values.astype(np.int32) if array.dtype.kind in "iu" else values
-
-
-@contextmanager
-def _silent_itk() -> Iterator[None]:
-    """ITK writes warnings straight to stderr; what matters is checked here."""
-    shown = sitk.ProcessObject.GetGlobalWarningDisplay()
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    try:
-        yield
-    finally:
-        sitk.ProcessObject.SetGlobalWarningDisplay(shown)
+def _photometric(first: SliceHeader) -> Iterator[str]:
+    if first.photometric == "MONOCHROME1":
+        yield (
+            "its values were inverted, so that bright means dense (MONOCHROME1)"
+            if first.is_projection
+            else "its values are as stored, and not inverted for showing (MONOCHROME1)"
+        )
+    if first.is_projection:
+        yield "a radiograph lies on no plane of the patient: its corner is taken to be the origin, 1 mm thick"

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from segtrain.core.errors import Problem, UnreadableScan
 from segtrain.core.grid import Grid
-from segtrain.data.dicom_headers import SliceHeader
+from segtrain.data.dicom_records import SliceHeader
 
 Headers = Sequence[SliceHeader]
 Vector = NDArray[np.float64]
@@ -51,9 +51,10 @@ class Steps:
 def faults_of_files(folder: Path, headers: Headers) -> Iterator[Problem]:
     """What can be said without looking at the positions."""
     first = headers[0]
-    if first.frames > 1:
+    if first.frames > 1 and not any(header.frame for header in headers):
+        why = f"it has {first.frames} frames, and no functional groups that say where each lies"
         hint = "export it as single slices, or convert it to NIfTI (dcm2niix)"
-        yield Problem("enhanced (multi-frame) DICOM is not read yet", str(first.path), f"{first.frames} frames", hint)
+        yield Problem("the frames of a file do not say where they lie", str(first.path), why, hint)
         return
     if first.samples > 1 or first.photometric == "PALETTE COLOR":
         why = f"it has {first.samples} samples a voxel ({first.photometric})"
@@ -67,6 +68,31 @@ def faults_of_files(folder: Path, headers: Headers) -> Iterator[Problem]:
             why = "it has a ModalityLUTSequence" if header.has_lut else "its RescaleSlope is 0"
             yield Problem("the values of a slice cannot be known", str(header.path), why, "convert it to NIfTI")
     yield from _mixtures(folder, headers)
+
+
+def largest_stack(headers: Headers) -> tuple[list[SliceHeader], str]:
+    """The slices without a localizer among them, and a note that names what was left out.
+
+    Slices of one size and direction are a stack. One that has more slices than all others together is meant; where
+    there is none, all are kept, and `faults_of_files` refuses the mixture.
+    """
+    stacks: list[list[SliceHeader]] = []
+    for header in headers:
+        stack = next((s for s in stacks if _is_like(s[0], header)), None)
+        if stack is None:
+            stacks.append([header])
+        else:
+            stack.append(header)
+    largest = max(stacks, key=len)
+    others = [header for stack in stacks if stack is not largest for header in stack]
+    if not others or len(largest) <= max(len(others), 2):
+        return list(headers), ""
+    what = "slices of another size or direction are left out (a localizer?)"
+    return largest, f"{len(others)} {what}, as {others[0].name}"
+
+
+def _is_like(one: SliceHeader, other: SliceHeader) -> bool:
+    return one.size == other.size and not _differ(one.directions, other.directions, SAME_DIRECTION)
 
 
 def _missing_elements(header: SliceHeader) -> str:
@@ -139,7 +165,7 @@ def faults_of_steps(folder: Path, steps: Steps) -> Iterator[Problem]:
     if len(apart) < len(steps.along_mm):
         at = int(np.argmin(steps.along_mm))
         count = f"{len(steps.along_mm) - len(apart)} of {len(steps.along_mm)} steps have no length"
-        why = f"{count}, as between {_pair(steps, at)}"
+        why = f"{count}, as between {_pair(steps, at)}{_telling_apart(steps.headers)}"
         hint = "several echoes, time points or copies are in one series: put each into a folder of its own"
         yield Problem("several slices lie at one position", str(folder), why, hint)
         return
@@ -147,8 +173,18 @@ def faults_of_steps(folder: Path, steps: Steps) -> Iterator[Problem]:
     yield from _tilt(folder, steps)
 
 
+def _telling_apart(headers: Headers) -> str:
+    """The elements that differ between slices, with their values: most likely what the user has to split by."""
+    found: list[str] = []
+    for name in headers[0].apart:
+        values = sorted({header.apart.get(name, "none") for header in headers})
+        if 1 < len(values) <= len(headers) // 2:
+            found.append(f"{name} is {', '.join(values[:4])}{' ...' if len(values) > 4 else ''}")
+    return f"; {'; '.join(found)}" if found else ""
+
+
 def _pair(steps: Steps, at: int) -> str:
-    return f"{steps.headers[at].path.name} and {steps.headers[at + 1].path.name}"
+    return f"{steps.headers[at].name} and {steps.headers[at + 1].name}"
 
 
 def _tolerance_mm(steps: Steps) -> float:

@@ -1,12 +1,10 @@
 """The border to DICOM headers: which files of a folder are slices, and of which series.
 
-Only headers are read here, with pydicom. Names, dates and numbers of patients stay behind this border: the
-PatientID leaves it as a pseudonym, the other identifying elements are not read at all.
+Only headers are read here, with pydicom; what is kept of them is in `dicom_records`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import struct
 import warnings
 from collections.abc import Iterator
@@ -16,27 +14,16 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
-import numpy as np
 import pydicom
-from numpy.typing import NDArray
 from pydicom import config as pydicom_config
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import UID, ImplicitVRLittleEndian
 
 from segtrain.core.errors import Problem, UnreadableScan, raise_all
+from segtrain.data.dicom_records import TAGS, TELLING_APART, Drawing, Series, SliceHeader, drawing, slice_headers
 
 DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
-TAGS = [
-    *("SOPClassUID", "SeriesInstanceUID", "SeriesDescription", "PatientID", "Modality", "FrameOfReferenceUID"),
-    *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated"),
-    *("BitsStored", "PixelRepresentation", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices"),
-    *("ImagePositionPatient", "ImageOrientationPatient", "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence"),
-]
-NOT_IMAGES = {
-    "1.2.840.10008.5.1.4.1.1.66.4": "SEG",
-    "1.2.840.10008.5.1.4.1.1.66.7": "SEG",
-    "1.2.840.10008.5.1.4.1.1.481.2": "RTDOSE",
-}
+NOT_IMAGES = {"1.2.840.10008.5.1.4.1.1.481.2": "RTDOSE"}
 """Classes that have rows and columns and are no scan all the same."""
 HOW_TO_COPY = "copy it again from its source; a file that is no DICOM must not be named .dcm"
 
@@ -50,54 +37,20 @@ PIXEL_ELEMENT_BYTES = {True: 8, False: 12}
 _TURN = RLock()
 
 
-@dataclass(frozen=True, eq=False)
-class SliceHeader:
-    """What the reader needs to know of one file. Vectors are LPS, lengths mm; None where the file says nothing."""
-
-    path: Path
-    series_uid: str
-    description: str
-    patient_id: str
-    modality: str
-    frame_uid: str
-    size: tuple[int, int]
-    """Rows, columns."""
-    frames: int
-    samples: int
-    photometric: str
-    stored_bits: int
-    signed: bool
-    slope: float
-    intercept: float
-    has_lut: bool
-    spacing_mm: tuple[float, float] | None
-    """Between rows, between columns."""
-    position_mm: NDArray[np.float64] | None
-    directions: NDArray[np.float64] | None
-    """(2, 3): along a row, along a column."""
-    step_mm: float | None
-    """SpacingBetweenSlices, or else SliceThickness: only for a series of one slice."""
-
-
 @dataclass(frozen=True)
-class Series:
-    """One series of a folder. `patient_id` is a pseudonym of PatientID, or "" where there is none."""
+class FolderContent:
+    """What a folder and those below it hold, by path."""
 
-    uid: str
-    description: str
-    folder: Path
-    patient_id: str
-    modality: str
-    files: tuple[Path, ...]
+    slices: tuple[SliceHeader, ...]
+    drawings: tuple[Drawing, ...]
 
-    @property
-    def n(self) -> int:
-        """Number of files."""
-        return len(self.files)
-
-    def describe(self) -> str:
-        """As a person tells series apart."""
-        return f"{self.description or self.folder.name!r} ({self.modality}, {self.n} files, {self.uid})"
+    def series(self) -> list[Series]:
+        """The image series, by place and description."""
+        groups: dict[str, list[SliceHeader]] = {}
+        for header in self.slices:
+            groups.setdefault(header.series_uid, []).append(header)
+        found = [_series(uid, headers) for uid, headers in groups.items()]
+        return sorted(found, key=lambda s: (str(s.folder), s.description, s.uid))
 
 
 def list_series(folder: Path) -> list[Series]:
@@ -105,30 +58,30 @@ def list_series(folder: Path) -> list[Series]:
 
     Raises UnreadableScan that names each damaged file.
     """
-    groups: dict[str, list[SliceHeader]] = {}
-    for header in read_headers(folder):
-        groups.setdefault(header.series_uid, []).append(header)
-    found = [_series(uid, headers) for uid, headers in groups.items()]
-    return sorted(found, key=lambda s: (str(s.folder), s.description, s.uid))
+    return read_folder(folder).series()
 
 
-def read_headers(folder: Path) -> list[SliceHeader]:
-    """The headers of all images in a folder and below, by path.
+def read_folder(folder: Path) -> FolderContent:
+    """The headers of all images in a folder and below, and the masks drawn on them (SEG, RTSTRUCT).
 
-    Files that are no DICOM, and DICOM that is no image (SEG, RTSTRUCT, reports), are passed over. Raises
-    UnreadableScan with every file that is truncated, or named .dcm and no DICOM.
+    Files that are no DICOM, and DICOM of other classes (reports, doses), are passed over. Raises UnreadableScan with
+    every file that is truncated, or named .dcm and no DICOM.
     """
-    headers: list[SliceHeader] = []
+    slices: list[SliceHeader] = []
+    drawings: list[Drawing] = []
     problems: list[Problem] = []
     for path in dicom_candidates(folder):
         try:
-            header = _read_header(path)
+            found = read_file(path)
         except UnreadableScan as error:
             problems += error.problems
+            continue
+        if isinstance(found, Drawing):
+            drawings.append(found)
         else:
-            headers += [header] if header else []
+            slices += found
     raise_all(UnreadableScan, problems)
-    return headers
+    return FolderContent(tuple(slices), tuple(drawings))
 
 
 def dicom_candidates(folder: Path) -> list[Path]:
@@ -173,30 +126,32 @@ def quiet_pydicom() -> Iterator[None]:
             pydicom_config.settings.reading_validation_mode = mode
 
 
-def _series(uid: str, headers: list[SliceHeader]) -> Series:
-    first = headers[0]
-    files = tuple(h.path for h in headers)
-    return Series(uid, first.description, first.path.parent, first.patient_id, first.modality, files)
-
-
-def _read_header(path: Path) -> SliceHeader | None:
-    """None where the file is no image. Raises UnreadableScan."""
+def read_file(path: Path) -> tuple[SliceHeader, ...] | Drawing:
+    """The slices of a file, none where it is no image; or the mask that it is. Raises UnreadableScan."""
     named_dicom = path.suffix.lower() in DICOM_SUFFIXES
     if path.stat().st_size == 0 and named_dicom:
         raise UnreadableScan(Problem("a DICOM file is empty", str(path), hint=HOW_TO_COPY))
     with dicom_errors(path), path.open("rb") as file:
         try:
-            data = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=[*TAGS])
+            data = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=[*TAGS, *TELLING_APART])
         except InvalidDicomError:
             if named_dicom:
                 raise
-            return None
+            return ()
         class_uid = str(data.get("SOPClassUID") or data.file_meta.get("MediaStorageSOPClassUID", ""))
+        if (found := drawing(path, data, class_uid)) is not None:
+            return found
         if "Rows" not in data or class_uid in NOT_IMAGES or class_uid.startswith("1.2.840.10008.5.1.4.1.1.11."):
             _check_cut_off(path, class_uid)
-            return None
+            return ()
         _check_length(path, data, there=path.stat().st_size - file.tell())
-        return _slice_header(path, data)
+        return tuple(slice_headers(path, data))
+
+
+def _series(uid: str, headers: list[SliceHeader]) -> Series:
+    first = headers[0]
+    files = tuple(dict.fromkeys(h.path for h in headers))
+    return Series(uid, first.description, first.path.parent, first.patient_id, first.modality, files)
 
 
 def _check_cut_off(path: Path, class_uid: str) -> None:
@@ -217,46 +172,3 @@ def _check_length(path: Path, data: Any, *, there: int) -> None:
     if there < needed:
         why = f"its voxels need {needed} bytes, {max(0, there)} are there"
         raise UnreadableScan(Problem("a DICOM file is truncated", str(path), why, HOW_TO_COPY))
-
-
-def _slice_header(path: Path, data: Any) -> SliceHeader:
-    step = data.get("SpacingBetweenSlices") or data.get("SliceThickness")
-    slope = data.get("RescaleSlope")
-    spacing, directions = _numbers(data, "PixelSpacing", 2), _numbers(data, "ImageOrientationPatient", 6)
-    return SliceHeader(
-        path=path,
-        series_uid=str(data.get("SeriesInstanceUID", "")),
-        description=str(data.get("SeriesDescription", "") or ""),
-        patient_id=_pseudonym(str(data.get("PatientID", "") or "")),
-        modality=str(data.get("Modality", "") or ""),
-        frame_uid=str(data.get("FrameOfReferenceUID", "") or ""),
-        size=(int(data.Rows), int(data.Columns)),
-        frames=int(data.get("NumberOfFrames", 1) or 1),
-        samples=int(data.get("SamplesPerPixel", 1) or 1),
-        photometric=str(data.get("PhotometricInterpretation", "") or ""),
-        stored_bits=int(data.get("BitsStored", 16)),
-        signed=bool(data.get("PixelRepresentation", 0)),
-        slope=1.0 if slope is None else float(slope),
-        intercept=float(data.get("RescaleIntercept") or 0),
-        has_lut=bool(data.get("ModalityLUTSequence")),
-        spacing_mm=None if spacing is None else (float(spacing[0]), float(spacing[1])),
-        position_mm=_numbers(data, "ImagePositionPatient", 3),
-        directions=None if directions is None else directions.reshape(2, 3),
-        step_mm=float(step) if step else None,
-    )
-
-
-def _numbers(data: Any, name: str, count: int) -> NDArray[np.float64] | None:
-    """The finite numbers of an element; None where it is absent, empty or of another length."""
-    value = data.get(name)
-    if value is None or isinstance(value, str) or len(value) != count:
-        return None
-    numbers = np.asarray([float(v) for v in value], dtype=np.float64)
-    return numbers if bool(np.isfinite(numbers).all()) else None
-
-
-def _pseudonym(patient_id: str) -> str:
-    """Equal for equal patients, and not the number itself; "" where the file names none."""
-    if not patient_id.strip():
-        return ""
-    return f"p_{hashlib.sha256(patient_id.strip().encode()).hexdigest()[:8]}"

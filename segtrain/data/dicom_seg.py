@@ -33,7 +33,8 @@ from segtrain.core.files import whole_file
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap
 from segtrain.data.dicom import checked_series
-from segtrain.data.dicom_headers import SliceHeader, dicom_errors, quiet_pydicom
+from segtrain.data.dicom_headers import dicom_errors, quiet_pydicom
+from segtrain.data.dicom_records import SliceHeader
 from segtrain.data.dicom_seg_check import require_same
 
 if TYPE_CHECKING:
@@ -85,7 +86,10 @@ def write_seg(path: Path, labels: LabelMap, source: ScanSource, task: Task, *, m
     another grid or task.
     """
     require_segments(task)
-    headers, grid = checked_series(source.path, source.series_uid)
+    series = checked_series(source.path, source.series_uid)
+    headers, grid = series.slices, series.grid
+    if headers[0].frames > 1:
+        raise DataError(Problem(REFUSED, str(headers[0].path), "its slices are frames of one enhanced file", HINT))
     if not grid.same_space(labels.grid):
         raise ValueError(f"the mask ({labels.grid.describe()}) is not on the grid of {source}")
     if unknown := set(np.unique(labels.array).tolist()) - set(task.ids):

@@ -9,41 +9,41 @@ from pathlib import Path
 
 from segtrain.core.case import ScanSource
 from segtrain.core.errors import ConfigError, Problem, UnreadableScan
-from segtrain.data.dicom_headers import Series, list_series
-from segtrain.data.nifti_header import is_nifti
+from segtrain.data.dicom_headers import read_folder
+from segtrain.data.dicom_records import Drawing, Series
+from segtrain.data.faults import Faults
+from segtrain.data.formats import format_of
+from segtrain.data.listing import FoundCase
 from segtrain.data.settings import DataSettings
 
-
-@dataclass(frozen=True)
-class TreeCase:
-    """The scans of one case; `patient` is a pseudonym of PatientID, or "" where the files name none."""
-
-    images: tuple[ScanSource, ...]
-    label: ScanSource | None
-    patient: str
+FILES_OF_VOXELS = ("nifti", "mha", "nrrd")
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A series or a NIfTI file below the folder of a case, with the names that a pattern may match."""
+    """A series or a file of a mask below the folder of a case, with the names that a pattern may match."""
 
     source: ScanSource
     names: tuple[str, ...]
 
 
-def tree_cases(settings: DataSettings, root: Path, problems: list[Problem]) -> dict[str, TreeCase] | None:
-    """Cases by id; None where the tree holds none. Faults go to `problems`; a wrong glob is a ConfigError."""
-    folders = _case_folders(settings, root, problems)
-    cases: dict[str, TreeCase] = {}
+def tree_cases(settings: DataSettings, root: Path, faults: Faults) -> dict[str, FoundCase] | None:
+    """Cases by id, the patient a pseudonym of PatientID; None where the tree holds none.
+
+    Faults go under their case; a wrong glob is a ConfigError.
+    """
+    folders = _case_folders(settings, root, faults.of())
+    cases: dict[str, FoundCase] = {}
     seen: dict[str, Path] = {}
     for folder in folders:
         name = "_".join(folder.relative_to(root).parts)
         if name in seen:
             why = f"{seen[name].relative_to(root)} and {folder.relative_to(root)}"
-            problems.append(Problem(f"two folders would be case {name}", str(root), why, "rename one of them"))
+            what, hint = f"two folders would be case {name}", "rename one of them"
+            faults.of(name).append(Problem(what, str(root), why, hint))
             continue
         seen[name] = folder
-        case = _case_in(folder, settings, problems)
+        case = _case_in(folder, settings, faults.of(name))
         if case is not None:
             cases[name] = case
     return cases if folders else None
@@ -68,32 +68,47 @@ def _case_folders(settings: DataSettings, root: Path, problems: list[Problem]) -
     return found
 
 
-def _case_in(folder: Path, settings: DataSettings, problems: list[Problem]) -> TreeCase | None:
+def _case_in(folder: Path, settings: DataSettings, problems: list[Problem]) -> FoundCase | None:
     """One series for each channel, and one for the label where a pattern is given."""
     try:
-        series = list_series(folder)
+        content = read_folder(folder)
     except UnreadableScan as error:
         problems.extend(error.problems)
         return None
+    series = content.series()
     before = len(problems)
     patterns = dict(settings.channels) if isinstance(settings.channels, dict) else {}
-    scans = [Candidate(ScanSource(_folder_of(s), s.uid), (s.folder.name, s.description)) for s in series]
-    images = [_pick(folder, f"channel {name}", pattern, scans, problems) for name, pattern in patterns.items()]
+    scans = scans_among(series)
+    images = [pick(folder, f"channel {name}", pattern, scans, problems) for name, pattern in patterns.items()]
     label = None
     if settings.label is not None:
-        masks = [Candidate(ScanSource(p), (p.name,)) for p in sorted(folder.rglob("*")) if is_nifti(p)]
-        label = _pick(folder, "label", settings.label, [*scans, *masks], problems)
+        label = pick(folder, "label", settings.label, [*scans, *masks_in(folder, content.drawings)], problems)
     chosen = {*images, label}
-    patients = sorted({s.patient_id for s in series if ScanSource(_folder_of(s), s.uid) in chosen})
+    own = {s.patient_id for s in series if ScanSource(folder_of(s), s.uid) in chosen}
+    own |= {d.patient_id for d in content.drawings if ScanSource(d.path) in chosen and d.patient_id}
+    patients = sorted(own)
     if len(patients) > 1:
         why = f"their PatientIDs differ (shown as {', '.join(p or 'none' for p in patients)})"
         problems.append(Problem("a case holds series of several patients", str(folder), why, "check the folder"))
     if len(problems) > before:
         return None
-    return TreeCase(tuple(image for image in images if image), label, patients[0] if patients else "")
+    return FoundCase(tuple(image for image in images if image), label, patients[0] if patients else "")
 
 
-def _folder_of(series: Series) -> Path:
+def scans_among(series: Sequence[Series]) -> list[Candidate]:
+    """Series as what a pattern may match."""
+    return [Candidate(ScanSource(folder_of(s), s.uid), (s.folder.name, s.description)) for s in series]
+
+
+def masks_in(folder: Path, drawings: Sequence[Drawing] = ()) -> list[Candidate]:
+    """Files in a folder and below that are a mask, if anything, and no series; and the DICOM SEG and RTSTRUCT there."""
+    files = [path for path in sorted(folder.rglob("*")) if format_of(path) in FILES_OF_VOXELS]
+    return [Candidate(ScanSource(path), (path.name,)) for path in files] + [
+        Candidate(ScanSource(d.path), (d.path.name, d.path.parent.name, d.description)) for d in drawings
+    ]
+
+
+def folder_of(series: Series) -> Path:
     """The deepest folder that holds all files of a series."""
     folder = series.folder
     while not all(path.is_relative_to(folder) for path in series.files):
@@ -101,7 +116,7 @@ def _folder_of(series: Series) -> Path:
     return folder
 
 
-def _pick(
+def pick(
     folder: Path, role: str, pattern: str, candidates: Sequence[Candidate], problems: list[Problem]
 ) -> ScanSource | None:
     """The only candidate one of whose names matches, whatever its upper and lower case."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,8 @@ class CaseFingerprint:
     """Smallest value of each channel."""
     foreground_samples: NDArray[np.float32]
     """(channels, n) intensities of labelled voxels, or of all voxels where nothing is labelled."""
+    content: tuple[str, ...] = ()
+    """Of each channel, a hash of its values; "" where they are all the same, and tell no image from another."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +76,18 @@ def fingerprint_case(
         grid=image.grid.canonical(),
         minimum=tuple(float(m) for m in flat.min(axis=1)),
         foreground_samples=flat[:, chosen].astype(np.float32),
+        content=tuple(map(content_hash, image.array)),
     )
+
+
+def content_hash(channel: NDArray[np.generic]) -> str:
+    """sha256 of the values (X, Y, Z) as float32, whatever file and type they came from; "" where all are alike."""
+    if channel.min() == channel.max():
+        return ""
+    digest = hashlib.sha256(str(channel.shape).encode())
+    for plane in channel:  # one after the other: a whole scan in float32 is large
+        digest.update(np.ascontiguousarray(plane, dtype="<f4").tobytes())
+    return digest.hexdigest()
 
 
 def fingerprint(channels: Sequence[str], cases: Iterable[CaseFingerprint]) -> DatasetFingerprint:

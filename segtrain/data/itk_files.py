@@ -1,8 +1,7 @@
-"""The border to `.mha` and `.nrrd`, which SimpleITK writes.
+"""The border to `.mha`, `.mhd`, `.nrrd` and `.nhdr`: read by their own words, written by SimpleITK.
 
-Both say where voxels lie in LPS (x to the left, y to the back), a `Grid` in RAS: this is the only place that turns
-one into the other. Labels stand in the header as 3D Slicer has them in a segmentation: `Segment0_Name`,
-`Segment0_LabelValue` and so on, which its vtkMRMLSegmentationStorageNode reads.
+Both say where voxels lie in LPS, a `Grid` in RAS (`itk_geometry`). Labels stand in the header as 3D Slicer has them in
+a segmentation: `Segment0_Name`, `Segment0_LabelValue` and so on, which its vtkMRMLSegmentationStorageNode reads.
 """
 
 from __future__ import annotations
@@ -20,9 +19,29 @@ from segtrain.core.colours import label_colour
 from segtrain.core.errors import Problem, ResourceError
 from segtrain.core.files import disk_errors, write_bytes
 from segtrain.core.grid import Grid
-from segtrain.core.volume import LabelMap
+from segtrain.core.volume import LabelMap, Volume
+from segtrain.data.formats import format_of
+from segtrain.data.itk_geometry import RAS_TO_LPS
+from segtrain.data.meta_image import read_meta_header
+from segtrain.data.nrrd import read_nrrd_header
+from segtrain.data.voxel_file import finite, read_voxels
 
-RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
+
+def read_itk(path: Path) -> Volume:
+    """Read a scan: integers as they are stored, everything else float32; an axis that is none of space is channels.
+
+    Raises UnreadableScan for a damaged, truncated or absurd file and for voxels that are not finite, ResourceError
+    where memory does not suffice.
+    """
+    file = read_meta_header(path) if format_of(path) == "mha" else read_nrrd_header(path)
+    array = read_voxels(file)
+    return Volume(finite(path, array), file.grid, file.notes)
+
+
+def parts_of_itk(path: Path) -> tuple[Path, ...]:
+    """The files that a scan consists of, its header first. Raises UnreadableScan."""
+    file = read_meta_header(path) if format_of(path) == "mha" else read_nrrd_header(path)
+    return tuple(dict.fromkeys((path, *file.parts)))
 
 
 def write_itk(path: Path, labels: LabelMap, names: Mapping[str, int]) -> None:

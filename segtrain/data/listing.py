@@ -1,17 +1,23 @@
-"""What lies in a folder of scans: NIfTI files by their name, DICOM series by their folder's name."""
+"""What lies in a folder of scans: files by their name, DICOM series by their folder's name.
+
+Pictures (PNG, TIFF, JPEG) are scans only in a folder without any other: beside scans they are previews.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from segtrain.core.case import ScanSource
 from segtrain.core.errors import Problem, UnreadableScan
-from segtrain.data.dicom_headers import dicom_candidates, list_series, looks_like_dicom
-from segtrain.data.nifti_header import SUFFIXES, is_nifti
+from segtrain.data.dicom_headers import dicom_candidates, looks_like_dicom, read_file, read_folder
+from segtrain.data.dicom_records import Drawing
+from segtrain.data.faults import Faults
+from segtrain.data.formats import READ, UNREAD_SUFFIXES, format_of, header_of_pair, scan_name
 
-UNREAD_SUFFIXES = (".mha", ".mhd", ".nrrd", ".nhdr", ".hdr", ".img", ".mgz", ".mgh", ".npy", ".npz", ".zip", ".tar")
-"""Files that a person may take for scans of the data set, and that no border reads."""
+__all__ = ["Found", "FoundCase", "list_scans", "scan_at", "scan_name"]
 
 
 @dataclass(frozen=True)
@@ -22,63 +28,112 @@ class Found:
     patient: str = ""
 
 
-def list_scans(folder: Path, problems: list[Problem]) -> dict[str, Found] | None:
-    """Scans by name without suffix, sorted; None where the folder cannot be used. Faults go to `problems`.
+@dataclass(frozen=True)
+class FoundCase:
+    """The scans of one case; `patient` is "" where nothing but its name may tell."""
+
+    images: tuple[ScanSource, ...]
+    label: ScanSource | None
+    patient: str
+
+
+def list_scans(folder: Path, faults: Faults) -> dict[str, Found] | None:
+    """Scans by name without suffix, sorted; None where the folder cannot be used. Faults go under the scan's name.
 
     A folder that directly holds DICOM slices is one scan of that folder's name.
     """
     if not folder.is_dir():
         what = "this is a file, not a folder of scans" if folder.exists() else "there is no such folder"
-        problems.append(Problem(what, str(folder), hint="check the path; paths in a config are relative to the config"))
+        hint = "check the path; paths in a config are relative to the config"
+        faults.of().append(Problem(what, str(folder), hint=hint))
         return None
     found: dict[str, Found] = {}
-    before = len(problems)
-    for path in sorted(p for p in folder.iterdir() if not p.name.startswith(".")):
-        name, scan = scan_name(path), _scan_at(path, problems)
+    before = len(faults.problems)
+    for path in _candidates(folder):
+        name = scan_name(path)
+        scan = scan_at(path, faults.of(name))
         if scan and name in found:
             both = f"{found[name].source.path.name} and {path.name}"
-            problems.append(Problem(f"{name} is there twice", str(folder), both, "keep one of them"))
+            faults.of(name).append(Problem(f"{name} is there twice", str(folder), both, "keep one of them"))
         elif scan:
             found[name] = scan
-    if not found and len(problems) == before:
-        return _folder_itself(folder, problems)
+    if not found and len(faults.problems) == before:
+        return _folder_itself(folder, faults.of())
     return found
 
 
-def scan_name(path: Path) -> str:
-    """The name of a file without `.nii` or `.nii.gz`; the name of a folder as it is."""
-    for suffix in SUFFIXES:
-        if path.name.lower().endswith(suffix) and not path.is_dir():
-            return path.name[: -len(suffix)]
-    return path.name
+def _candidates(folder: Path) -> list[Path]:
+    """What may be a scan, by name: without previews, and without slices that only together are one."""
+    files = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+    kinds = {path: format_of(path) for path in files}
+    if any(path.is_dir() or kind not in (None, "picture") for path, kind in kinds.items()):
+        files = [path for path in files if kinds[path] != "picture"]
+    dicom = [path for path in files if kinds[path] == "dicom"]
+    return [path for path in files if path not in dicom] if _are_slices(dicom) else files
 
 
-def _scan_at(path: Path, problems: list[Problem]) -> Found | None:
+def _are_slices(files: Sequence[Path]) -> bool:
+    """Whether files directly in a folder are slices of series, and not a scan or mask each."""
+    try:
+        found = [read_file(path) for path in files]
+    except UnreadableScan:
+        return True  # whatever it is, reading the folder as a series names the file
+    slices = [headers[0] for headers in found if not isinstance(headers, Drawing) and headers]
+    uids = Counter(header.series_uid for header in slices)
+    alone = len(files) == 1 and all(header.frames == 1 for header in slices)
+    return bool(slices) and (alone or len(uids) < len(slices))
+
+
+def scan_at(path: Path, problems: list[Problem]) -> Found | None:
+    """The scan that a path is; None where it is none, and where that is a fault, it goes to `problems`."""
     if path.is_dir():
         return _series_in(path, problems)
-    if is_nifti(path):
+    kind, header = format_of(path), header_of_pair(path)
+    if kind == "dicom":
+        return _dicom_file(path, problems)
+    if kind is not None:
         return Found(ScanSource(path))
-    if path.name.lower().removesuffix(".gz").endswith(UNREAD_SUFFIXES):
+    if header is not None and not header.exists():
+        hint = "copy both files of the pair"
+        problems.append(Problem("the header of a pair is missing", str(path), f"{header.name} is not there", hint))
+    if header is None and path.name.lower().removesuffix(".gz").endswith(UNREAD_SUFFIXES):
         hint = "convert it to .nii.gz, or move it out of this folder"
         problems.append(Problem("no reader knows this kind of file", str(path), hint=hint))
     return None
 
 
-def _series_in(folder: Path, problems: list[Problem]) -> Found | None:
-    """The one series of a folder."""
+def _dicom_file(path: Path, problems: list[Problem]) -> Found | None:
+    """A file that is a scan or a mask by itself."""
     try:
-        series = list_series(folder)
+        found = read_file(path)
     except UnreadableScan as error:
         problems.extend(error.problems)
         return None
+    if isinstance(found, Drawing):
+        return Found(ScanSource(path), found.patient_id)
+    return Found(ScanSource(path, found[0].series_uid), found[0].patient_id) if found else None
+
+
+def _series_in(folder: Path, problems: list[Problem]) -> Found | None:
+    """The one series of a folder, or without one, the one mask that was drawn on some."""
+    try:
+        content = read_folder(folder)
+    except UnreadableScan as error:
+        problems.extend(error.problems)
+        return None
+    series, drawings = content.series(), content.drawings
     if len(series) == 1:
         return Found(ScanSource(folder, series[0].uid), series[0].patient_id)
-    if series:
-        why = "; ".join(s.describe() for s in series[:4])
-        hint = "keep one series a folder, or use layout: dicom with patterns"
-        problems.append(Problem(f"the folder of a case holds {len(series)} series", str(folder), why, hint))
+    if not series and len(drawings) == 1:
+        return Found(ScanSource(drawings[0].path), drawings[0].patient_id)
+    if series or drawings:
+        names = [s.describe() for s in series] or [d.describe() for d in drawings]
+        what = f"the folder of a case holds {len(names)} {'series' if series else 'masks'}"
+        hint = "keep one a folder, or use layout: dicom with patterns"
+        problems.append(Problem(what, str(folder), "; ".join(names[:4]), hint))
     else:
-        why = "it holds no DICOM image" + (", but NIfTI files" if any(map(is_nifti, folder.rglob("*"))) else "")
+        others = any(format_of(path) for path in folder.rglob("*"))
+        why = "it holds no DICOM image" + (", but scans as files" if others else "")
         hint = "scans lie directly in the folder that you name, or as one folder of DICOM slices each"
         problems.append(Problem("a sub-folder is no scan", str(folder), why, hint))
     return None
@@ -90,6 +145,8 @@ def _folder_itself(folder: Path, problems: list[Problem]) -> dict[str, Found] | 
     if any(map(looks_like_dicom, files[:10])):
         scan = _series_in(folder, problems)
         return {folder.resolve().name: scan} if scan else None
-    why = f"{len(files)} files are there, none of them NIfTI or DICOM" if files else "it is empty"
-    problems.append(Problem("the folder holds no scan", str(folder), why, "point at the folder with the .nii.gz files"))
+    why = f"{len(files)} files are there, none of them a scan" if files else "it is empty"
+    problems.append(
+        Problem("the folder holds no scan", str(folder), why, f"point at the folder with the scans: {READ}")
+    )
     return None

@@ -26,10 +26,12 @@ from segtrain.data.nifti_header import (
     nifti_errors,
     offset_of,
     opened,
+    opened_voxels,
     read_header,
     refuse,
     shape_of,
     voxel_bytes,
+    voxels_of,
 )
 
 __all__ = ["is_nifti", "read_nifti", "write_nifti", "write_nifti_image"]
@@ -57,8 +59,7 @@ def read_nifti(path: Path) -> Volume:
     with nifti_errors(path), opened(path) as file:
         header = read_header(path, file)
         grid = grid_of_header(path, header)
-        stored = _read_voxels(path, file, header)
-        array = _scaled(path, stored, header)
+        array = _scaled(path, _stored(path, file, header), header)
     return Volume(np.ascontiguousarray(np.moveaxis(array.reshape((*grid.shape, -1)), -1, 0)), grid)
 
 
@@ -79,9 +80,17 @@ def write_nifti_image(path: Path, volume: Volume) -> None:
     _write(path, array, header)
 
 
-def _read_voxels(path: Path, file: BinaryIO, header: Header) -> Array:
+def _stored(path: Path, file: BinaryIO, header: Header) -> Array:
+    """The stored numbers, of this file behind its header or of the one beside it."""
+    offset, voxels = offset_of(path, header), voxels_of(path)
+    if voxels == path:
+        return _read_voxels(path, file, header, ahead=offset - len(header.binaryblock))
+    with opened_voxels(voxels) as beside:
+        return _read_voxels(voxels, beside, header, ahead=offset)
+
+
+def _read_voxels(path: Path, file: BinaryIO, header: Header, *, ahead: int) -> Array:
     """The stored numbers, little-endian or not as they are; a compressed file is read to its checksum."""
-    ahead = offset_of(path, header) - len(header.binaryblock)
     needed = voxel_bytes(header)
     file.read(ahead)
     data = file.read(needed)
@@ -115,6 +124,7 @@ def _header_like(like: Path, labels: LabelMap) -> Header:
         if not grid_of_header(like, old).same_space(labels.grid):
             raise ValueError(f"the mask ({labels.grid.describe()}) is not on the grid of {like}")
     header: Header = old.copy()
+    header["magic"] = header.single_magic
     header.set_data_shape(shape_of(old)[:3])
     header["pixdim"][4:] = 1
     header.set_slope_inter(1, 0)

@@ -24,6 +24,8 @@ from segtrain.core.grid import Grid
 Header = Nifti1Header | Nifti2Header
 
 SUFFIXES = (".nii.gz", ".nii")
+PAIRED = {".hdr": ".img", ".hdr.gz": ".img.gz"}
+"""The header of a pair -> the file of its voxels."""
 GZIP_MAGIC = b"\x1f\x8b"
 LARGEST_GZIP_RATIO = 1040
 """Deflate cannot pack more than 1032 bytes into one (zlib's technical details); a little room for the header."""
@@ -64,16 +66,38 @@ def refuse(path: Path, what: str, why: str, hint: str = "copy it again from its 
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
     """The file's plain bytes, after a look at what it really is."""
-    packed = path.name.lower().endswith(".gz")
     with path.open("rb") as file:
-        start = file.read(8)
-        file.seek(0)
-        _check_kind(path, start, packed)
-        if not packed:
+        _check_kind(path, file.read(8), _is_packed(path))
+    with opened_voxels(path) as content:
+        yield content
+
+
+@contextmanager
+def opened_voxels(path: Path) -> Iterator[BinaryIO]:
+    """The plain bytes of a file that may begin with anything."""
+    with path.open("rb") as file:
+        if not _is_packed(path):
             yield file
             return
         with gzip.GzipFile(fileobj=file) as unpacked:
             yield cast(BinaryIO, unpacked)
+
+
+def voxels_of(path: Path) -> Path:
+    """The file that holds the voxels: of a pair, the one beside the header. Raises UnreadableScan where it is not."""
+    for header, voxels in PAIRED.items():
+        if path.name.lower().endswith(header):
+            name = path.name[: -len(header)]
+            either = [path.with_name(name + voxels), path.with_name(name + voxels.upper())]
+            there = [file for file in either if file.is_file()]
+            if not there:
+                refuse(path, "the file with the voxels is missing", f"{either[0].name} is not there", "copy both files")
+            return there[0]
+    return path
+
+
+def _is_packed(path: Path) -> bool:
+    return path.name.lower().endswith(".gz")
 
 
 def _check_kind(path: Path, start: bytes, packed: bool) -> None:
@@ -100,9 +124,11 @@ def read_header(path: Path, file: BinaryIO) -> Header:
     if len(block) < min(size & {NIFTI1_BYTES, NIFTI2_BYTES}):
         refuse(path, "the file is truncated", f"it ends after {len(block)} bytes, within its header")
     header: Header = (Nifti2Header if NIFTI2_BYTES in size else Nifti1Header)(block, check=False)
-    if not bytes(header["magic"]).startswith(b"n+"):
+    single = is_nifti(path)
+    if not bytes(header["magic"]).startswith(b"n+" if single else b"ni"):
         hint = "convert it to one .nii.gz file (nib-convert)"
-        refuse(path, "the voxels are in another file", "it is the header of a .hdr/.img pair, or Analyze", hint)
+        why = "it is the header of a pair" if single else "it is Analyze 7.5, which does not say left from right"
+        refuse(path, "the voxels are not where its name says" if single else "this is not a NIfTI file", why, hint)
     _check_header(path, header)
     return header
 
@@ -135,9 +161,9 @@ def _check_header(path: Path, header: Header) -> None:
 def _check_size(path: Path, header: Header) -> None:
     """Compare the bytes that the header claims with what the file can hold."""
     claimed = offset_of(path, header) + voxel_bytes(header)
-    there = path.stat().st_size
+    there = voxels_of(path).stat().st_size
     shape = "x".join(map(str, shape_of(header)))
-    if not path.name.lower().endswith(".gz"):
+    if not _is_packed(path):
         if there < claimed:
             refuse(path, "the file is truncated", f"{shape} voxels need {claimed} bytes, {there} are there")
     elif claimed > there * LARGEST_GZIP_RATIO:
@@ -164,7 +190,9 @@ def offset_of(path: Path, header: Header) -> int:
     """Where the voxels begin; 0 stands for right after the header."""
     offset = float(header["vox_offset"])
     smallest = NIFTI2_BYTES if isinstance(header, Nifti2Header) else NIFTI1_BYTES
-    if offset == 0:
+    if voxels_of(path) != path:
+        smallest = 0
+    elif offset == 0:
         return int(header.single_vox_offset)
     if not (offset >= smallest and offset.is_integer()):
         refuse(path, "the header is damaged", f"its voxels would begin at byte {offset:g}")

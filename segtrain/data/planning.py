@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segtrain.core.errors import ConfigError, Problem, raise_all
 from segtrain.core.plan import Plan, Size3
@@ -88,7 +89,7 @@ def make_plan(data: DatasetFingerprint, settings: DataSettings, wishes: PlanWish
         return following_plan(data, settings, wishes, wishes.follows)
     shapes = np.array([case.grid.shape for case in data.cases], dtype=float)
     spacing = np.array(wishes.spacing_mm or target_spacing(data.spacings_mm, shapes))
-    slice_axis = int(spacing.argmax()) if wishes.dims == 2 else None
+    slice_axis = _slice_axis(shapes, spacing) if wishes.dims == 2 else None
     scans = data.sizes_mm / spacing
     shape = fitting_shape(np.median(scans, axis=0), spacing, wishes, device, slice_axis)
     try:
@@ -110,6 +111,12 @@ def make_plan(data: DatasetFingerprint, settings: DataSettings, wishes: PlanWish
         )
     except ValueError as error:
         raise ConfigError(Problem(first_line(error), where="model")) from error
+
+
+def _slice_axis(shapes: NDArray[Any], spacing_mm: NDArray[Any]) -> int:
+    """The axis across slices: the one along which no scan has two voxels, as pictures, or else the coarsest."""
+    flat = (shapes == 1).all(axis=0)
+    return int(flat.argmax() if flat.any() else spacing_mm.argmax())
 
 
 def fitting_shape(

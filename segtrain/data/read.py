@@ -1,10 +1,10 @@
-"""A path -> a Volume or a LabelMap: picks NIfTI or DICOM by looking at what is there."""
+"""A path -> a Volume or a LabelMap: picks the border that reads it by looking at what is there."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,30 +14,70 @@ from segtrain.core.errors import DataError, GridMismatch, Problem, UnreadableSca
 from segtrain.core.grid import SAME_GRID_TOLERANCE_VOXELS, Grid
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap, Volume
+from segtrain.data.canvas import Canvas
 from segtrain.data.dicom import read_dicom
+from segtrain.data.dicom_headers import looks_like_dicom, read_file
+from segtrain.data.dicom_records import Drawing
+from segtrain.data.dicom_rtstruct import read_rtstruct, structure_names
+from segtrain.data.dicom_seg_read import read_seg, seg_grid, segment_names
+from segtrain.data.formats import READ, Kind, format_of
+from segtrain.data.itk_files import parts_of_itk, read_itk
 from segtrain.data.nifti import is_nifti, read_nifti
+from segtrain.data.nifti_header import voxels_of
+from segtrain.data.pictures import read_picture, read_picture_mask
 
-__all__ = ["is_nifti", "kind_of", "read_labels", "read_volume", "require_same_grid"]
+__all__ = ["Canvas", "is_nifti", "kind_of", "read_labels", "read_volume", "require_same_grid"]
 
 WHOLE_NUMBER_TOLERANCE = 1e-5
 """What scl_slope in float32 may leave of a whole number; 0.9999 is an interpolated mask and no label."""
+LARGEST_ID = 2**31
 LARGEST_SHIFT_VOXELS = 0.5
 """A mask that lies further from its image has its voxels in other places: which of two is wrong, nobody knows."""
 SHOWN_IDS = 8
+READERS: Mapping[Kind, Callable[[Path], Volume]] = {
+    "nifti": read_nifti,
+    "mha": read_itk,
+    "nrrd": read_itk,
+    "picture": read_picture,
+}
 
 
-def kind_of(path: Path) -> Literal["nifti", "dicom"]:
-    """Which border reads a path: a file named .nii or .nii.gz, or a folder of DICOM. Raises UnreadableScan."""
+def kind_of(path: Path) -> Kind:
+    """Which border reads a path: by its name, or for a file without a suffix that we know, the mark of DICOM in it.
+
+    A folder is one of DICOM. Raises UnreadableScan.
+    """
     if not path.exists():
         raise UnreadableScan(Problem("there is no such scan", str(path), hint="check the path and the spelling"))
     if path.is_dir():
         return "dicom"
-    if is_nifti(path):
-        return "nifti"
-    hint = "give a .nii or .nii.gz file, or the folder that holds the DICOM slices; convert other formats"
-    raise UnreadableScan(
-        Problem("no reader knows this kind of file", str(path), f"its name ends in {path.suffix!r}", hint)
-    )
+    kind = format_of(path) or ("dicom" if looks_like_dicom(path) else None)
+    if kind is None:
+        why, hint = f"its name ends in {path.suffix!r}", f"give one of {READ}; convert other formats"
+        raise UnreadableScan(Problem("no reader knows this kind of file", str(path), why, hint))
+    return kind
+
+
+def files_of(path: Path) -> tuple[Path, ...]:
+    """The file, and those beside it that hold its voxels. Raises UnreadableScan."""
+    kind = format_of(path)
+    if kind == "nifti":
+        return tuple(dict.fromkeys((path, voxels_of(path))))
+    return parts_of_itk(path) if kind in ("mha", "nrrd") else (path,)
+
+
+def drawing_of(path: Path) -> Drawing | None:
+    """The DICOM SEG or RTSTRUCT that a file is; None for any other. Raises UnreadableScan."""
+    if path.is_dir() or kind_of(path) != "dicom":
+        return None
+    found = read_file(path)
+    return found if isinstance(found, Drawing) else None
+
+
+def structures_of(drawing: Drawing) -> list[str]:
+    """The names of the structures in a DICOM SEG or RTSTRUCT, in the order of their numbers. Raises UnreadableScan."""
+    names = (segment_names if drawing.kind == "SEG" else structure_names)(drawing.path)
+    return [names[number] for number in sorted(names)]
 
 
 def read_volume(sources: Sequence[ScanSource]) -> Volume:
@@ -56,24 +96,47 @@ def read_volume(sources: Sequence[ScanSource]) -> Volume:
             raise GridMismatch(Problem(what, where, why, "resample (register) one onto the grid of the other"))
     if len(volumes) == 1:
         return volumes[0]
+    notes = tuple(dict.fromkeys(note for volume in volumes for note in volume.notes))
     dtype = np.result_type(*{v.array.dtype for v in volumes})
     dtype = dtype if dtype.kind in "iu" else np.dtype(np.float32)
-    return Volume(np.concatenate([v.array.astype(dtype, copy=False) for v in volumes]), first)
+    return Volume(np.concatenate([v.array.astype(dtype, copy=False) for v in volumes]), first, notes)
 
 
-def read_labels(source: ScanSource, task: Task | None = None) -> LabelMap:
+def read_labels(source: ScanSource, task: Task | None = None, *, canvas: Canvas | None = None) -> LabelMap:
     """Read a mask of whole numbers; with a task, every id in it must be declared there.
 
-    Raises UnreadableScan for a damaged file, DataError for numbers that are no labels or not declared.
+    A mask that was drawn on a scan (DICOM SEG, RTSTRUCT) needs the canvas: the grid of that scan, and its labels by
+    name. Raises UnreadableScan for a damaged file, DataError for numbers that are no labels or not declared, and as
+    `read_seg` and `read_rtstruct`.
     """
-    volume = _read_one(source)
+    drawing = drawing_of(source.path)
+    if drawing is not None:
+        read = read_seg if drawing.kind == "SEG" else read_rtstruct
+        return read(source.path, canvas or (Canvas(None) if task is None else Canvas.of(task, None)))
+    volume = read_mask(source)
     if len(volume.array) != 1:
         why = f"its fourth axis has {len(volume.array)} entries"
         raise DataError(Problem("a mask holds several volumes", str(source), why, "save one 3D mask of label ids"))
-    array = _whole_numbers(source, volume.array[0])
+    array = whole_numbers(source, volume.array[0])
     if task is not None:
-        _require_declared(source, array, task)
-    return LabelMap(array, volume.grid)
+        require_declared(source, array, task)
+    return LabelMap(array, volume.grid, volume.notes)
+
+
+def common_grid(one: Path, other: Path | None) -> Grid | None:
+    """A grid for two masks of one case, where one or both were drawn on a scan; None where both have one of their own.
+
+    That of the mask which has one, or else the smallest that holds both. None as well where only RTSTRUCTs are there.
+    """
+    files = [path for path in (one, other) if path is not None]
+    drawings = [drawing_of(path) for path in files]
+    own = [path for path, drawing in zip(files, drawings, strict=True) if drawing is None]
+    if len(own) == len(files):
+        return None
+    if own:
+        return read_labels(ScanSource(own[0])).grid
+    segs = [drawing.path for drawing in drawings if drawing is not None and drawing.kind == "SEG"]
+    return seg_grid(segs) if segs else None
 
 
 def require_same_grid(
@@ -96,9 +159,19 @@ def require_same_grid(
 
 
 def _read_one(source: ScanSource) -> Volume:
-    if kind_of(source.path) == "nifti":
-        return read_nifti(source.path)
-    return read_dicom(source.path, source.series_uid)
+    """A scan."""
+    kind = kind_of(source.path)
+    if kind == "dicom":
+        return read_dicom(source.path, source.series_uid)
+    return READERS[kind](source.path)
+
+
+def read_mask(source: ScanSource) -> Volume:
+    """A mask with voxels of its own, as it is stored: (1, X, Y, Z) of any numbers. Raises UnreadableScan.
+
+    Pictures may hold indices of a palette.
+    """
+    return read_picture_mask(source.path) if format_of(source.path) == "picture" else _read_one(source)
 
 
 def _apart(one: Grid, other: Grid) -> str:
@@ -111,11 +184,14 @@ def _distance_mm(one: Grid, other: Grid) -> float:
     return float(np.linalg.norm(one.corners() - other.corners(), axis=1).max())
 
 
-def _whole_numbers(source: ScanSource, array: NDArray[Any]) -> NDArray[np.integer[Any]]:
+def whole_numbers(source: ScanSource, array: NDArray[Any]) -> NDArray[np.integer[Any]]:
+    """The same as integers. DataError where it holds fractions."""
     if array.dtype.kind in "iu":
         return array
     rounded = np.round(array)
-    odd = np.abs(array - rounded) > WHOLE_NUMBER_TOLERANCE * np.maximum(1, np.abs(rounded))
+    with np.errstate(invalid="ignore"):  # infinity from infinity
+        whole = np.abs(array - rounded) <= WHOLE_NUMBER_TOLERANCE * np.maximum(1, np.abs(rounded))
+    odd = ~(whole & (np.abs(rounded) < LARGEST_ID))
     if odd.any():
         value = float(array[odd].flat[0])
         why = f"{int(odd.sum())} voxels are no whole numbers, as {value:g}"
@@ -134,14 +210,16 @@ def require_drawn(case: str, labels: LabelMap, task: Task) -> None:
         raise DataError(Problem("a mask has labels that task.partial calls not drawn", f"case {case}", found, hint))
 
 
-def _require_declared(source: ScanSource, array: NDArray[np.integer[Any]], task: Task) -> None:
+def require_declared(source: ScanSource, array: NDArray[np.integer[Any]], task: Task) -> None:
+    """DataError where a mask holds ids that the task does not name."""
     unknown = task.unknown_ids(array)
     if not unknown:
         return
     counts = [f"{i} ({int((array == i).sum())} voxels)" for i in unknown[:SHOWN_IDS]]
     more = f" and {len(unknown) - SHOWN_IDS} more" if len(unknown) > SHOWN_IDS else ""
     declared = ", ".join(f"{name}: {task.labels[name]}" for name in task.names)
-    hint = f"declare them under task.labels (now {declared}), or name one as task.ignore"
+    added = ", ".join(f"NAME: {i}" for i in unknown[:SHOWN_IDS])
+    hint = f"add {added} to task.labels (now {declared}), or set task.ignore: {unknown[0]} to leave its voxels out"
     raise DataError(
         Problem("a mask holds ids that the task does not know", str(source), ", ".join(counts) + more, hint)
     )

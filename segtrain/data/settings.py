@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -29,26 +30,45 @@ Factors = PositiveRange
 Unfolded = Annotated[float, Field(ge=0, le=0.4)]
 
 
+Layout = Literal["folders", "table", "nnunet", "decathlon", "bids", "dicom"]
+
+PLACES: Mapping[str, tuple[Layout, ...]] = {
+    "images": ("folders",),
+    "labels": ("folders", "dicom"),
+    "root": ("nnunet", "decathlon", "bids", "dicom"),
+    "table": ("table",),
+    "label": ("bids", "dicom"),
+    "case": ("dicom",),
+}
+"""Key -> the layouts that it belongs to."""
+
+
 class DataSettings(Settings):
     """Where the scans are and how they are named. Paths are relative to the YAML."""
 
-    layout: Literal["folders", "dicom"] = "folders"
-    """folders: `images` and `labels`, paired by case id. dicom: a tree of series under `root`."""
+    layout: Layout = "folders"
+    """folders: `images` and `labels`, paired by case id. table: the rows of a CSV. nnunet, decathlon: a folder with a
+    dataset.json, under `root`. bids: a BIDS data set with its derivatives. dicom: a tree of series."""
     images: Path | None = None
     labels: Path | None = None
     """Masks, named as the cases; dicom: instead of `label`, where the masks are NIfTI files outside the tree."""
+    table: Path | None = None
+    """A CSV with the columns case, image (image2, image3 ... for more channels), label and, if wanted, patient; paths
+    in it are relative to it."""
     root: Path | None = None
     case: str = "*"
     """dicom: glob, below root, of the folders that are a case, as `*/*` for patient/date."""
     channels: tuple[str, ...] | dict[str, str] = ("image",)
     """Names of the image channels. folders: one name and each file is a case; several names and the files are
-    `<case>_0000.nii.gz`, `<case>_0001.nii.gz` ... in this order. dicom: name -> pattern of a series' folder or
-    SeriesDescription."""
+    `<case>_0000.nii.gz`, `<case>_0001.nii.gz` ... in this order, or 4D files of as many volumes. table: in the order of
+    the columns. nnunet, decathlon: as in dataset.json. dicom: name -> pattern of a series' folder or SeriesDescription.
+    bids: name -> pattern of the files, as {T1: "*_T1w"}."""
     label: str | None = None
-    """dicom: pattern of the series that holds the mask."""
+    """dicom: pattern of the series, file, SEG or RTSTRUCT that holds the mask. bids: pattern of the masks below
+    `derivatives`, as "*_dseg"."""
     patient_from: str | None = None
     """Regular expression on the case id; its first group (or the whole match) is the patient. Without it every
-    case is a patient of its own (dicom: PatientID)."""
+    case is a patient of its own (dicom: PatientID; bids: the subject; table: the column patient)."""
     modality: Literal["auto", "mr", "ct"] = "auto"
     """mr: z-score per case. ct: clip and scale by the training set. auto: ct where voxels reach below -500."""
     store: Path | None = None
@@ -58,24 +78,31 @@ class DataSettings(Settings):
     """Processes that read and prepare scans; 0: none beside that of the command. null: one for each core, at most 8 and
     at most what memory holds, where there is work for some seconds."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _a_table_is_a_layout(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("table") is not None:
+            return {"layout": "table", **value}
+        return value
+
     @model_validator(mode="after")
     def _has_a_place(self) -> Self:
-        if self.layout == "folders" and self.root is not None:
-            raise ValueError("root belongs to layout: dicom; two folders are given as images and labels")
-        if self.layout == "folders" and self.label is not None:
-            raise ValueError("label belongs to layout: dicom; the folder of the masks is given as labels")
-        if self.layout == "folders" and self.case != "*":
-            raise ValueError("case belongs to layout: dicom; a file of images is a case, and its labels have its name")
-        if self.layout == "dicom" and self.images:
-            raise ValueError("images belongs to layout: folders; a DICOM tree is given as root")
+        for key, layouts in PLACES.items():
+            if self.layout not in layouts and getattr(self, key) != type(self).model_fields[key].default:
+                mine = [name for name, places in PLACES.items() if self.layout in places]
+                raise ValueError(
+                    f"{key} belongs to layout: {' or '.join(layouts)}; layout: {self.layout} has {', '.join(mine)}"
+                )
         if self.labels and self.label:
             raise ValueError("labels (a folder) and label (a pattern) are two places for the masks: give one")
-        if self.layout == "dicom" and not isinstance(self.channels, dict):
-            raise ValueError('channels of a DICOM tree need patterns, as {T1: "*T1*"}')
-        if self.layout == "folders" and isinstance(self.channels, dict):
-            raise ValueError("channels of two folders is a list of names, as [T1]")
+        if self.layout in ("dicom", "bids") and not isinstance(self.channels, dict):
+            raise ValueError(f'channels of layout: {self.layout} need patterns, as {{T1: "*T1*"}}')
+        if self.layout not in ("dicom", "bids") and isinstance(self.channels, dict):
+            raise ValueError(f"channels of layout: {self.layout} is a list of names, as [T1]")
         if not self.channels:
             raise ValueError("channels: at least one")
+        if len(set(self.channel_names)) < len(self.channel_names):
+            raise ValueError("channels: one name is there twice")
         return self
 
     @property

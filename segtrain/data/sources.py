@@ -19,8 +19,9 @@ from pathlib import Path
 
 from segtrain.core.case import Case, ScanSource
 from segtrain.core.errors import Problem, UnreadableScan
-from segtrain.core.files import disk_errors
+from segtrain.core.files import disk_errors, shortened
 from segtrain.data.dicom_headers import list_series
+from segtrain.data.read import files_of
 
 SETTLED_SECONDS = 60.0
 """Without a change, before a state is trusted: more than a tick of any file system, and than server clocks differ."""
@@ -74,7 +75,7 @@ class SourceMemory:
         return found
 
     def _place(self, case: Case, state: str) -> Path:
-        return self._folder / f"{case.id}-{state[:32]}.txt"
+        return self._folder / f"{shortened(case.id)}-{state[:32]}.txt"
 
 
 def state_of(case: Case) -> str:
@@ -104,18 +105,22 @@ def _sources_of(case: Case) -> list[ScanSource]:
 
 
 def _files_of(source: ScanSource) -> list[Path]:
-    """The file, or the slices of the series that is meant, wherever below the folder they lie."""
+    """The file and what belongs to it, or the slices of the series meant, wherever below the folder they lie."""
     if not source.path.is_dir():
-        return [source.path]
+        return list(files_of(source.path))
     meant = (s for s in list_series(source.path) if source.series_uid in ("", s.uid))
     return sorted(file for series in meant for file in series.files)
 
 
 def _states(source: ScanSource) -> list[tuple[Path, os.stat_result]]:
     """The file, or all files below the folder: which of them are slices of the series, only their headers say."""
-    files: Iterable[Path] = [source.path]
     if source.path.is_dir():
-        files = sorted(Path(folder, name) for folder, _, names in os.walk(source.path) for name in names)
+        files: Iterable[Path] = sorted(
+            Path(folder, name) for folder, _, names in os.walk(source.path) for name in names
+        )
+    else:
+        with _named(source.path):
+            files = files_of(source.path)
     found = []
     for file in files:
         with _named(file):

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtrain.core.errors import ResourceError
+from segtrain.core.files import shortened
 from segtrain.core.grid import Grid
 from segtrain.core.plan import Plan
 from segtrain.core.seeds import generator
@@ -28,6 +29,8 @@ from segtrain.data.prepare import PreparedCase
 
 STORE_VERSION = 2
 """Raised when what a prepared case holds changes."""
+FACTS_VERSION = 2
+"""Raised when what is written of a case's facts changes."""
 CENTRES_PER_CLASS = 2_000
 """Voxels of each class that patches may be centred on."""
 SUFFIX = ".safetensors"
@@ -66,9 +69,18 @@ def prepared_file(store: Path, case: str, source: str, plan: Plan, task: Task) -
     return store / _name(case, source, plan.preparation_hash, _classes_of(task, case))
 
 
+def prepared_key(case: str, source: str, plan: Plan, task: Task) -> str:
+    """The `StoredCase.key` of such a file."""
+    return _key(prepared_file(Path(), case, source, plan, task))
+
+
 def fingerprint_file(store: Path, case: str, source: str, task: Task, sampled: tuple[int, int]) -> Path:
     """Where the facts of a case lie; `sampled` are the number of channels and of samples."""
-    return store / "fingerprints" / _name(case, source, f"{sampled[0]}/{sampled[1]}", _classes_of(task, case))
+    return (
+        store
+        / "fingerprints"
+        / _name(case, source, f"{FACTS_VERSION}/{sampled[0]}/{sampled[1]}", _classes_of(task, case))
+    )
 
 
 def is_stored(file: Path) -> bool:
@@ -90,12 +102,13 @@ def load(file: Path) -> StoredCase:
     arrays = MappedArrays(file)
     about = arrays.about
     grid, native = Grid.from_json(about["grid"]), Grid.from_json(about["native"])
-    return StoredCase(about["case"], file.stem.rpartition("-")[2], arrays, grid, native)
+    return StoredCase(about["case"], _key(file), arrays, grid, native)
 
 
 def save_fingerprint(record: CaseFingerprint, note: str | None, file: Path) -> None:
     """Write the facts of a case, with what its reader should know. Raises ResourceError."""
-    about = {"case": record.case, "grid": record.grid.to_json(), "minimum": record.minimum, "note": note}
+    told = {"minimum": record.minimum, "content": record.content, "note": note}
+    about = {"case": record.case, "grid": record.grid.to_json(), **told}
     with _or_the_same(file):
         write_checked_arrays(file, {"samples": record.foreground_samples}, about)
 
@@ -104,7 +117,7 @@ def load_fingerprint(file: Path) -> tuple[CaseFingerprint, str | None]:
     """The facts of a case, and the note. Raises DataError where the file is not what was written."""
     arrays, about = read_checked_arrays(file)
     grid, minimum = Grid.from_json(about["grid"]), tuple(about["minimum"])
-    return CaseFingerprint(about["case"], grid, minimum, arrays["samples"]), about["note"]
+    return CaseFingerprint(about["case"], grid, minimum, arrays["samples"], tuple(about["content"])), about["note"]
 
 
 def foreground_centres(case: str, classes: NDArray[np.uint8]) -> NDArray[np.int32]:
@@ -125,9 +138,14 @@ def _classes_of(task: Task, case: str) -> str:
     return "/".join((task.model_dump_json(include={"labels", "ignore"}), *task.hidden_labels_in(case)))
 
 
+def _key(file: Path) -> str:
+    return file.stem.rpartition("-")[2]
+
+
 def _name(case: str, *parts: str) -> str:
-    text = "/".join((str(STORE_VERSION), *parts))
-    return f"{case}-{hashlib.sha256(text.encode()).hexdigest()[:12]}{SUFFIX}"
+    begins = shortened(case)
+    text = "/".join((str(STORE_VERSION), *parts, *([] if begins == case else [case])))
+    return f"{begins}-{hashlib.sha256(text.encode()).hexdigest()[:12]}{SUFFIX}"
 
 
 @contextmanager

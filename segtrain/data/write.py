@@ -12,17 +12,20 @@ from segtrain.core.errors import DataError, Problem, raise_all
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap
 from segtrain.data.dicom_seg import require_segments, write_seg
+from segtrain.data.formats import format_of
 from segtrain.data.itk_files import write_itk
-from segtrain.data.nifti import is_nifti, write_nifti
+from segtrain.data.nifti import write_nifti
+from segtrain.data.pictures import write_png
 
-MaskFormat = Literal["nii.gz", "nii", "mha", "nrrd", "dicom-seg"]
-"""How masks are written; dicom-seg only for scans that are DICOM series."""
+MaskFormat = Literal["nii.gz", "nii", "mha", "nrrd", "png", "dicom-seg"]
+"""How masks are written; png only for masks of one slice, dicom-seg only for scans that are DICOM series."""
 
 SUFFIXES: Mapping[MaskFormat, str] = {
     "nii.gz": ".nii.gz",
     "nii": ".nii",
     "mha": ".mha",
     "nrrd": ".nrrd",
+    "png": ".png",
     "dicom-seg": ".dcm",
 }
 
@@ -65,6 +68,8 @@ class MaskWriter:
         if self.format == "dicom-seg":
             self.require([case])
             write_seg(path, labels, like, self.task, model=self.model)
+        elif self.format == "png":
+            write_png(path, labels)
         else:
             write_itk(path, labels, {name: self.task.labels[name] for name in self.task.names[1:]})
         return path
@@ -77,7 +82,7 @@ def write_prediction(path: Path, labels: LabelMap, like: ScanSource, *, others: 
     ResourceError where the file cannot be written.
     """
     _refuse_inputs(path, (like, *others))
-    write_nifti(path, labels, like=like.path if is_nifti(like.path) else None)
+    write_nifti(path, labels, like=like.path if format_of(like.path) == "nifti" else None)
 
 
 def _no_series(case: Case) -> Problem:

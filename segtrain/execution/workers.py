@@ -15,14 +15,18 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from queue import SimpleQueue
+from types import FrameType
 from typing import IO, Any, Generic, TypeVar, cast
+
+from segtrain.core.events import StillWorking
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
@@ -31,6 +35,8 @@ HANG_SECONDS = 3600.0
 """A process that works longer on one piece hangs, as on a network drive that went away: it is ended."""
 ATTENTION_SECONDS = 0.5
 """An interrupt that comes just before a wait for a lock does not end it: nobody waits longer than this at once."""
+GRACE_SECONDS = 15.0
+"""In which a child that is asked to end may put its work in order."""
 OUT_OF_MEMORY = 77
 """Exit code of a child whose memory did not suffice, where the system says so instead of killing it."""
 CHILD = (
@@ -71,13 +77,27 @@ def each(
     if workers == 0:
         yield from _here(function, pieces)
         return
+    with closing(each_watched(function, pieces, workers, hang_seconds=hang_seconds)) as outcomes:
+        for outcome in outcomes:
+            if not isinstance(outcome, StillWorking):
+                yield outcome
+
+
+def each_watched(
+    function: Callable[[Piece], Result], pieces: Sequence[Piece], workers: int, *, hang_seconds: float = HANG_SECONDS
+) -> Generator[Done[Piece, Result] | Died[Piece] | StillWorking, None, None]:
+    """As `each`, for long pieces: says twice a second that they are being worked on, so that one can break off there.
+
+    Closed early, it asks the processes to end, and leaves them some seconds to put their work in order.
+    """
     once_more: list[Piece] = []
-    for outcome in _elsewhere(function, pieces, workers, hang_seconds):
-        if isinstance(outcome, Died):
-            once_more.append(outcome.piece)
-            yield Died(outcome.piece, outcome.why, again=True)
-        else:
-            yield outcome
+    with closing(_elsewhere(function, pieces, workers, hang_seconds)) as outcomes:
+        for outcome in outcomes:
+            if isinstance(outcome, Died):
+                once_more.append(outcome.piece)
+                yield Died(outcome.piece, outcome.why, again=True)
+            else:
+                yield outcome
     yield from _elsewhere(function, once_more, 1, hang_seconds)
 
 
@@ -90,6 +110,7 @@ def serve(number: int) -> None:
     """The child: answer until the command ends."""
     _slot.set(number)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Windows no session of its own keeps Ctrl-C away
+    signal.signal(signal.SIGTERM, _leave)
     with os.fdopen(os.dup(1), "wb") as answers, suppress(BrokenPipeError):
         os.dup2(2, 1)  # what a library prints is no answer
         while True:
@@ -97,16 +118,29 @@ def serve(number: int) -> None:
                 function, piece = pickle.load(sys.stdin.buffer)
             except EOFError:
                 return
-            pickle.dump(_answer(function, piece), answers)
+            try:
+                pickle.dump(answer(function, piece), answers)
+            except MemoryError:
+                os._exit(OUT_OF_MEMORY)
             answers.flush()
 
 
-def _answer(function: Callable[[Any], Any], piece: Any) -> tuple[bool, Any]:
-    """Whether the function returned, and what, or what it raised."""
+def _leave(number: int, frame: FrameType | None) -> None:
+    """The command asks its child to end: what it works on is closed on the way out, and so put in order."""
+    del number, frame
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise SystemExit(128 + signal.SIGTERM)
+
+
+def answer(function: Callable[[Any], Any], piece: Any) -> tuple[bool, Any]:
+    """Whether the function returned, and what, or what it raised: for `taken` in another process.
+
+    Raises MemoryError, which is an end without an answer.
+    """
     try:
         return True, function(piece)
     except MemoryError:
-        os._exit(OUT_OF_MEMORY)
+        raise
     except Exception as error:
         told = traceback.format_exc()
         try:
@@ -114,6 +148,16 @@ def _answer(function: Callable[[Any], Any], piece: Any) -> tuple[bool, Any]:
         except Exception:  # an exception that cannot travel; its text can
             whole = RuntimeError(told)
         return False, (whole, told)
+
+
+def taken(answered: tuple[bool, Any]) -> Any:
+    """What the function of an `answer` returned; raises what it raised."""
+    returned, value = answered
+    if returned:
+        return value
+    raised, told = value
+    raised.add_note(f"in another process:\n{told}")
+    raise raised
 
 
 def _here(
@@ -130,7 +174,7 @@ def _here(
 
 def _elsewhere(
     function: Callable[[Piece], Result], pieces: Sequence[Piece], workers: int, hang_seconds: float
-) -> Generator[Done[Piece, Result] | Died[Piece], None, None]:
+) -> Generator[Done[Piece, Result] | Died[Piece] | StillWorking, None, None]:
     """One thread for each child, which waits for its answers."""
     children = [_Child(number, hang_seconds) for number in range(min(workers, len(pieces)))]
     idle: SimpleQueue[_Child] = SimpleQueue()
@@ -151,14 +195,24 @@ def _elsewhere(
         for child in children:
             stack.callback(child.close)
         pool = stack.enter_context(ThreadPoolExecutor(max(1, len(children)), thread_name_prefix="worker"))
-        for child in children:
-            stack.callback(child.kill)
+        stack.callback(_end, children)
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)
         waiting.update(pool.submit(work, piece) for piece in pieces)
         while waiting:
             done, waiting = wait(waiting, timeout=ATTENTION_SECONDS, return_when=FIRST_COMPLETED)
             for future in done:
                 yield future.result()
+            if not done:
+                yield StillWorking()
+
+
+def _end(children: Sequence[_Child]) -> None:
+    """Ask all to end, and kill those that do not within some seconds."""
+    for child in children:
+        child.ask_to_end()
+    deadline = time.monotonic() + GRACE_SECONDS
+    for child in children:
+        child.kill(deadline - time.monotonic())
 
 
 class _Ended(Exception):
@@ -182,23 +236,28 @@ class _Child:
             try:
                 pickle.dump((function, piece), questions)
                 questions.flush()
-                returned, value = pickle.load(answers)
+                answered = pickle.load(answers)
             except (EOFError, OSError, pickle.UnpicklingError) as error:
                 code = self.close()
                 why = f"it gave no answer in {self._hang_seconds / 60:.0f} minutes" if hung.is_set() else reason(code)
                 raise _Ended(why) from error
-        if returned:
-            return value
-        raised, told = value
-        raised.add_note(f"in another process:\n{told}")
-        raise raised
+        return taken(answered)
 
-    def kill(self) -> None:
-        """End the process, whatever it does, and start no other."""
+    def ask_to_end(self) -> None:
+        """Let the process leave its work in order, and start no other."""
         with self._lock:
             self._over = True
             if self._process is not None:
-                self._process.kill()
+                self._process.terminate()
+
+    def kill(self, wait_seconds: float) -> None:
+        """End the process, whatever it does, where it has not ended by itself within a time."""
+        process = self._process
+        if process is None:
+            return
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(max(0.0, wait_seconds))
+        process.kill()
 
     def close(self) -> int:
         """Wait for the end of the process, which follows from that of its stdin; its exit code."""

@@ -22,9 +22,10 @@ from segtrain.data.augment.frame import frame_of
 from segtrain.data.augment.motion import margin_of
 from segtrain.data.cases import find_cases
 from segtrain.data.fingerprint import fingerprint_case
+from segtrain.data.formats import scan_name
 from segtrain.data.patches import PatchSampler
 from segtrain.data.prepare import prepare
-from segtrain.data.read import kind_of, read_labels, read_volume
+from segtrain.data.read import Canvas, kind_of, read_labels, read_volume
 from segtrain.data.settings import DataSettings, PatchSettings
 from segtrain.data.splits import Fold
 from segtrain.data.store import StoredCase, foreground_centres
@@ -122,15 +123,16 @@ def _case_of(scan: Path, mask: Path | None, config: FitConfig) -> Case:
         for case in find_cases(config.data):
             if any(source.path.resolve() == scan.resolve() for source in case.images):
                 return Case(case.id, case.patient, case.images, label or case.label)
-    name = scan.name.removesuffix(".gz").removesuffix(".nii")
+    name = scan_name(scan)
     return Case(name, name, (ScanSource(scan),), label)
 
 
 def _default_config(scan: Path, mask: Path | None) -> FitConfig:
     """The defaults, for as many channels and labels as there are."""
-    channels = len(read_volume([ScanSource(scan)]).array)
+    image = read_volume([ScanSource(scan)])
+    channels = len(image.array)
     names = tuple(f"channel {place}" for place in range(channels)) if channels > 1 else ("image",)
-    found = np.unique(read_labels(ScanSource(mask)).array).tolist() if mask else []
+    found = np.unique(read_labels(ScanSource(mask), canvas=Canvas(image.grid)).array).tolist() if mask else []
     ids = [label for label in found if label != 0] or [1]
     task = Task(labels={"background": 0, **{f"label {label}": label for label in ids}})
     return FitConfig(data=DataSettings(images=scan.parent, channels=names), task=task)

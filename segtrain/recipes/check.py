@@ -2,26 +2,67 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
 import torch
 
 from segtrain.config.load import Loaded
 from segtrain.config.schema import LossSettings
-from segtrain.core.errors import Problem, SegtrainError
-from segtrain.data.cases import find_cases
+from segtrain.core.errors import DataError, Problem, SegtrainError, raise_all
+from segtrain.core.events import Event, Finished
+from segtrain.data.cases import find_cases, sound_cases
+from segtrain.data.layouts import declared_label_faults
+from segtrain.data.leaks import leaks_in
 from segtrain.data.splits import split_folds
 from segtrain.metrics.chosen import chosen_metrics
 from segtrain.models.registry import find_model
 from segtrain.recipes.assemble import answer_for, make_loss
-from segtrain.recipes.dataset import fingerprint_all, result_of
+from segtrain.recipes.contact_sheet import draw_contact_sheet
+from segtrain.recipes.dataset import Reading, fingerprint_all, result_of
 from segtrain.recipes.decide import draw_split, plan_from
 from segtrain.recipes.init_from import followed, try_network
+from segtrain.recipes.mend import mend, require_empty
 from segtrain.recipes.watch import require_watchers
+from segtrain.reports.contact_sheet import require_sheet
 
 
 def check(loaded: Loaded) -> list[Problem]:
-    """Every fault of watchers, network, losses, metrics, cases and scans; empty where there is none."""
-    parts = (_of_watchers, _of_network, _of_losses, _of_metrics, _of_data)
-    return list(dict.fromkeys(problem for part in parts for problem in part(loaded)))
+    """As `checking`, all at once."""
+    return result_of(checking(loaded))
+
+
+def checking(loaded: Loaded) -> Generator[Reading, None, list[Problem]]:
+    """Every fault of watchers, network, losses, metrics, labels, cases and scans; empty where there is none.
+
+    A Note is no fault and should be known all the same, as a spacing that was assumed.
+    """
+    parts = (_of_watchers, _of_network, _of_losses, _of_metrics, _of_declared_labels)
+    problems = [problem for part in parts for problem in part(loaded)]
+    problems += yield from _of_data(loaded)
+    return list(dict.fromkeys(problems))
+
+
+def check_and_show(
+    loaded: Loaded, *, sheet: Path | None = None, fix: Path | None = None
+) -> Generator[Event, None, None]:
+    """`checking`, then what was asked for: all cases on a `sheet`, and in `fix` a data set without what can be mended.
+
+    The last event is Finished: `problems`, and what `mend` did. Raises ConfigError and ResourceError.
+    """
+    if sheet is not None:
+        require_sheet(sheet)
+    if fix is not None:
+        require_empty(fix)
+    problems = yield from checking(loaded)
+    result: dict[str, Any] = {"problems": problems}
+    if sheet is not None:
+        yield from draw_contact_sheet(loaded, sound_cases(loaded.config.data).cases, problems, sheet)
+        result["sheet"] = str(sheet)
+    if fix is not None:
+        result["fixed"] = yield from mend(loaded, fix)
+    yield Finished(fix or loaded.folder, result)
 
 
 def _of_network(loaded: Loaded) -> list[Problem]:
@@ -62,16 +103,21 @@ def _of_metrics(loaded: Loaded) -> list[Problem]:
     return []
 
 
-def _of_data(loaded: Loaded) -> list[Problem]:
+def _of_declared_labels(loaded: Loaded) -> list[Problem]:
+    return declared_label_faults(loaded.config.data, loaded.config.task)
+
+
+def _of_data(loaded: Loaded) -> Generator[Reading, None, list[Problem]]:
     config = loaded.config
     try:
         cases = find_cases(config.data)
-        records = result_of(fingerprint_all(cases, config.data.channel_names, config.task, workers=config.data.workers))
-        fold = draw_split(loaded, cases, None).folds[0]
-        if config.compare:
-            split_folds(cases, config.compare.folds, config.compare.seeds[0])
+        names, workers = config.data.channel_names, config.data.workers
+        records = yield from fingerprint_all(cases, names, config.task, workers=workers)
+        folds = draw_split(loaded, cases, None).folds
+        compared = split_folds(cases, config.compare.folds, config.compare.seeds[0]).folds if config.compare else ()
+        raise_all(DataError, leaks_in((*folds, *compared), records, cases))
         loaded = followed(loaded)
-        plan = plan_from(loaded, records, fold, torch.device("cpu"))
+        plan = plan_from(loaded, records, folds[0], torch.device("cpu"))
         try_network(loaded.config, plan, answer_for(config.task, config.loss.name, loaded.folder))
     except SegtrainError as error:
         return list(error.problems)

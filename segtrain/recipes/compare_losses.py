@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from segtrain.config.load import Loaded
 from segtrain.core.case import Case
 from segtrain.core.errors import SegtrainError, raise_all
-from segtrain.core.events import Event, Finished
+from segtrain.core.events import Event, Finished, Note
+from segtrain.core.plan import Plan
 from segtrain.data.cases import find_cases
 from segtrain.data.splits import Splits, split_folds
 from segtrain.execution.executor import ONE_PROCESS, Executor
@@ -19,9 +19,18 @@ from segtrain.recipes.assemble import answer_for, make_loss
 from segtrain.recipes.comparison import conclude
 from segtrain.recipes.dataset import logged
 from segtrain.recipes.decide import decide_plans, keep_splits, prepare_cases, require_same_data, store_of
+from segtrain.recipes.halving import halve, require_margin
 from segtrain.recipes.init_from import followed
 from segtrain.recipes.job import Shared
 from segtrain.recipes.lock import locked
+from segtrain.recipes.room import (
+    KEPT_CHECKPOINTS,
+    Need,
+    cases_need,
+    checkpoints_need,
+    require_memory,
+    require_room,
+)
 from segtrain.recipes.run_folder import (
     RunFolder,
     emptied_on_error,
@@ -31,7 +40,8 @@ from segtrain.recipes.run_folder import (
     require_place,
     write_record,
 )
-from segtrain.recipes.sweep import SweepRun, config_of, meaning_of, runs_of, settings_of
+from segtrain.recipes.sweep import Meaning, SweepRun, config_of, meaning_of, runs_of, settings_of
+from segtrain.recipes.sweep_rungs import decisions_in, rung_epochs, still_in
 from segtrain.recipes.sweep_runs import Jobs, do_runs
 from segtrain.recipes.watch import require_watchers
 from segtrain.training.devices import find_device
@@ -50,7 +60,7 @@ def compare_losses(
 
     The `executor` says where runs are done, and how many at once; a run that breaks off leaves the others, and is tried
     again with `resume`. Folds, the plan of each, the prepared cases and the number of steps are decided once and are
-    the same for every loss and seed.
+    the same for every loss and seed. What `compare.strategy` says of losses that are dropped early, `halving` does.
     Raises SegtrainError for anything the user can mend, before anything is trained, and before anything is deleted
     where that can be known.
     """
@@ -60,9 +70,9 @@ def compare_losses(
     require_place(run, resume=resume, overwrite=overwrite)
     require_watchers(loaded.config.training)
     try_losses(loaded, runs)
-    meaning = meaning_of(loaded)
+    meaning = try_meaning(loaded)
     target = find_device(device)
-    settled = resume and all(one.settled for one in runs)
+    settled = resume and all(one.settled for one in still_in(runs, decisions_in(run, loaded)))
     cases = [] if settled else find_cases(loaded.config.data)
     drawn = None if settled else split_folds(cases, settings.folds, settings.seeds[0])
     open_for_writing(run, resume=resume, overwrite=overwrite)
@@ -73,8 +83,10 @@ def compare_losses(
             about = {"seeds": list(settings.seeds), "folds": settings.folds, "device": str(target)}
             write_record(folder, {**about, "meaning": meaning.model_dump(mode="json")})
             shared = (yield from logged(folder, share(loaded, folder, cases, drawn, target))) if drawn else []
-        broken = yield from do_runs(Jobs(loaded, runs, shared, device), executor)
+        jobs = Jobs(loaded, runs, runs[0], shared, device)
+        broken = yield from (halve(jobs, meaning, executor) if rung_epochs(loaded) else do_runs(jobs, executor))
         summary = {**conclude(run), "broken_runs": broken}
+        yield from (Note(f"{loss} has failed: {why}") for loss, why in summary["nothing_found"].items())
     failed = tuple(one.name for one in runs if one.failure is not None or one.name in broken)
     yield Finished(run, {**summary, "run": str(run), "report": str(folder.report)}, failed)
 
@@ -90,6 +102,8 @@ def share(
     paths = {folder.path / "plans" / f"{number}.json": fold for number, fold in enumerate(splits.folds)}
     store = store_of(loaded, folder)
     plans = yield from decide_plans(loaded, paths, cases, device, store)
+    require_room(_needs(loaded, folder, cases, plans, store))
+    require_memory(plans[0], loaded.config.training, device)
     prepared: dict[str, dict[str, Path]] = {}
     for plan in plans:
         if plan.preparation_hash not in prepared:
@@ -98,6 +112,28 @@ def share(
     require_same_data(folder.record, data)
     write_record(folder, {"data": data})
     return [Shared(plan, splits, tuple(cases), prepared[plan.preparation_hash]) for plan in plans]
+
+
+def _needs(
+    loaded: Loaded, folder: RunFolder, cases: Sequence[Case], plans: Sequence[Plan], store: Path
+) -> Iterator[Need]:
+    """What a sweep will write that is not there yet; of the runs that are done at once, one is counted as writing."""
+    runs = [one for one in runs_of(settings_of(loaded), folder.path) if not one.folder.is_finished]
+    by_preparation = {plan.preparation_hash: plan for plan in plans}
+    yield from (cases_need(loaded, cases, plan, store) for plan in by_preparation.values())
+    if runs:
+        first = config_of(loaded, runs[0])
+        answer = answer_for(first.config.task, first.config.loss.name, first.folder)
+        count = KEPT_CHECKPOINTS * len(runs) + 1
+        yield checkpoints_need(first, plans[0], answer, folder.path, count)
+
+
+def try_meaning(loaded: Loaded) -> Meaning:
+    """What the sweep must know of losses and metrics. ConfigError where they do not fit what is asked of them."""
+    meaning = meaning_of(loaded)
+    rung_epochs(loaded)
+    require_margin(loaded, meaning)
+    return meaning
 
 
 def try_losses(loaded: Loaded, runs: list[SweepRun]) -> None:
@@ -112,20 +148,3 @@ def try_losses(loaded: Loaded, runs: list[SweepRun]) -> None:
             problems.append(error)
     if problems:
         raise_all(type(problems[0]), [p for error in problems for p in error.problems])
-
-
-def dry_run(loaded: Loaded) -> dict[str, Any]:
-    """Which runs a sweep would do."""
-    settings = settings_of(loaded)
-    labels = [entry.label for entry in settings.losses]
-    runs = runs_of(settings, Path())
-    require_watchers(loaded.config.training)
-    try_losses(loaded, runs)
-    meaning_of(loaded)
-    found = {"losses": labels, "folds": settings.folds, "seeds": list(settings.seeds), "runs": len(runs)}
-    training = loaded.config.training
-    if training.budget_minutes is not None:
-        found["minutes_of_training"] = training.budget_minutes * len(runs)
-    else:
-        found["steps"] = training.planned_epochs * training.steps_per_epoch * len(runs)
-    return {"schema_version": 1, **found}

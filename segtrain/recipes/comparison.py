@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,14 @@ from segtrain.recipes.sweep import Meaning, SweepRun, meaning_in, runs_of, setti
 from segtrain.recipes.sweep_costs import costs
 from segtrain.recipes.sweep_facts import definitions_of, facts_of
 from segtrain.recipes.sweep_pictures import pictures
+from segtrain.recipes.sweep_rungs import decisions_in, rung_epochs, saved_share, still_in
 from segtrain.recipes.sweep_scores import SweepScores, read_scores
+from segtrain.recipes.sweep_status import Endings, found_nothing, with_endings
 from segtrain.reports.breakdown import BREAKDOWN_COLUMNS, Breakdown, breakdown, breakdown_rows
 from segtrain.reports.comparison_plots import filed_plots
-from segtrain.reports.contents import ComparisonReport, LossCost, SweepFacts
+from segtrain.reports.contents import ComparisonReport, Halving, LossCost, SweepFacts
 from segtrain.reports.curves import Row
+from segtrain.reports.halving_view import HALVING_COLUMNS, halving_rows
 from segtrain.reports.latex import ranking_tex
 from segtrain.reports.methods import methods_text
 from segtrain.reports.page import write_comparison_report
@@ -42,24 +45,41 @@ SEED_SD = "seed_sd"
 COST_COLUMNS = tuple(f.name for f in fields(LossCost))
 
 
+@dataclass(frozen=True, eq=False)
+class Concluded:
+    """A sweep and what its scores say."""
+
+    loaded: Loaded
+    meaning: Meaning
+    runs: Sequence[SweepRun]
+    scores: SweepScores
+    """Of the losses that were not dropped."""
+    comparisons: Mapping[str, Comparison]
+    by_label: Mapping[str, Breakdown]
+    known: Endings
+
+    @property
+    def halving(self) -> Halving | None:
+        """How losses were dropped early; None where none could be."""
+        if not rung_epochs(self.loaded):
+            return None
+        return Halving(tuple(self.known.rungs), saved_share(self.runs, self.known.rungs))
+
+
 def conclude(sweep: Path) -> dict[str, Any]:
     """Write tables, summary.json, figures, methods.txt and report.html; returns the summary.
 
     DataError where a file of a run is missing or damaged, ResourceError where the folder cannot be written.
     """
     folder = RunFolder(sweep)
-    loaded = read_back(folder.config)
-    settings = settings_of(loaded)
-    runs = runs_of(settings, sweep)
-    meaning = meaning_in(folder.record)
-    scores = read_scores(runs, meaning.best)
-    comparisons = {metric: _compare(scores, metric, settings.baseline) for metric in scores.metrics}
-    by_label = {metric: breakdown(scores.by_label(metric)) for metric in scores.metrics}
-    _write_tables(sweep, comparisons, by_label, scores)
-    summary = _summary(comparisons, runs, loaded)
+    found = concluded(folder)
+    _write_tables(sweep, found)
+    summary = _summary(found)
     write_json(sweep / "summary.json", summary)
-    report = _report(loaded, meaning, runs, scores, comparisons, by_label[scores.metrics[0]])
+    report = _report(found)
     write_csv(sweep / "costs.csv", COST_COLUMNS, [[getattr(c, name) for name in COST_COLUMNS] for c in report.costs])
+    if report.halving is not None:
+        write_csv(sweep / "halving.csv", HALVING_COLUMNS, halving_rows(report.halving.rungs))
     write_text(sweep / "methods.txt", methods_text(report))
     write_text(sweep / "ranking.tex", ranking_tex(report))
     write_plots(sweep / "figures", filed_plots(report))
@@ -67,53 +87,69 @@ def conclude(sweep: Path) -> dict[str, Any]:
     return summary
 
 
-def _report(
-    loaded: Loaded,
-    meaning: Meaning,
-    runs: Sequence[SweepRun],
-    scores: SweepScores,
-    comparisons: Mapping[str, Comparison],
-    by_label: Breakdown,
-) -> ComparisonReport:
+def concluded(folder: RunFolder) -> Concluded:
+    """Everything that is said of a sweep, from its files. DataError where one is missing or damaged."""
+    loaded = read_back(folder.config)
+    settings = settings_of(loaded)
+    runs, rungs = runs_of(settings, folder.path), decisions_in(folder.path, loaded)
+    meaning = meaning_in(folder.record)
+    scores = read_scores(still_in(runs, rungs), meaning.best)
+    known = Endings(_diverged(runs), found_nothing(scores), rungs)
+    comparisons = {
+        metric: with_endings(_compare(scores, metric, settings.baseline, _rules(meaning, metric, known)), known)
+        for metric in scores.metrics
+    }
+    by_label = {metric: breakdown(scores.by_label(metric)) for metric in scores.metrics}
+    return Concluded(loaded, meaning, runs, scores, comparisons, by_label, known)
+
+
+def _report(found: Concluded) -> ComparisonReport:
     """What the page, the figures and the texts are made of."""
-    definitions, made = definitions_of(runs), facts_of(loaded, runs, scores)
+    runs, scores, comparisons, known = found.runs, found.scores, found.comparisons, found.known
+    dropped = [loss for rung in known.rungs for loss in rung.dropped]
+    definitions, made = definitions_of(runs), facts_of(found.loaded, runs, scores, dropped)
     (headline,) = shown_metrics(scores.metrics[:1], definitions)
-    notes = list(_diverged(runs))
+    notes = [*known.diverged.values(), *(f"{loss} has failed: {why}." for loss, why in known.found_nothing.items())]
     order = [row.loss for row in comparisons[headline.key].ranking if row.mean is not None]
     shown = pictures(scores, runs, order, headline, notes)
     return ComparisonReport(
         title=f"Losses compared: {runs[0].sweep.resolve().name}",
-        facts=_facts(loaded, runs, made),
-        config=[(key, str(value), origin) for key, value, origin in flat(loaded)],
+        facts=_facts(found.loaded, runs, made),
+        config=[(key, str(value), origin) for key, value, origin in flat(found.loaded)],
         comparisons=comparisons,
-        curves={label: mean_curve([r for r in runs if r.entry.label == label]) for label in scores.labels},
+        curves={loss: mean_curve([r for r in runs if r.entry.label == loss]) for loss in made.losses},
         notes=notes,
-        declared=meaning.declared,
+        declared=found.meaning.declared,
         made=made,
         seed_sd={metric: scores.seed_sd(metric) for metric in scores.metrics},
         pair_seed_sd={metric: scores.pair_seed_sd(metric) for metric in scores.metrics},
         agreement=list(agreements(comparisons)),
-        by_label=by_label,
+        by_label=found.by_label[headline.key],
         costs=costs(runs),
         pictures=shown,
         definitions=definitions,
+        halving=found.halving,
+        found_nothing=known.found_nothing,
     )
 
 
-def _diverged(runs: Sequence[SweepRun]) -> Iterator[str]:
-    """A sentence for each loss that diverged: its first run, and how many more."""
+def _diverged(runs: Sequence[SweepRun]) -> dict[str, str]:
+    """Loss -> a sentence, for each that diverged: its first run, and how many more."""
+    told = {}
     for loss in dict.fromkeys(run.entry.label for run in runs):
         of = [run for run in runs if run.entry.label == loss]
         failed = [run for run in of if run.failure is not None]
         if failed:
             more = f" {len(failed)} of its {len(of)} runs diverged." if len(failed) > 1 else ""
             why = " ".join(str(failed[0].failure).split()).rstrip(".")
-            yield f"{failed[0].name} diverged: {why}.{more}"
+            told[loss] = f"{failed[0].name} diverged: {why}.{more}"
+    return told
 
 
-def _summary(comparisons: Mapping[str, Comparison], runs: Sequence[SweepRun], loaded: Loaded) -> dict[str, Any]:
-    settings = settings_of(loaded)
+def _summary(found: Concluded) -> dict[str, Any]:
+    comparisons, runs, settings = found.comparisons, found.runs, settings_of(found.loaded)
     headline = next(iter(comparisons))
+    left = still_in(runs, found.known.rungs)
     return {
         "schema_version": 1,
         "metric": headline,
@@ -124,7 +160,11 @@ def _summary(comparisons: Mapping[str, Comparison], runs: Sequence[SweepRun], lo
         "folds": settings.folds,
         "runs": len(runs),
         "failed_runs": {run.name: run.failure for run in runs if run.failure is not None},
-        "unfinished_runs": [run.name for run in runs if run.failure is None and not run.is_done],
+        "nothing_found": dict(found.known.found_nothing),
+        "unfinished_runs": [run.name for run in left if run.failure is None and not run.is_done],
+        "strategy": settings.strategy,
+        "decisions": [dict(zip(HALVING_COLUMNS, row, strict=True)) for row in halving_rows(found.known.rungs)],
+        "saved_share_of_steps": saved_share(runs, found.known.rungs),
     }
 
 
@@ -155,14 +195,17 @@ def mean_curve(runs: Sequence[SweepRun]) -> list[Row]:
     ]
 
 
-def _compare(scores: SweepScores, metric: str, baseline: str) -> Comparison:
-    rules = Rules(higher_is_better=scores.best[metric] == "higher")
+def _rules(meaning: Meaning, metric: str, known: Endings) -> Rules:
+    dropped = sum(len(rung.dropped) for rung in known.rungs)
+    return Rules(meaning.margin(metric), higher_is_better=meaning.best[metric] == "higher", dropped=dropped)
+
+
+def _compare(scores: SweepScores, metric: str, baseline: str, rules: Rules) -> Comparison:
     return compare(scores.values(metric), scores.patients, baseline, 0, rules, scores.by_fold(metric))
 
 
-def _write_tables(
-    sweep: Path, comparisons: Mapping[str, Comparison], by_label: Mapping[str, Breakdown], scores: SweepScores
-) -> None:
+def _write_tables(sweep: Path, concluded: Concluded) -> None:
+    comparisons, by_label, scores = concluded.comparisons, concluded.by_label, concluded.scores
     seed_sd = {metric: (scores.seed_sd(metric), scores.pair_seed_sd(metric)) for metric in comparisons}
     ranking = [
         [metric, *(getattr(row, name) for name in RANKING_COLUMNS), seed_sd[metric][0].get(row.loss)]

@@ -30,6 +30,7 @@ from segtrain.recipes.one_case import (
     recall_fingerprint,
     recall_prepared,
 )
+from segtrain.recipes.repeated import Repeated
 from segtrain.recipes.run_folder import RunFolder, append_log
 
 Reading = CaseRead | CasePrepared | Note
@@ -126,11 +127,12 @@ def _all(
 ) -> Generator[Reading, None, dict[str, T | None]]:
     """Case id -> what came of it. Raises one error with the faults of all cases, in their order."""
     found: dict[str, Worked[T]] = {}
+    notes = Repeated()
     for job in jobs:
         known = recall(job)
         if known is not None:
             found[job.case.id] = known
-            yield from _told(known, event(job.case.id, len(found), len(jobs)))
+            yield from _told(known, event(job.case.id, len(found), len(jobs)), notes)
     rest = [job for job in jobs if job.case.id not in found]
     lost = False
     with closing(each(make, rest, processes_for([job.case for job in rest], workers))) as outcomes:
@@ -141,16 +143,16 @@ def _all(
                 continue
             lost = lost or isinstance(outcome, Died)
             found[case] = worked = _lost(case, outcome.why) if isinstance(outcome, Died) else outcome.result
-            yield from _told(worked, event(case, len(found), len(jobs), worked.seconds))
+            yield from _told(worked, event(case, len(found), len(jobs), worked.seconds), notes)
+    yield from notes.rest()
     faults = [problem for job in jobs for problem in found[job.case.id].problems]
     raise_all(ResourceError if lost else DataError, faults)
     return {case: worked.value for case, worked in found.items()}
 
 
-def _told(worked: Worked[T], event: CaseRead | CasePrepared) -> Iterator[Reading]:
+def _told(worked: Worked[T], event: CaseRead | CasePrepared, notes: Repeated) -> Iterator[Reading]:
     """The note of a case, and that it is done; a fault is told at the end, with all others."""
-    if worked.note:
-        yield Note(worked.note)
+    yield from notes.first(worked.note, event.case)
     if not worked.problems:
         yield event
 

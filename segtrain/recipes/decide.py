@@ -13,11 +13,12 @@ import torch
 
 from segtrain.config.load import Loaded
 from segtrain.core.case import Case
-from segtrain.core.errors import ConfigError, DataError, Problem
+from segtrain.core.errors import ConfigError, DataError, Problem, raise_all
 from segtrain.core.events import Event
 from segtrain.core.files import write_json
 from segtrain.core.plan import Plan
 from segtrain.data.fingerprint import CaseFingerprint, fingerprint
+from segtrain.data.leaks import leaks_in
 from segtrain.data.planning import make_plan
 from segtrain.data.splits import Fold, Splits, check_covers, split_folds, split_share
 from segtrain.recipes.assemble import device_class
@@ -68,12 +69,13 @@ def decide_plans(
 ) -> Generator[Event, None, list[Plan]]:
     """The plan of each fold, kept in its file; the facts of the cases in `store`, where one is given.
 
-    Raises one DataError with the faults of all cases.
+    Raises one DataError with the faults of all cases, or with every image that trains and judges.
     """
     config = loaded.config
     if not all(path.is_file() for path in folds):
         names, workers = config.data.channel_names, config.data.workers
         records = yield from fingerprint_all(cases, names, config.task, store=store, workers=workers)
+        raise_all(DataError, leaks_in(folds.values(), records, cases))
         for path, fold in folds.items():
             if not path.is_file():
                 write_json(path, plan_from(loaded, records, fold, device).model_dump(mode="json"))

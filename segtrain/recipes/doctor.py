@@ -39,6 +39,7 @@ OPTIONAL = {
     "mlflow": ("mlflow", "training.watch: [mlflow]"),
     "keras": ("keras", "the losses as losses of Keras"),
     "onnx": ("onnx", "segtrain export --to onnx"),
+    "ray": ("ray", "segtrain compare-losses --executor ray"),
 }
 """Extra -> the module it brings, and what it is good for."""
 

@@ -10,7 +10,7 @@ from segtrain.config.at_prediction import evaluation_with
 from segtrain.core.events import Event, Finished, Note
 from segtrain.core.files import write_json
 from segtrain.core.task import Task
-from segtrain.data.cases import find_scans, relocated
+from segtrain.data.cases import find_scans
 from segtrain.metrics.chosen import chosen_metrics, require_tolerances
 from segtrain.metrics.registry import definitions
 from segtrain.metrics.score_case import scored_structures
@@ -18,9 +18,10 @@ from segtrain.metrics.settings import EvaluationSettings
 from segtrain.recipes.made_by import begin, drawn_by
 from segtrain.recipes.predict_cases import Manner, Outcome, predict_cases
 from segtrain.recipes.results_folder import results_folder
+from segtrain.recipes.room import masks_need, require_room
 from segtrain.recipes.run_folder import RunFolder
 from segtrain.recipes.run_report import keep_record, write_scores_report
-from segtrain.recipes.seen import seen_in_training
+from segtrain.recipes.seen import tell_seen
 from segtrain.recipes.trained import load_ensemble, runs_in, trained_config
 from segtrain.reports.summary import summarise
 from segtrain.reports.tables import write_cases_csv, write_csv
@@ -50,16 +51,21 @@ def evaluate_run(
     evaluation = evaluation_with(config.evaluation, overrides)
     chosen_metrics(evaluation)
     require_tolerances(evaluation, list(scored_structures(ensemble.task, evaluation)))
-    cases = find_scans(relocated(config.data, images.resolve(), labels.resolve() if labels else None))
+    scans = find_scans(config.data, images.resolve(), labels.resolve() if labels else None)
+    if manner.strict:
+        scans.require_all()
+    cases = scans.cases
     places = {"run": ", ".join(str(run.resolve()) for run in folders), "images": str(images.resolve())}
+    outputs = len(ensemble.output_names) if manner.probabilities else 0
+    require_room([masks_need(cases, out, outputs)])
     with results_folder(out):
         yield from begin(out, folders, ensemble, cases, manner, overwrite=overwrite)
         if labels:
             places["labels"] = str(labels.resolve())
             yield from map(Note, filter(None, [evaluation.why]))
-            splits = [RunFolder(each).splits for run in folders for each in runs_in(run)]
-            yield from map(Note, seen_in_training(splits, [case.id for case in cases], "this run"))
-        outcome = yield from predict_cases(ensemble, cases, out, evaluation, manner)
+            trained = [RunFolder(each) for run in folders for each in runs_in(run)]
+            yield from map(Note, tell_seen(trained, cases, ensemble.task))
+        outcome = yield from predict_cases(ensemble, cases, out, evaluation, manner, scans.faults)
         yield report_evaluation(finish_evaluation(out, ensemble.task, outcome, places, evaluation))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from segtrain.core.case import ScanSource
 from segtrain.core.errors import DataError, Problem
-from segtrain.data.read import kind_of, read_volume
+from segtrain.data.read import drawing_of, kind_of, read_volume, structures_of
 from segtrain.recipes.run_folder import RunFolder, read_record
 from segtrain.training import checkpoint
 
@@ -20,6 +20,10 @@ def describe(path: Path) -> dict[str, Any]:
         return {"schema_version": 1, "kind": "checkpoint", **checkpoint.read_about(path)}
     if RunFolder(path).record.is_file():
         return {"schema_version": 1, "kind": "run", "path": str(path), **read_record(RunFolder(path).record)}
+    drawing = drawing_of(path)
+    if drawing is not None:
+        structures = structures_of(drawing)
+        return {"schema_version": 1, "kind": f"DICOM {drawing.kind}", "path": str(path), "structures": structures}
     volume = read_volume([ScanSource(path)])
     values = volume.array
     return {
@@ -31,4 +35,5 @@ def describe(path: Path) -> dict[str, Any]:
         "type": str(values.dtype),
         "range": [float(values.min()), float(values.max())],
         "affine": volume.grid.affine.tolist(),
+        "notes": list(volume.notes),
     }

@@ -3,6 +3,8 @@
 Weights fit one network, so the network follows the old run: its kind wherever the config leaves it open, and the whole
 plan but for what is set (`data.planning.following_plan`). What was kept is told once and written to run.json, with the
 sha256 of the weights. A resumed fit goes on with its own checkpoint and does not look here again.
+
+Weights of another program (`segtrain convert`) bring no plan: they start a network of one's own, by their names.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from segtrain.models.network import Network
 from segtrain.models.settings import ModelSettings
 from segtrain.models.transfer import Names, Part, transfer
 from segtrain.recipes.assemble import Answer, make_model, wishes_of
+from segtrain.recipes.convert import Converted
 from segtrain.recipes.run_folder import RunFolder
 from segtrain.recipes.trained import best_checkpoint
 from segtrain.training import checkpoint
@@ -81,6 +84,11 @@ class Source:
         """Who trained it, where it still lies in its run."""
         return self.path.parent.parent / "splits.json"
 
+    @property
+    def record(self) -> dict[str, Any]:
+        """What run.json says of it."""
+        return {"path": str(self.path), "sha256": self.sha256, "step": self.step}
+
     def weights(self) -> dict[str, Tensor]:
         """Its tensors by name."""
         try:
@@ -94,7 +102,7 @@ class Source:
 class Start:
     """What a network starts from."""
 
-    source: Source
+    source: Source | Converted
     parts: tuple[Part, ...]
 
     @property
@@ -110,8 +118,7 @@ class Start:
     @property
     def record(self) -> dict[str, Any]:
         """What run.json says of it."""
-        where = {"path": str(self.source.path), "sha256": self.source.sha256, "step": self.source.step}
-        return {**where, "parts": [asdict(part) for part in self.parts]}
+        return {**self.source.record, "parts": [asdict(part) for part in self.parts]}
 
 
 def followed(loaded: Loaded, begun: Path | None = None) -> Loaded:
@@ -126,6 +133,9 @@ def followed(loaded: Loaded, begun: Path | None = None) -> Loaded:
         return loaded
     if begun is not None and begun.is_file():
         found = read_back(begun).config.model
+    elif Converted.at(settings.init_from) is not None:
+        _require_own(settings)
+        return loaded
     else:
         source = Source.at(settings.init_from)
         raise_all(ConfigError, _other_networks(loaded, source))
@@ -138,7 +148,7 @@ def followed(loaded: Loaded, begun: Path | None = None) -> Loaded:
 def wishes_from(config: FitConfig) -> PlanWishes:
     """What the config fixes of the plan, and the plan that it follows."""
     wishes = wishes_of(config)
-    if config.model.init_from is None:
+    if config.model.init_from is None or Converted.at(config.model.init_from) is not None:
         return wishes
     return replace(wishes, follows=Source.at(config.model.init_from).plan)
 
@@ -150,6 +160,10 @@ def start(config: FitConfig, plan: Plan, answer: Answer, model: Network) -> Star
     """
     if config.model.init_from is None:
         return None
+    converted = Converted.at(config.model.init_from)
+    if converted is not None:
+        _require_own(config.model)
+        return Start(converted, transfer(model, converted.weights(), Names((), ()), Names((), ())))
     source = Source.at(config.model.init_from)
     channels = Names(source.plan.channels, plan.channels)
     # A row that answers under softmax says how a class compares with the others, under sigmoid whether it is there.
@@ -167,10 +181,20 @@ def try_network(config: FitConfig, plan: Plan, answer: Answer) -> None:
         start(config, plan, answer, make_model(plan, config.model, answer, config.training.seed))
 
 
+def _require_own(settings: ModelSettings) -> None:
+    """ConfigError where weights of another program should start a network of segtrain: their names are others."""
+    if not is_code(settings.name):
+        why = "they have the names of another program's network"
+        hint = "model.name: net.py:Net, a network of your own with these names"
+        what = f"converted weights do not start the network {settings.name}"
+        raise ConfigError(Problem(what, "model.init_from", why, hint))
+
+
 def _checkpoint_at(path: Path) -> Path:
     hint = "give the folder of a run, a checkpoint in it, or its model.safetensors"
     if path.suffix in {".pt", ".pth", ".pkl", ".ckpt", ".bin"}:
         why = "it may hold a pickle, which can run code and is never read"
+        hint = f"segtrain convert {path.name} --trust --to DIR takes its tensors out, if you trust it"
         raise CheckpointError(Problem("this cannot be a start", str(path), why, hint))
     if path.is_file() and path.name == checkpoint.MODEL:
         path = path.parent

@@ -14,13 +14,14 @@ from torch import nn
 
 from segtrain.config.load import Loaded
 from segtrain.core.case import Case
-from segtrain.core.errors import ConfigError, Problem, raise_all
+from segtrain.core.errors import ConfigError, DataError, Problem, raise_all
 from segtrain.core.events import Event, Note
 from segtrain.core.files import write_json
 from segtrain.core.plan import Plan
 from segtrain.core.task import Task
 from segtrain.data.augment.amount import with_share
 from segtrain.data.cases import find_cases
+from segtrain.data.layouts import declared_label_faults
 from segtrain.data.loader import BatchLoader
 from segtrain.data.patches import PatchSampler
 from segtrain.data.settings import AugmentSettings
@@ -50,6 +51,7 @@ from segtrain.recipes.decide import (
     store_of,
 )
 from segtrain.recipes.init_from import Start, start, try_network
+from segtrain.recipes.room import fit_needs, require_memory, require_room
 from segtrain.recipes.run_folder import (
     RunFolder,
     append_log,
@@ -156,6 +158,7 @@ def try_config(loaded: Loaded, fold: int | None, shared: Shared | None = None) -
     config = loaded.config
     require_watchers(config.training)
     answer, loss = try_loss(loaded)
+    raise_all(DataError, declared_label_faults(config.data, config.task))
     cases = shared.cases if shared else tuple(find_cases(config.data))
     raise_all(ConfigError, idle_patterns(config.task, [case.id for case in cases]))
     splits = draw_split(loaded, cases, fold, shared.splits if shared else None)
@@ -242,6 +245,9 @@ def decide(
     if started is None:
         try_network(config, plan, sound.answer)
     cases = tuple(c for c in sound.cases if c.id in {*chosen.train, *chosen.validation})
+    if shared is None:
+        require_room(fit_needs(loaded, folder, (plan, chosen), sound.answer, cases, store))
+    require_memory(plan, config.training, device)
     prepared = shared.prepared if shared else (yield from prepare_cases(loaded, cases, plan, store))
     if started is not None:
         require_same_data(folder.record, {case.id: load(prepared[case.id]).key for case in cases})

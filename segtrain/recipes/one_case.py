@@ -6,7 +6,7 @@ A worker imports this module and little else: neither torch nor the config.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap, Volume
 from segtrain.data.fingerprint import CaseFingerprint, fingerprint_case
 from segtrain.data.prepare import prepare
-from segtrain.data.read import read_labels, read_volume, require_drawn, require_same_grid
+from segtrain.data.read import Canvas, read_labels, read_volume, require_drawn, require_same_grid
 from segtrain.data.sources import SourceMemory, state_of
 from segtrain.data.store import fingerprint_file, is_stored, load_fingerprint, prepared_file, save, save_fingerprint
 
@@ -63,15 +63,22 @@ def read_case(case: Case, channels: Sequence[str], task: Task) -> tuple[Volume, 
 
     Raises DataError, with the case named, where either cannot be used.
     """
-    with _named(case):
+    with named(case):
         image = read_volume(case.images)
-        _require_channels(case, image, channels)
+        require_channels(case, image, channels)
         if case.label is None:
-            return image, None, None
-        labels = read_labels(case.label, task)
+            return image, None, _note(case, image.notes)
+        labels = read_labels(case.label, task, canvas=Canvas.of(task, image.grid, case.id))
         require_drawn(case.id, labels, task)
-        note = require_same_grid(image.grid, labels.grid, case.id)
+        shifted = require_same_grid(image.grid, labels.grid, case.id)
+    note = _note(case, dict.fromkeys((*image.notes, *labels.notes)), shifted)
     return image, LabelMap(labels.array, image.grid), note
+
+
+def _note(case: Case, notes: Iterable[str], shifted: str | None = None) -> str | None:
+    """What there is to say of a case, in one sentence that begins with its name."""
+    found = [*notes, *([shifted.removeprefix(f"{case.id}: ")] if shifted else [])]
+    return f"{case.id}: {'; '.join(found)}" if found else None
 
 
 def recall_fingerprint(job: Fingerprinting) -> Worked[CaseFingerprint] | None:
@@ -149,7 +156,7 @@ def _recalled_source(case: Case, store: Path) -> str | None:
 
 
 def _learnt_source(case: Case, store: Path) -> str:
-    with _named(case):
+    with named(case):
         return _memory(store).learn(case)
 
 
@@ -160,16 +167,16 @@ def _memory(store: Path) -> SourceMemory:
 @contextmanager
 def _unchanged(case: Case) -> Iterator[None]:
     """DataError where the files of a case change while they are read: what was read would lie under another's name."""
-    with _named(case):
+    with named(case):
         before = state_of(case)
     yield
-    with _named(case):
+    with named(case):
         if state_of(case) != before:
             hint = "run the command again when nothing writes to it any more"
             raise DataError(Problem("a scan changed while it was read", str(case.images[0]), hint=hint))
 
 
-def _require_channels(case: Case, image: Volume, channels: Sequence[str]) -> None:
+def require_channels(case: Case, image: Volume, channels: Sequence[str]) -> None:
     """DataError where a scan has another number of channels than there are names: a fourth axis is channels."""
     if len(image.array) != len(channels):
         what = f"the scan has {len(image.array)} channels, not {len(channels)} ({', '.join(channels)})"
@@ -178,7 +185,7 @@ def _require_channels(case: Case, image: Volume, channels: Sequence[str]) -> Non
 
 
 @contextmanager
-def _named(case: Case) -> Iterator[None]:
+def named(case: Case) -> Iterator[None]:
     """Name the case in what goes wrong with it."""
     try:
         yield

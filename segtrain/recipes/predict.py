@@ -7,12 +7,13 @@ from pathlib import Path
 
 from segtrain.config.at_prediction import require_changeable
 from segtrain.core.events import Event, Finished
-from segtrain.data.cases import find_scans, relocated
+from segtrain.data.cases import find_scans
 from segtrain.metrics.settings import EvaluationSettings
 from segtrain.recipes.evaluate import write_volumes
 from segtrain.recipes.made_by import begin, drawn_by
 from segtrain.recipes.predict_cases import Manner, predict_cases
 from segtrain.recipes.results_folder import results_folder
+from segtrain.recipes.room import masks_need, require_room
 from segtrain.recipes.trained import load_ensemble, trained_config
 
 
@@ -36,10 +37,14 @@ def predict(
     require_changeable(overrides, ("inference",))
     ensemble = load_ensemble(folders, device=device, allow_code=allow_code, overrides=overrides)
     data = trained_config(folders[0], allow_code=allow_code).data
-    cases = find_scans(relocated(data, images.resolve(), None))
+    scans = find_scans(data, images.resolve())
+    if manner.strict:
+        scans.require_all()
+    outputs = len(ensemble.output_names) if manner.probabilities else 0
+    require_room([masks_need(scans.cases, out, outputs)])
     with results_folder(out):
-        yield from begin(out, folders, ensemble, cases, manner, overwrite=overwrite)
-        outcome = yield from predict_cases(ensemble, cases, out, EvaluationSettings(), manner)
+        yield from begin(out, folders, ensemble, scans.cases, manner, overwrite=overwrite)
+        outcome = yield from predict_cases(ensemble, scans.cases, out, EvaluationSettings(), manner, scans.faults)
         volumes = {case.case: dict(case.prediction_ml) for case in outcome.scores}
         write_volumes(out, ensemble.task, volumes)
     result = {"schema_version": 1, "out": str(out), "cases": len(volumes), "volumes_ml": volumes}

@@ -188,6 +188,13 @@ class _Ended:
     files: list[ScoredFiles] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
 
+    def leave_out(self, unusable: Sequence[tuple[str, Problem]]) -> Iterator[Event]:
+        """Tell cases that were found to be of no use before any is read."""
+        for case in dict.fromkeys(case for case, _ in unusable):
+            why = str(DataError(*(problem for other, problem in unusable if other == case)))
+            self.failed.append((case, why))
+            yield CaseFailed(case, why, len(self.failed), self.total)
+
     def settle(self, behind: _Behind | None) -> Iterator[Event]:
         """Wait until a case is written, and tell. DataError where it failed and that ends all."""
         if behind is None:
@@ -209,19 +216,27 @@ class _Ended:
 
 
 def predict_cases(
-    ensemble: Ensemble, cases: Sequence[Case], out: Path, evaluation: EvaluationSettings, manner: Manner | None = None
+    ensemble: Ensemble,
+    cases: Sequence[Case],
+    out: Path,
+    evaluation: EvaluationSettings,
+    manner: Manner | None = None,
+    unusable: Sequence[tuple[str, Problem]] = (),
 ) -> Generator[Event, None, Outcome]:
     """Predict each case onto its own grid, write the mask, and score it where a label is; returns an Outcome.
 
-    A case that cannot be used is named and left out; where the manner is strict, its DataError is raised.
+    A case that cannot be used is named and left out; where the manner is strict, its DataError is raised. `unusable`
+    are further cases, of which that is known already, each with a reason.
     """
     work = _Work(ensemble, out, evaluation, manner or Manner())
     _require_channels(ensemble, cases)
     work.writer.require(cases)
-    ended = _Ended(len(cases), work.manner.strict)
+    ended = _Ended(len(cases) + len({case for case, _ in unusable}), work.manner.strict)
+    yield from ended.leave_out(unusable)
+    left_out = len(ended.failed)
     behind: _Behind | None = None
     with ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(1, "write") as writer:
-        for number, (case, reading) in enumerate(_one_ahead(reader, work.read, cases), start=1):
+        for number, (case, reading) in enumerate(_one_ahead(reader, work.read, cases), 1 + left_out):
             drawing = work.draw(case, reading)
             while (drawn := _result_of(drawing)) is None:
                 if behind is not None and behind.is_done:

@@ -18,7 +18,7 @@ from segtrain.core.files import write_json
 from segtrain.core.scores import CaseScores
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap, Volume
-from segtrain.data.read import read_labels, read_volume, require_same_grid
+from segtrain.data.read import Canvas, common_grid, read_labels, read_volume, require_same_grid
 from segtrain.recipes.run_folder import RunFolder, read_record, reading
 from segtrain.reports.cases_view import metrics_in, worst_cases
 from segtrain.reports.contents import ConfigRow, EvaluationReport, TrainingReport
@@ -207,13 +207,13 @@ def _pictures(
 
 def overlay_of(files: ScoredFiles, task: Task, caption: str) -> Overlay:
     """Image and masks of a case, read. DataError where one cannot be, GridMismatch where they do not fit together."""
-    prediction = read_labels(files.prediction)
-    reference = read_labels(files.label) if files.label else None
-    if files.images:
-        image = read_volume(files.images)
-    else:
-        grid = reference.grid if reference else prediction.grid
-        image = Volume(np.zeros((1, *grid.shape), dtype=np.float32), grid)
+    scan = read_volume(files.images) if files.images else None
+    masks = files.prediction.path, files.label.path if files.label else None
+    canvas = Canvas.of(task, scan.grid if scan else common_grid(*masks), files.case)
+    prediction = read_labels(files.prediction, canvas=canvas)
+    reference = read_labels(files.label, canvas=canvas) if files.label else None
+    grid = (reference or prediction).grid
+    image = scan or Volume(np.zeros((1, *grid.shape), dtype=np.float32), grid)
     for mask, name in ((prediction, "prediction"), (reference, "reference")):
         if mask is not None:
             require_same_grid(image.grid, mask.grid, names=("image", name))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from segtrain.core.case import ScanSource
 from segtrain.core.scores import Score
-from segtrain.data.read import read_labels, require_same_grid
+from segtrain.data.read import Canvas, common_grid, read_labels, require_same_grid
 from segtrain.metrics.score_case import score
 from segtrain.metrics.settings import DEFAULT_METRICS
 
@@ -21,11 +21,15 @@ def score_files(
     labels: Mapping[str, int | Sequence[int]] | None = None,
     ignore: int | None = None,
 ) -> dict[str, dict[str, Score]]:
-    """`segtrain.metrics.score` of two mask files (NIfTI, or a folder of DICOM slices), with the spacing they have.
+    """`segtrain.metrics.score` of two mask files of any kind that is read, with the spacing they have.
 
     Raises UnreadableScan, and GridMismatch where the two do not lie on one grid, beside what `score` raises.
     """
-    wanted, found = (read_labels(ScanSource(Path(path))) for path in (reference, prediction))
+    files = Path(reference), Path(prediction)
+    canvas = Canvas(
+        common_grid(*files), {name: label for name, label in (labels or {}).items() if isinstance(label, int)}
+    )
+    wanted, found = (read_labels(ScanSource(path), canvas=canvas) for path in files)
     require_same_grid(wanted.grid, found.grid, names=("reference", "prediction"))
     return score(
         found.array,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from segtrain.core.scores import CaseScores
 from segtrain.core.task import Task
 from segtrain.core.wrong_values import problems_of
 from segtrain.data.cases import mask_files
+from segtrain.data.formats import format_of
 from segtrain.data.read import read_labels
 from segtrain.execution.workers import Died, each
 from segtrain.metrics.chosen import chosen_metrics, require_tolerances
@@ -27,6 +29,7 @@ from segtrain.recipes.dataset import MOST_PROCESSES, PROCESSES_PAY_SECONDS
 from segtrain.recipes.evaluate import finish_evaluation, report_evaluation
 from segtrain.recipes.one_pair import MaskPair, ScoredPair, score_pair
 from segtrain.recipes.predict_cases import Outcome
+from segtrain.recipes.repeated import Repeated
 from segtrain.recipes.results_folder import PREDICTIONS, open_results, results_folder
 from segtrain.recipes.run_report import ScoredFiles
 
@@ -49,14 +52,15 @@ def evaluate_masks(
     `label_names`: name -> its ids, several for a region. `overrides` say what is measured:
     `evaluation.metrics=[dice, hd95]`, `evaluation.profile=organ` and so on. A reference whose prediction is
     missing or cannot be used is scored as the worst, and fails by name; with `allow_missing` a missing one is left out.
-    Predictions without a reference, and ids without a name, are told in a note. DataError where no name is in both
-    folders.
+    Predictions without a reference, and ids without a name, are told in a note; what else is in the folders and is no
+    mask fails by its name. DataError where no name is in both folders.
     """
     require_changeable(overrides, ("evaluation",))
     evaluation = evaluation_with(EvaluationSettings(), overrides)
     chosen_metrics(evaluation, Path.cwd())
     predictions = masks_in(predictions)
-    found, references = mask_files(predictions), mask_files(labels)
+    drawn, known = mask_files(predictions), mask_files(labels)
+    found, references, odd = drawn.files, known.files, (*drawn.faults, *known.faults)
     _require_common(found, references, predictions)
     task, doubtful = (named_task(label_names), []) if label_names else _task_in(references, found)
     evaluation = with_regions(evaluation, label_names or {}, task)
@@ -72,9 +76,22 @@ def evaluate_masks(
         yield from _alone(found, references, allow_missing=allow_missing)
         wanted = [case for case in references if case in found or not allow_missing]
         pairs = [MaskPair(c, references[c], found.get(c), task, evaluation, usable_cores()) for c in wanted]
-        outcome = yield from _score(pairs)
+        outcome = yield from _with_odd(odd, wanted, (yield from _score(pairs)))
         places = {"predictions": str(predictions.resolve()), "labels": str(labels.resolve())}
         yield report_evaluation(finish_evaluation(out, task, outcome, places, evaluation))
+
+
+def _with_odd(
+    odd: Sequence[tuple[str, Problem]], scored: Sequence[str], outcome: Outcome
+) -> Generator[Event, None, Outcome]:
+    """The outcome with what is no mask among the failures; where a case of that name is scored, a note tells why."""
+    for case, problem in odd:
+        if case in scored:
+            yield Note(f"{case}: {problem.what} ({problem.where})")
+    alone = {case: str(DataError(problem)) for case, problem in odd if case not in scored}
+    for number, (case, why) in enumerate(alone.items(), start=1):
+        yield CaseFailed(case, why, number, len(alone))
+    return replace(outcome, failed=(*outcome.failed, *alone.items()))
 
 
 def _require_common(found: Mapping[str, Path], references: Mapping[str, Path], predictions: Path) -> None:
@@ -95,7 +112,7 @@ def _alone(found: Mapping[str, Path], references: Mapping[str, Path], *, allow_m
 def masks_in(folder: Path) -> Path:
     """The folder, or where it is one that `predict` or `eval` wrote, the folder of masks in it."""
     inside = folder / PREDICTIONS
-    has_own = folder.is_dir() and any(folder.glob("*.nii*"))
+    has_own = folder.is_dir() and any(format_of(path) for path in folder.iterdir())
     return inside if inside.is_dir() and not has_own else folder
 
 
@@ -130,15 +147,16 @@ def _score(pairs: Sequence[MaskPair]) -> Generator[Event, None, Outcome]:
     place = {pair.case: number for number, pair in enumerate(pairs)}
     found: dict[str, ScoredPair] = {}
     failed: dict[str, str] = {}
+    notes = Repeated()
     for pair, scored in _worked(pairs):
-        if scored.note:
-            yield Note(scored.note)
+        yield from notes.first(scored.note, pair.case)
         found[pair.case] = scored
         if scored.fault:
             failed[pair.case] = scored.fault
             yield CaseFailed(pair.case, scored.fault, len(found), len(pairs))
         elif scored.scores is not None:
             yield CaseScored(pair.case, len(found), len(pairs), scored.scores)
+    yield from notes.rest()
     if others := sorted({i for scored in found.values() for i in scored.others}):
         yield Note(f"ids that have no --label, and counted as background: {_some(list(map(str, others)))}")
     scores = [found[pair.case].scores for pair in pairs]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import Field
+
 from segtrain.config.load import Loaded, derived
 from segtrain.config.schema import CompareSettings, LossEntry, LossSettings
-from segtrain.core.errors import ConfigError, Problem
+from segtrain.core.errors import ConfigError, Problem, raise_all
 from segtrain.core.files import write_json
 from segtrain.core.settings import Settings
 from segtrain.core.task import Task
@@ -16,6 +18,7 @@ from segtrain.metrics.chosen import chosen_metrics
 from segtrain.metrics.registry import Best
 from segtrain.recipes.assemble import answer_for
 from segtrain.recipes.run_folder import RunFolder, read_record, reading
+from segtrain.statistics.verdict import MARGIN
 
 
 class Meaning(Settings):
@@ -24,7 +27,13 @@ class Meaning(Settings):
     declared: tuple[tuple[str, str], ...]
     """Loss, and how its training differs from the baseline's by more than the loss itself."""
     best: dict[str, Best]
-    """Metric -> which values are good ones."""
+    """Metric -> which values are good ones. The first is the headline."""
+    margins: dict[str, float | None] = Field(default_factory=dict)
+    """Metric -> the mean difference up to which losses are as good as equal; None: that is not known."""
+
+    def margin(self, metric: str) -> float | None:
+        """Of a metric; sweeps of earlier versions did not write it down, and had one for all."""
+        return self.margins.get(metric, MARGIN)
 
 
 @dataclass(frozen=True)
@@ -67,6 +76,10 @@ class SweepRun:
             return "finished before"
         return None if self.failure is None else f"failed before: {self.failure}"
 
+    def rung(self, epoch: int) -> Path:
+        """Scores of its held-out cases after that epoch; the file is there once they are known."""
+        return self.folder.path / "rungs" / str(epoch) / "cases.csv"
+
     @property
     def steps_per_epoch(self) -> int | None:
         """As it trains, or trained; None where it was not begun."""
@@ -108,9 +121,23 @@ def config_of(loaded: Loaded, one: SweepRun) -> Loaded:
 
 def meaning_of(loaded: Loaded) -> Meaning:
     """Ask the losses and metrics themselves. ConfigError where a metric cannot be used."""
+    settings = settings_of(loaded)
     metrics = chosen_metrics(loaded.config.evaluation, loaded.folder)
-    differences = declared(settings_of(loaded), loaded.config.task, loaded.folder)
-    return Meaning(declared=tuple(differences), best={name: metric.card.best for name, metric in metrics.items()})
+    raise_all(ConfigError, unused_margins(settings, list(metrics)))
+    usual: dict[str, float | None] = {name: None if metric.card.unit else MARGIN for name, metric in metrics.items()}
+    return Meaning(
+        declared=tuple(declared(settings, loaded.config.task, loaded.folder)),
+        best={name: metric.card.best for name, metric in metrics.items()},
+        margins={**usual, **settings.margins},
+    )
+
+
+def unused_margins(settings: CompareSettings, metrics: Sequence[str]) -> Iterator[Problem]:
+    """Margins of metrics that are not measured: a typing error would go unnoticed."""
+    for name in settings.margins:
+        if name not in metrics:
+            why = f"the metrics are {', '.join(metrics)}"
+            yield Problem(f"{name} is not measured", "compare.margins", why, "name it in evaluation.metrics too")
 
 
 def meaning_in(record: Path) -> Meaning:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,16 @@ from segtrain.recipes.sweep_scores import SweepScores
 from segtrain.reports.contents import SweepFacts
 
 
-def facts_of(loaded: Loaded, runs: Sequence[SweepRun], scores: SweepScores) -> SweepFacts:
-    """The numbers of a methods section. DataError where a record is damaged."""
+def facts_of(
+    loaded: Loaded, runs: Sequence[SweepRun], scores: SweepScores, dropped: Collection[str] = ()
+) -> SweepFacts:
+    """The numbers of a methods section; `dropped`: losses that ended early. DataError where a record is damaged."""
     settings = settings_of(loaded)
     files = [run.folder.record for run in runs if run.folder.record.is_file()]
     by_file = {file: read_record(file) for file in files}
     records = list(by_file.values())
     return SweepFacts(
-        losses=scores.labels,
+        losses=tuple(entry.label for entry in settings.losses),
         baseline=settings.baseline,
         folds=settings.folds,
         seeds=settings.seeds,
@@ -35,7 +37,9 @@ def facts_of(loaded: Loaded, runs: Sequence[SweepRun], scores: SweepScores) -> S
         devices=tuple(dict.fromkeys(str(record["device"]) for record in records if "device" in record)),
         versions=_versions(by_file),
         failed=tuple(run.name for run in runs if run.failure is not None),
-        unfinished=tuple(run.name for run in runs if run.failure is None and not run.is_done),
+        unfinished=tuple(
+            run.name for run in runs if run.failure is None and not run.is_done and run.entry.label not in dropped
+        ),
     )
 
 

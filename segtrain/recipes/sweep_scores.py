@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
+from pathlib import Path
 from statistics import fmean, stdev
 
 from segtrain.core.scores import CaseScores, mean_of_defined
@@ -109,15 +110,20 @@ class SweepScores:
         return {case: values for case, values in whole.items() if len(values) == len(self.seeds)}
 
 
-def read_scores(runs: Sequence[SweepRun], best: Mapping[str, Best]) -> SweepScores:
-    """cases.csv of every run that is done; `best`: metric -> which values are good ones."""
+def read_scores(
+    runs: Sequence[SweepRun], best: Mapping[str, Best], files: Mapping[SweepRun, Path] | None = None
+) -> SweepScores:
+    """The scores of runs; `best`: metric -> which values are good ones.
+
+    `files`: run -> its cases.csv; by default those of the runs that are done. DataError where one is damaged.
+    """
+    if files is None:
+        files = {run: run.folder.validation / "cases.csv" for run in runs if run.is_done}
     labels = tuple(dict.fromkeys(run.entry.label for run in runs))
     by_run: dict[str, dict[tuple[int, int], list[CaseScores]]] = {label: {} for label in labels}
     patients: dict[str, str] = {}
-    for run in runs:
-        if not run.is_done:
-            continue
-        found = read_cases_csv(run.folder.validation / "cases.csv")
+    for run, file in files.items():
+        found = read_cases_csv(file)
         by_run[run.entry.label][run.seed, run.fold] = found
         patients.update({case.case: case.patient for case in found})
     seeds = tuple(dict.fromkeys(run.seed for run in runs))

@@ -8,6 +8,7 @@ from itertools import chain, count
 
 from segtrain.reports.contents import ComparisonReport
 from segtrain.reports.curves import LOSS, metrics_in
+from segtrain.reports.halving_view import trained_until
 from segtrain.reports.loss_figures import loss_curves, loss_differences, loss_means, precision_recall, size_means
 from segtrain.reports.plots import Plot
 from segtrain.reports.rank_figures import critical_difference, place_shares
@@ -28,7 +29,14 @@ def filed_plots(report: ComparisonReport) -> dict[str, Plot]:
     headline = metric_plots(report, next(iter(report.comparisons))) if report.comparisons else {}
     sizes = {f"size-{file}": plot for file, plot in size_plots(report).items()}
     balance = balance_plot(report)
-    return headline | curve_plots(report) | sizes | ({} if balance is None else {"precision-recall": balance})
+    beside = halving_plots(report) | ({} if balance is None else {"precision-recall": balance})
+    return headline | curve_plots(report) | sizes | beside
+
+
+def halving_plots(report: ComparisonReport) -> dict[str, Plot]:
+    """How long each loss was trained, where some might have been dropped."""
+    plot = None if report.halving is None else trained_until(report.halving, report.made.losses)
+    return {} if plot is None else {"halving": plot}
 
 
 def metric_plots(report: ComparisonReport, metric: str) -> dict[str, Plot]:
@@ -57,7 +65,7 @@ def size_plots(report: ComparisonReport) -> dict[str, Plot]:
     if not report.comparisons:
         return {}
     headline = next(iter(report.comparisons))
-    losses = [row.loss for row in report.comparisons[headline].ranking]
+    losses = report.comparisons[headline].finished
     labels = named(part.label for part in report.by_label)
     drawn = {
         file: size_means(report.by_label, label, losses, heading(report, headline)) for file, label in labels.items()

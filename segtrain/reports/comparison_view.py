@@ -11,7 +11,8 @@ from segtrain.reports.canvas import Drawing
 from segtrain.reports.contents import ComparisonReport, LossCost
 from segtrain.reports.curves import curve, metrics_in
 from segtrain.reports.findings import clear_winner, finding, needed, training_cautions, verdict_word
-from segtrain.reports.methods import methods_text
+from segtrain.reports.halving_view import halving_view
+from segtrain.reports.methods import margin_words, methods_text
 from segtrain.reports.plots import Plot, drawing
 from segtrain.reports.shown_metric import ShownMetric, shown_metrics
 from segtrain.reports.wording import (
@@ -50,6 +51,7 @@ def comparison_view(report: ComparisonReport) -> dict[str, Any]:
         "missing": _missing(report),
         "training_cautions": _training_cautions(report, metrics),
         "agreement": agreement_table(report, metrics),
+        "halving": _halving(report, metrics),
         "curves": _drawn(comparison_plots.curve_plots(report)),
         "sizes": sizes_view(report, metrics[0]) if metrics else None,
         "balance": _balance(report),
@@ -57,6 +59,7 @@ def comparison_view(report: ComparisonReport) -> dict[str, Any]:
         "pictures": list(report.pictures),
         "declared": list(report.declared),
         "methods": methods_text(report),
+        "margins": margin_words(report),
         "fewest": FEWEST_PATIENTS,
     }
 
@@ -78,12 +81,18 @@ def metric_view(report: ComparisonReport, metric: ShownMetric) -> dict[str, Any]
         "other_rows": [_pair_row(row, unit, pair_sd) for row in comparison.pairs if row.b != comparison.baseline],
         "has_folds": any(row.fold_p is not None for row in comparison.pairs),
         "baseline": comparison.baseline,
-        "margin": f"{comparison.rules.margin:g}{f' {metric.unit}' if metric.unit else ''}",
+        "margin": margin_text(comparison, metric),
         "common": f"{comparison.n_common} of {comparison.n_cases}",
         "people": count(comparison.n_patients, unit),
         "friedman": friedman_sentence(comparison, unit),
         "figures": _drawn(comparison_plots.metric_plots(report, metric.key)),
     }
+
+
+def margin_text(comparison: Comparison, metric: ShownMetric) -> str:
+    """`0.01`, `1 mm`, or nothing where there is no margin."""
+    margin = comparison.rules.margin
+    return "" if margin is None else f"{margin:g}{f' {metric.unit}' if metric.unit else ''}"
 
 
 def friedman_sentence(comparison: Comparison, unit: str) -> str:
@@ -121,7 +130,7 @@ def sizes_view(report: ComparisonReport, metric: ShownMetric) -> dict[str, Any] 
     parts = report.by_label
     if not parts:
         return None
-    losses = [row.loss for row in report.comparisons[metric.key].ranking]
+    losses = report.comparisons[metric.key].finished
     labels = list(dict.fromkeys(part.label for part in parts))
     plots = {label: file for file, label in comparison_plots.named(labels).items()}
     drawn = {file: drawing(plot) for file, plot in comparison_plots.size_plots(report).items()}
@@ -190,6 +199,13 @@ def _training_cautions(report: ComparisonReport, metrics: Sequence[ShownMetric])
     return list(training_cautions(report.made, curves, more_is_better=upwards))
 
 
+def _halving(report: ComparisonReport, metrics: Sequence[ShownMetric]) -> dict[str, Any] | None:
+    if report.halving is None or not metrics:
+        return None
+    plots = comparison_plots.halving_plots(report)
+    return {**halving_view(report.halving, metrics[0], report.made.unit), "figures": list(_drawn(plots).values())}
+
+
 def _balance(report: ComparisonReport) -> dict[str, Any]:
     plot = comparison_plots.balance_plot(report)
     wanted = (comparison_plots.RECALL, comparison_plots.PRECISION)
@@ -225,6 +241,7 @@ def _ranking_row(
         "interval": metric.interval(row.low, row.high),
         "defined": f"{row.n} / {row.n_total}",
         "status": row.status,
+        "reason": row.reason,
         "seed_sd": metric.spread_text(seed_sd.get(row.loss)),
     }
 

@@ -14,6 +14,7 @@ from segtrain.reports.breakdown import Breakdown
 from segtrain.reports.curves import Row
 from segtrain.reports.overlays import CaseView
 from segtrain.statistics.comparison import Comparison
+from segtrain.statistics.elimination import Elimination
 
 ConfigRow = tuple[str, str, str]
 """Key, value, and where it was set: `default`, a file or `command line`."""
@@ -112,6 +113,41 @@ class SweepFacts:
         return "patient" if self.patients_known else "case"
 
 
+@dataclass(frozen=True)
+class Rung:
+    """What was decided after an epoch of a sweep that drops losses early."""
+
+    epoch: int
+    epochs: int
+    """Of a whole training."""
+    metric: str
+    """By which it was decided: the headline."""
+    comparisons: int
+    """Of the family of all rungs, as many as p values were corrected for here."""
+    found: Elimination
+    not_judged: Mapping[str, str]
+    """Loss -> why it could not be judged; it went on."""
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """The best of them first."""
+        return tuple(row.loss for row in self.found.standings if row.decision == "dropped")
+
+    @property
+    def leader(self) -> str | None:
+        """The best loss of the rung."""
+        return self.found.standings[0].loss if self.found.standings else None
+
+
+@dataclass(frozen=True)
+class Halving:
+    """How a sweep dropped losses early."""
+
+    rungs: tuple[Rung, ...]
+    saved: float
+    """Share of the steps of all trainings that were left out."""
+
+
 @dataclass(frozen=True, eq=False)
 class ComparisonReport:
     """Losses against each other, by one or more metrics; the first metric is the headline."""
@@ -138,3 +174,7 @@ class ComparisonReport:
     pictures: Sequence[LossPictures] = ()
     definitions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Metric -> what the evaluations wrote down of it."""
+    halving: Halving | None = None
+    """None: every loss was trained to the end."""
+    found_nothing: Mapping[str, str] = field(default_factory=dict)
+    """Loss -> by what it has failed though it did not diverge."""

@@ -32,6 +32,13 @@ def clear_winner(comparison: Comparison) -> str | None:
     return None
 
 
+def _said(phrase: str, comparison: Comparison) -> str:
+    """A phrase with the margin, if it needs one; without a margin nothing can be equivalent."""
+    if comparison.rules.margin is None:
+        return phrase.replace(", nor equivalent to,", "")
+    return phrase.format(margin=comparison.rules.margin)
+
+
 def verdict_word(verdict: Verdict, unit: str) -> str:
     """A verdict as it is printed: where patients are not known, there are too few cases."""
     return verdict.replace("patient", unit)
@@ -45,9 +52,9 @@ def finding(comparison: Comparison, name: str, unit: str) -> str:
     by_word: dict[str, list[str]] = {}
     for row in comparison.against_baseline:
         by_word.setdefault(row.verdict, []).append(row.a)
-    margin, baseline = comparison.rules.margin, comparison.baseline
+    baseline = comparison.baseline
     parts = [
-        f"{listed(by_word[word])} {'is' if len(by_word[word]) == 1 else 'are'} {said.format(margin=margin)} {baseline}"
+        f"{listed(by_word[word])} {'is' if len(by_word[word]) == 1 else 'are'} {_said(said, comparison)} {baseline}"
         for word, said in PHRASES.items()
         if word in by_word
     ]
@@ -63,7 +70,7 @@ def needed(comparison: Comparison, unit: str) -> str:
     """How many patients the open questions ask for."""
     open_rows = [row for row in comparison.against_baseline if row.verdict == "not decided"]
     numbers = [row.patients_needed for row in open_rows if row.patients_needed is not None]
-    if not numbers:
+    if not numbers or comparison.rules.margin is None:
         return ""
     return (
         f"To decide what is open: about {max(numbers)} {unit}s would show a true difference of "

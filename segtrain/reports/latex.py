@@ -70,21 +70,24 @@ def _caption(report: ComparisonReport, comparison: Comparison, headline: ShownMe
     made, unit = report.made, report.made.unit
     patients = f" of {count(comparison.n_patients, 'patient')}" if made.patients_known else ""
     seeds = f"mean of {len(made.seeds)} seeds" if len(made.seeds) > 1 else "one seed"
+    margin = comparison.rules.margin
+    equal = "" if margin is None else f"; equivalent: the interval of the difference lies within ±{margin:g}"
     return (
         f"Losses ranked by mean {headline.heading} over {count(comparison.n_cases, 'case')}{patients} "
         f"({made.folds}-fold cross-validation, {seeds}). Differences are from {comparison.baseline}; intervals are "
-        f"bootstrapped over {unit}s; p is of Wilcoxon's signed-rank test, corrected by Holm; equivalent: the interval "
-        f"of the difference lies within ±{comparison.rules.margin:g}."
+        f"bootstrapped over {unit}s; p is of Wilcoxon's signed-rank test, corrected by Holm{equal}."
     )
 
 
 def _row(row: RankingRow, comparison: Comparison, metric: ShownMetric, report: ComparisonReport) -> list[str]:
     mean = [place(row.rank), row.loss, metric.text(row.mean), metric.interval(row.low, row.high)]
     if row.loss == comparison.baseline:
-        return [*mean, "", "", "", "failed" if row.mean is None else "baseline"]
+        return [*mean, "", "", "", "failed" if row.status == "failed" else "baseline"]
+    if row.status == "dropped":
+        return [*mean, "", "", "", "dropped"]
     pair = next(pair for pair in comparison.against_baseline if pair.a == row.loss)
     word = verdict_word(pair.verdict, report.made.unit)
-    status = f" ({row.status})" if row.status == "incomplete" else ""
+    status = f" ({row.status})" if row.status not in ("ok", word) else ""
     ends = interval_signed(pair.low, pair.high)
     return [*mean, signed(pair.difference), ends, p_value(pair.p_holm), f"{word}{status}"]
 

@@ -43,7 +43,8 @@ def loss_differences(comparison: Comparison, name: str, unit: str) -> Plot:
     title = f"{name}: difference from {short(comparison.baseline)}"
     figure, axes = named_rows([row.a for row in rows], title=title)
     margin = comparison.rules.margin
-    axes.axvspan(-margin, margin, color=BAND, linewidth=0)
+    if margin is not None:
+        axes.axvspan(-margin, margin, color=BAND, linewidth=0)
     axes.axvline(0, color=MUTED, linewidth=0.9)
     points = [
         (x, y)
@@ -56,7 +57,8 @@ def loss_differences(comparison: Comparison, name: str, unit: str) -> Plot:
         if row.low is not None and row.high is not None:
             axes.hlines(place, row.low, row.high, color=INK, linewidth=2.2, zorder=4)
         axes.plot(row.difference, place, "D", color=INK, markersize=5, zorder=5)
-    axes.set_xlabel(f"difference in {name}, one dot a {unit}; band: practically equal, ±{margin:g}")
+    band = "" if margin is None else f"; band: practically equal, ±{margin:g}"
+    axes.set_xlabel(f"difference in {name}, one dot a {unit}{band}")
     return Plot(figure, f"Paired differences in {name} of {len(rows)} losses from {comparison.baseline}")
 
 
@@ -125,10 +127,13 @@ def precision_recall(precision: Comparison, recall: Comparison, order: Sequence[
     return Plot(figure, f"Sensitivity and precision: {alt}", tuple((look_of(place), x.loss) for place, x, _ in whole))
 
 
-def _limits(values: Sequence[float], margin: float) -> tuple[float, float]:
-    """Ends that show all differences, and the whole margin where it is not much less than they are."""
+def _limits(values: Sequence[float], margin: float | None) -> tuple[float, float]:
+    """Ends that show all differences, and the whole margin where it is not much more than they are."""
     far = max(map(abs, values))
-    seen = [*values, -margin, margin] if margin < 2 * far or not far else values
+    band = margin or 0.0
+    seen = [*values, -band, band] if band < 2 * far or not far else values
+    if not any(seen):
+        return -1.0, 1.0
     room = 0.04 * (max(seen) - min(seen))
     return min(seen) - room, max(seen) + room
 

@@ -35,6 +35,10 @@ REFERENCES = {
     "nemenyi": "Nemenyi PB. Distribution-free multiple comparisons. PhD thesis, Princeton University, 1963.",
     "demsar": "Demšar J. Statistical comparisons of classifiers over multiple data sets. J Mach Learn Res 7:1-30, "
     "2006.",
+    "jamieson": "Jamieson K, Talwalkar A. Non-stochastic best arm identification and hyperparameter optimization. "
+    "AISTATS 2016, PMLR 51:240-248.",
+    "hyperband": "Li L, Jamieson K, DeSalvo G, Rostamizadeh A, Talwalkar A. Hyperband: a novel bandit-based approach "
+    "to hyperparameter optimization. J Mach Learn Res 18(185):1-52, 2018.",
     "kendall": "Kendall MG. A new measure of rank correlation. Biometrika 30:81-93, 1938.",
 }
 
@@ -59,7 +63,13 @@ class _Cited:
 def methods_text(report: ComparisonReport) -> str:
     """Paragraphs and numbered references as plain text; ends with a line break."""
     cited = _Cited()
-    paragraphs = [_training(report), _scoring(report), *_statistics(report, cited), _software(report.made)]
+    paragraphs = [
+        _training(report),
+        _scoring(report),
+        _halving(report, cited),
+        *_statistics(report, cited),
+        _software(report.made),
+    ]
     filled = [textwrap.fill(" ".join(text.split()), WIDTH, break_on_hyphens=False) for text in paragraphs if text]
     references = [cited_lines] if (cited_lines := "\n".join(cited.lines())) else []
     return "\n\n".join([*filled, *references]) + "\n"
@@ -81,12 +91,13 @@ def _training(report: ComparisonReport) -> str:
     return f"""We compared {len(made.losses)} loss functions ({listed(made.losses)}) by training the same
         network{network} with each{steps}{patches}. The {scans} into {made.folds} folds; with {seeds} this makes
         {whole} trainings. Folds, initial weights, patches and their augmentation, the number of steps and the schedule
-        were the same for every loss{differ}. {_lost(made)}"""
+        were the same for every loss{differ}. {_lost(report)}"""
 
 
-def _lost(made: SweepFacts) -> str:
+def _lost(report: ComparisonReport) -> str:
     """Trainings without a result, by loss."""
-    told = []
+    made = report.made
+    told = [f"{loss} has failed: it {why}." for loss, why in report.found_nothing.items()]
     for word, names in (("diverged", made.failed), ("did not end", made.unfinished)):
         losses = Counter(name.partition(",")[0] for name in names)
         by_loss = ", ".join(f"{loss} {number}" for loss, number in losses.items())
@@ -112,15 +123,43 @@ def _statistics(report: ComparisonReport, cited: _Cited) -> Iterator[str]:
     made, comparison = report.made, next(iter(report.comparisons.values()))
     unit, n = made.unit, len(made.losses) - 1
     boot = cited.cite("bootstrap", "cluster") if made.patients_known else cited.cite("bootstrap")
+    gone = any(rung.dropped for rung in report.halving.rungs) if report.halving else False
+    counted = ", those of dropped losses counted as not rejected" if gone else ""
     narrow = f"""With fewer than {NARROW_BELOW} {unit}s these intervals are too narrow.""" if _few(comparison) else ""
     yield f"""The unit of analysis was the {unit} (n = {comparison.n_patients}). Intervals are 95 % percentile intervals
         of {DRAWS:,} bootstrap draws over {unit}s {boot}. {narrow} Each loss was compared with {made.baseline}, which
         had been named as the baseline, by the mean paired difference with its interval and by the two-sided Wilcoxon
         signed-rank test {cited.cite("wilcoxon")}, corrected over {count(n, "comparison")} by Holm's method
-        {cited.cite("holm")}, for each metric by itself. A difference whose whole interval lies within
-        ±{comparison.rules.margin:g} is called equivalent; under {FEWEST_PATIENTS} {unit}s no verdict is given."""
+        {cited.cite("holm")}, for each metric by itself{counted}. A difference whose whole interval lies within the
+        margin is called equivalent ({margin_words(report)}); under {FEWEST_PATIENTS} {unit}s no verdict is given."""
     folds, ranks = _folds(comparison, made, cited), _ranks(comparison, unit, cited)
     yield f"{folds} {ranks} {_seeds(made)} {_agreement(report, cited)}"
+
+
+def margin_words(report: ComparisonReport) -> str:
+    """`±0.01 for Dice and IoU, ±1 for HD95 (mm), none for ASSD (mm)`."""
+    by_margin: dict[str, list[str]] = {}
+    for metric in shown_metrics(report.comparisons, report.definitions):
+        margin = report.comparisons[metric.key].rules.margin
+        by_margin.setdefault("none" if margin is None else f"±{margin:g}", []).append(metric.heading)
+    return ", ".join(f"{margin} for {listed(names)}" for margin, names in by_margin.items())
+
+
+def _halving(report: ComparisonReport, cited: _Cited) -> str:
+    """How losses were dropped early, and which."""
+    if report.halving is None:
+        return ""
+    rungs, unit = report.halving.rungs, report.made.unit
+    epochs = listed([str(rung.epoch) for rung in rungs])
+    gone = [f"{loss} after epoch {rung.epoch}" for rung in rungs for loss in rung.dropped]
+    said = f"dropped {listed(gone)}, which left out {100 * report.halving.saved:.0f} % of all steps" if gone else ""
+    return f"""Losses could be dropped early, in the manner of successive halving
+        {cited.cite("jamieson", "hyperband")}, but by tests: after epoch {epochs} of {report.made.epochs} a loss was
+        dropped if it was behind the best one by the Wilcoxon signed-rank test over {unit}s (p < 0.05, corrected by
+        Holm's method over all pairs of losses at all rungs, since the best one is chosen by the data), by an interval
+        on one side of 0, by more than the margin, and also behind what the best one had had at the epoch before of
+        these. This {said or "dropped none"}. Dropped losses have no final
+        score, and are not ranked."""
 
 
 def _few(comparison: Comparison) -> bool:

@@ -23,8 +23,9 @@ from segtrain.statistics.paired import Paired, compare_pair, holm, patients_need
 from segtrain.statistics.ranking import Ranks, rank
 from segtrain.statistics.verdict import MARGIN, Verdict, verdict
 
-LossStatus = Literal["ok", "incomplete", "failed"]
-"""incomplete: some cases have no entry, as when one fold failed; failed: nothing is defined."""
+LossStatus = Literal["ok", "incomplete", "failed", "dropped"]
+"""incomplete: some cases have no entry, as when one fold failed; failed: nothing is defined, or nothing was found;
+dropped: its trainings were ended early (`elimination`)."""
 
 Scores = Mapping[str, Mapping[str, float | None]]
 """Loss -> case -> value, None where it is undefined."""
@@ -34,9 +35,13 @@ Scores = Mapping[str, Mapping[str, float | None]]
 class Rules:
     """What a comparison may choose."""
 
-    margin: float = MARGIN
+    margin: float | None = MARGIN
+    """None: nothing is equivalent."""
     draws: int = DRAWS
     higher_is_better: bool = True
+    dropped: int = 0
+    """Losses that were to be compared and are not among the scores any more. Their pairs count in Holm's correction as
+    if they were not rejected: the others look no better because somebody was dropped."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,8 @@ class RankingRow:
     first: float | None
     """Share of bootstrapped patients for whom it would have come first."""
     status: LossStatus
+    reason: str = ""
+    """Of a status that needs one."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +118,11 @@ class Comparison:
     """Loss -> share of bootstrapped patients for whom it would have come first, second ..."""
 
     @property
+    def finished(self) -> tuple[str, ...]:
+        """Losses in the order of the ranking, without those that were dropped."""
+        return tuple(row.loss for row in self.ranking if row.status != "dropped")
+
+    @property
     def against_baseline(self) -> tuple[PairRow, ...]:
         """The family that was named before the run: each loss minus the baseline."""
         return tuple(p for p in self.pairs if p.b == self.baseline)
@@ -141,7 +153,7 @@ def compare(
         raise ConfigError(Problem(f"the baseline {baseline!r} is not among the losses", why=", ".join(scores)))
     rules = rules or Rules()
     cases = list(dict.fromkeys(case for values in scores.values() for case in values))
-    defined = {loss: _defined(values) for loss, values in scores.items()}
+    defined = {loss: defined_values(values) for loss, values in scores.items()}
     common = [c for c in cases if all(c in values for values in defined.values() if values)]
     alive = [loss for loss, values in defined.items() if values]
     table = np.array([[defined[loss][c] for loss in alive] for c in common], dtype=np.float64)
@@ -193,7 +205,8 @@ class _Placed:
     shares: tuple[float, ...]
 
 
-def _defined(values: Mapping[str, float | None]) -> dict[str, float]:
+def defined_values(values: Mapping[str, float | None]) -> dict[str, float]:
+    """Case -> value, of the cases that have a finite one."""
     return {case: value for case, value in values.items() if value is not None and isfinite(value)}
 
 
@@ -210,7 +223,7 @@ def _ranks(alive: list[str], table: Reals, groups: list[str], seed: int, rules: 
 def _ranking_row(
     loss: str, values: Mapping[str, float | None], patients: Mapping[str, str], seed: int, rules: Rules
 ) -> RankingRow:
-    defined = _defined(values)
+    defined = defined_values(values)
     found = mean_interval(list(defined.values()), [patients[c] for c in defined], seed, rules.draws)
     status: LossStatus = "ok" if defined else "failed"
     return RankingRow(
@@ -243,8 +256,11 @@ def _pairs(
     others = [pair for pair in combinations(losses, 2) if baseline not in pair]
     found = [compare_pair(defined[a], defined[b], frame.patients, frame.seed, frame.rules.draws) for a, b in against]
     rest = [compare_pair(defined[a], defined[b], frame.patients, frame.seed, frame.rules.draws) for a, b in others]
-    corrected = holm([pair.p for pair in found])
-    corrected_all = holm([pair.p for pair in (*found, *rest)])[len(found) :]
+    gone, alive = frame.rules.dropped, sum(1 for loss in losses if defined[loss])
+    known = [sum(1 for pair in pairs if pair.p is not None) for pairs in (found, rest)]
+    corrected = holm([pair.p for pair in found], family=known[0] + gone)
+    untested = gone * alive + gone * (gone - 1) // 2
+    corrected_all = holm([pair.p for pair in (*found, *rest)], family=sum(known) + untested)[len(found) :]
     rows = zip((*against, *others), (*found, *rest), (*corrected, *corrected_all), strict=True)
     return tuple(_pair_row(names, pair, p, defined, frame) for names, pair, p in rows)
 

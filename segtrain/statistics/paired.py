@@ -108,23 +108,28 @@ def share_larger(differences: Reals) -> float:
     return float((differences > 0).mean() + 0.5 * (differences == 0).mean())
 
 
-def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """p values corrected for their number (Holm, Scand J Stat 6:65, 1979), in the order given; None stays None."""
+def holm(p_values: Sequence[float | None], family: int | None = None) -> list[float | None]:
+    """p values corrected for their number (Holm, Scand J Stat 6:65, 1979), in the order given; None stays None.
+
+    `family`: how many tests there are in all, where some are still to come.
+    """
     known = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
+    tests = len(known) if family is None else family
     corrected: list[float | None] = [None] * len(p_values)
     largest = 0.0
     for step, (p, place) in enumerate(known):
-        largest = max(largest, min(1.0, p * (len(known) - step)))
+        largest = max(largest, min(1.0, p * (tests - step)))
         corrected[place] = largest
     return corrected
 
 
-def patients_needed(differences: Sequence[float], worth: float, alpha: float = 0.05) -> int | None:
+def patients_needed(differences: Sequence[float], worth: float | None, alpha: float = 0.05) -> int | None:
     """About how many patients would show a true mean difference of `worth`, with a power of 80 %.
 
-    ((z(1 - alpha/2) + z(power)) sd / worth)^2, the normal approximation for paired data; None below two patients.
+    ((z(1 - alpha/2) + z(power)) sd / worth)^2, the normal approximation for paired data; None below two patients, and
+    where nobody says what a difference is worth.
     """
-    if len(differences) < 2:
+    if len(differences) < 2 or worth is None:
         return None
     z = float(stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(POWER))
     return max(2, ceil((z * float(np.std(differences, ddof=1)) / worth) ** 2))

@@ -2,8 +2,8 @@
 
 The rules, in this order: a loss without results is `failed`; under six patients nothing can be said (a two-sided
 signed-rank test of five cannot reach p < 0.05); an interval of the difference that lies within the margin is
-`equivalent`, however small p is; a corrected p below 0.05 with an interval on one side of 0 is `better` or `worse`;
-everything else is `not decided`.
+`equivalent`, however small p is, and nothing is where there is no margin; a corrected p below 0.05 with an interval on
+one side of 0 is `better` or `worse`; everything else is `not decided`.
 """
 
 from __future__ import annotations
@@ -18,19 +18,25 @@ FEWEST_PATIENTS = 6
 """The two-sided signed-rank test has a smallest p of 2 / 2^n: 0.0625 for five patients, 0.031 for six."""
 
 MARGIN = 0.01
-"""Mean differences up to this are of no practical use (a region of practical equivalence for Dice and IoU)."""
+"""Mean differences up to this are of no practical use (a region of practical equivalence for Dice and IoU).
+
+It is one for pure numbers alone: what is as good as equal in millimetres, the structure decides, so that a metric with
+a unit has no margin unless somebody names it.
+"""
 
 ALPHA = 0.05
 """Accepted chance of a false verdict over a family of comparisons."""
 
 
-def verdict(pair: Paired, p_holm: float | None, *, higher_is_better: bool = True, margin: float = MARGIN) -> Verdict:
-    """What can be said of A against B."""
+def verdict(
+    pair: Paired, p_holm: float | None, *, higher_is_better: bool = True, margin: float | None = MARGIN
+) -> Verdict:
+    """What can be said of A against B; without a margin nothing is equivalent."""
     if pair.n_patients < FEWEST_PATIENTS:
         return "too few patients"
     if pair.difference is None or pair.low is None or pair.high is None or p_holm is None:
         return "not decided"
-    if -margin <= pair.low and pair.high <= margin:
+    if margin is not None and -margin <= pair.low and pair.high <= margin:
         return "equivalent"
     if p_holm < ALPHA and (pair.low > 0 or pair.high < 0):
         return "better" if (pair.difference > 0) == higher_is_better else "worse"

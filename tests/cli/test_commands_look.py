@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import pytest
 
 from segtrain.core.errors import Problem
+from segtrain.core.events import Finished
 from tests.cli.commands import config_file, put, segtrain
 
 
@@ -25,7 +26,7 @@ class TestDemo:
 class TestCheck:
     def test_faults_are_the_result(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         faults = [Problem("P1 has no label", "labels", hint="add P1.nii.gz"), Problem("P2 is empty")]
-        put(monkeypatch, "check", check=lambda loaded: faults)
+        put(monkeypatch, "check", check_and_show=lambda loaded, **_: iter([Finished(tmp_path, {"problems": faults})]))
         done = segtrain("check", "--config", config_file(tmp_path))
         assert done.exit_code == 1
         assert done.stdout == "P1 has no label\n  where: labels\n  fix: add P1.nii.gz\nP2 is empty\n"
@@ -36,11 +37,39 @@ class TestCheck:
 
     def test_nothing_found(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         seen = []
-        put(monkeypatch, "check", check=lambda loaded: seen.append(loaded) or [])
+
+        def checked(loaded, **asked):
+            seen.append((loaded.config.training.seed, asked))
+            yield Finished(tmp_path, {"problems": []})
+
+        put(monkeypatch, "check", check_and_show=checked)
         done = segtrain("check", "--config", config_file(tmp_path), "training.seed=9")
         assert done.exit_code == 0
         assert done.stdout == "no faults found\n"
-        assert seen[0].config.training.seed == 9
+        assert seen == [(9, {"sheet": None, "fix": None})]
+
+    def test_what_was_mended_and_who_was_left_out_is_told(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        fixed = {
+            "out": "new",
+            "config": "new/config.yaml",
+            "cases": 3,
+            "mended": {"P1": ["2 voxels were rounded"]},
+            "left_out": {"P2": ["it is empty"]},
+        }
+        result = {"problems": [Problem("P2 is empty")], "fixed": fixed, "sheet": "all.png"}
+        put(monkeypatch, "check", check_and_show=lambda loaded, **_: iter([Finished(tmp_path, result)]))
+        done = segtrain("check", "--config", config_file(tmp_path), "--fix", "new", "--sheet", "all.png")
+        assert done.exit_code == 1
+        assert done.stderr.splitlines() == [
+            "all cases: all.png",
+            "mended P1: 2 voxels were rounded",
+            "left out P2: it is empty",
+            "3 cases in new; fixes.csv there has what was changed",
+            "next: segtrain check --config new/config.yaml",
+            "1 fault",
+        ]
 
     def test_a_wrong_config_is_a_config_error(self, tmp_path: Path) -> None:
         done = segtrain("check", "--config", config_file(tmp_path, "data: {}\nepochs: 3\n"))

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from segtrain.core.events import EpochEnded, Finished, Note, Validated
+from segtrain.execution.executor import Processes
+from segtrain.recipes.executors import Where
 from tests.cli.commands import METRICS, config_file, finished, put, segtrain, telling
 
 EPOCH = EpochEnded(epoch=1, epochs=3, step=5, train_loss=0.5, learning_rate=1e-3, seconds=2.0)
@@ -28,6 +32,26 @@ FACTS = {
     "memory": {"peak_bytes": 2**29, "free_bytes": 2**31, "size_bytes": None},
     "disk": {"prepared_bytes": 2**20, "checkpoints_bytes": 2**21, "store": "runs/study/prepared", "free_bytes": 2**30},
     "warnings": ["the disk is too small"],
+}
+SWEEP = {
+    "schema_version": 1,
+    "losses": {
+        "dice_ce": {"runs": 6, "steps": 60, "step_seconds": 0.25, "seconds": 3600.0, "loss": 1.25},
+        "focal": {"runs": 6, "steps": 60, "step_seconds": 0.25, "seconds": 3600.0, "loss": None},
+    },
+    "folds": 3,
+    "seeds": [0, 1],
+    "runs": 12,
+    "at_once": 3,
+    "rungs": [5, 10],
+    "cases": 20,
+    "device": "cpu",
+    "threads": 2,
+    "total_steps": 120,
+    "seconds": {"reading": 60.0, "preparing": 60.0, "running": 4200.0, "total": 4320.0},
+    "memory": {"peak_bytes": None, "size_bytes": None},
+    "disk": {"prepared_bytes": 2**20, "checkpoints_bytes": 2**21, "store": "runs/study/prepared", "free_bytes": 2**30},
+    "warnings": ["the loss focal is not finite after a few steps"],
 }
 RANKING = [
     {
@@ -173,17 +197,71 @@ class TestCompareLosses:
         pairs = [{"a": "dice", "b": "dice_ce", "difference": -0.05, "low": -0.1, "high": -0.01, "verdict": "worse"}]
         last = finished(ranking=RANKING, pairs=pairs, baseline="dice_ce", metric="dice", report="c/report.html")
         calls, recipe = telling(last)
-        put(monkeypatch, "compare_losses", compare_losses=recipe, dry_run=None)
+        put(monkeypatch, "compare_losses", compare_losses=recipe)
         done = segtrain("compare-losses", "--config", config, "--overwrite")
         assert done.exit_code == 0, done.output
         assert calls.positional[0][1] == Path("runs/study-compare")
-        assert calls.named[0] == {"resume": False, "overwrite": True, "device": "auto", "workers": 1}
+        assert calls.named[0] == {"resume": False, "overwrite": True, "device": "auto", "executor": Processes(1)}
         assert "0.900 [0.850, 0.950] 12" in done.stdout
         assert "-0.050 [-0.100, -0.010]" in done.stdout
         assert "worse" in done.stdout
         assert "baseline" in done.stdout
 
-    def test_dry_run(self, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        put(monkeypatch, "compare_losses", compare_losses=None, dry_run=lambda loaded: {"fits": 30})
-        done = segtrain("compare-losses", "--config", config, "--dry-run")
-        assert done.stdout == "fits: 30\n"
+    def test_workers_are_processes(self, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        calls, recipe = telling(Note("hello"))
+        put(monkeypatch, "compare_losses", compare_losses=recipe)
+        segtrain("compare-losses", "--config", config, "--workers", "3")
+        assert calls.named[0]["executor"] == Processes(3)
+
+    def test_a_cluster_is_asked_for_as_the_flags_say(self, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked = []
+
+        @contextmanager
+        def connect(where: Where, run: Path, device: str) -> Iterator[tuple[Processes, str]]:
+            asked.append((where, run, device))
+            yield Processes(7), "cpu"
+
+        def recipe(*_: object, **flags: object) -> Iterator[Note]:
+            asked.append((flags["executor"], flags["device"]))
+            yield Note("hello")
+            raise KeyboardInterrupt
+
+        put(monkeypatch, "compare_losses", compare_losses=recipe)
+        monkeypatch.setattr("segtrain.recipes.executors.executor_for", connect)
+        flags = ("--executor", "ray", "--address", "head:6379", "--threads-per-run", "4", "--workers", "2")
+        done = segtrain("compare-losses", "--config", config, *flags)
+        assert asked == [
+            (Where("ray", 2, "head:6379", 4), Path("runs/study-compare"), "auto"),
+            (Processes(7), "cpu"),
+        ]
+        again = "--workers 2 --executor ray --address head:6379 --threads-per-run 4 --resume"
+        assert f"--run runs/study-compare {again}" in done.stderr
+
+    def test_without_ray_the_extra_is_named(self, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        put(monkeypatch, "compare_losses", compare_losses=None)
+        monkeypatch.setattr("segtrain.execution.ray_cluster.find_spec", lambda name: None)
+        done = segtrain("compare-losses", "--config", config, "--executor", "ray")
+        assert done.exit_code == 2
+        assert "pip install 'segtrain[ray]'" in done.stderr
+
+    def test_an_address_without_a_cluster_is_refused(self, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        put(monkeypatch, "compare_losses", compare_losses=None)
+        done = segtrain("compare-losses", "--config", config, "--address", "auto")
+        assert done.exit_code == 2
+        assert "--executor ray" in done.stderr
+
+    def test_dry_run_trains_nothing(self, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        put(
+            monkeypatch,
+            "sweep_dry_run",
+            dry_run_sweep=lambda _, run, **flags: iter([Finished(run, {**SWEEP, **flags})]),
+        )
+        done = segtrain("compare-losses", "--config", config, "--dry-run", "--workers", "3")
+        assert done.exit_code == 0, done.output
+        assert "12 runs: 2 losses x 3 folds x 2 seeds (0, 1), 20 cases" in done.stdout
+        assert "about 1 h 12 min" in done.stdout
+        assert "at most: losses that are behind are dropped after epoch 5 and 10" in done.stdout
+        assert "warning: the loss focal is not finite" in done.stdout
+        assert "--workers 3" in done.stderr
+        found = json.loads(segtrain("compare-losses", "--config", config, "--dry-run", "--json").stdout)
+        assert (found["runs"], found["workers"]) == (12, 1)

@@ -16,6 +16,8 @@ from segtrain.cli.signals import INTERRUPTED, TERMINATED, Terminated, deferred, 
 from segtrain.core.launch import NAMES
 
 BOTH = [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)]
+OTHERS = [getattr(signal, name) for name in ("SIGHUP", "SIGUSR1") if hasattr(signal, name)]
+"""What asks a process to end, beside SIGTERM; Windows has none."""
 
 
 def send(number: int) -> None:
@@ -47,6 +49,30 @@ def test_the_second_signal_stops_at_once(first: int, second: int, error: type[Ba
         send(first)
         with pytest.raises(error):
             send(second)
+
+
+@pytest.mark.parametrize("number", OTHERS)
+def test_a_closed_terminal_and_a_batch_system_ask_as_sigterm_does_and_never_hurry(number: int) -> None:
+    with deferred(lambda text: None) as stop:
+        send(number)
+        send(number)
+        with pytest.raises(Terminated):
+            stop.raise_if_asked()
+        with pytest.raises(Terminated):
+            send(signal.SIGTERM)
+    with sigterm_raises(), pytest.raises(Terminated):
+        send(number)
+
+
+@pytest.mark.parametrize("number", OTHERS)
+def test_what_nohup_lets_a_command_ignore_stays_ignored(number: int) -> None:
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        with sigterm_raises(), deferred(lambda text: None) as stop:
+            send(number)
+            stop.raise_if_asked()
+    finally:
+        signal.signal(number, before)
 
 
 class TestOneOfSeveralProcesses:

@@ -201,5 +201,5 @@ def test_a_wrong_loss_is_refused_before_anything_is_trained(tmp_path: Path, loss
 
 def test_dry_run_counts_the_runs_and_writes_nothing(sweep: Sweep, tmp_path: Path) -> None:
     found = answer("compare-losses", "--config", sweep.config, "--run", tmp_path / "run", "--dry-run")
-    assert (found["losses"], found["folds"], found["seeds"], found["runs"]) == (LABELS, 2, [0], 12)
+    assert (list(found["losses"]), found["folds"], found["seeds"], found["runs"]) == (LABELS, 2, [0], 12)
     assert not (tmp_path / "run").exists()

@@ -91,3 +91,27 @@ def test_a_loss_with_options_and_no_name_is_the_default_one(tmp_path: Path) -> N
 def test_post_processing_names_labels_of_the_task(tmp_path: Path, key: str) -> None:
     with pytest.raises(ConfigError, match=r"inference\.postprocess: 'lver' is no label"):
         load(tmp_path, BASE, f"inference.postprocess.{key}")
+
+
+def test_halving_has_its_defaults_and_is_not_the_default(tmp_path: Path) -> None:
+    compare = _compare(tmp_path)
+    assert (compare.strategy, compare.margins) == ("full", {})
+    halving = _compare(tmp_path, f"{COMPARE}  strategy: halving\n  halving: {{rungs: [0.4, 0.5]}}\n").halving
+    assert (halving.rungs, halving.keep_at_least) == ((0.4, 0.5), 2)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "strategy: half",
+        "halving: {rungs: [0.5]}",
+        "halving: {rungs: [0.5, 0.25]}",
+        "halving: {rungs: [0.5, 0.5]}",
+        "halving: {rungs: [0.5, 1]}",
+        "halving: {keep_at_least: 0}",
+        "margins: {hd95: 0}",
+    ],
+)
+def test_a_strategy_that_cannot_be(tmp_path: Path, line: str) -> None:
+    [problem] = faults(tmp_path, f"{COMPARE}  {line}\n")
+    assert problem.where == "config.yaml, line 6"

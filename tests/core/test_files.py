@@ -8,10 +8,12 @@ import pytest
 
 from segtrain.core.errors import ResourceError
 from segtrain.core.files import (
+    LONGEST_BEGINNING,
     checked_file,
     disk_errors,
     read_json,
     remove_abandoned,
+    shortened,
     sync_folder,
     whole_cache_file,
     whole_file,
@@ -159,3 +161,11 @@ def test_only_half_written_files_that_are_old_are_abandoned(tmp_path):
     remove_abandoned(tmp_path / "none")
     assert names(tmp_path) == [".d", ".e.0123.7.tmp", "c.tmp", "deep"]
     assert names(tmp_path / "deep") == []
+
+
+def test_a_name_as_long_as_a_system_allows_can_be_written(tmp_path):
+    for name in ("x" * 251 + ".txt", "é" * 125 + ".txt"):
+        write_text(tmp_path / name, "whole")
+        assert (tmp_path / name).read_text() == "whole"
+    assert shortened("short.txt") == "short.txt"
+    assert len(shortened("é" * 125 + "a").encode()) <= LONGEST_BEGINNING

@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from segtrain.core.errors import ConfigError, DataError
-from segtrain.data.cases import find_cases, find_scans, mask_files, relocated
+from segtrain.data.cases import find_cases, find_scans, mask_files
 from segtrain.data.settings import DataSettings
 from tests import phantoms
 from tests.data.dicom_phantoms import write_series
@@ -14,9 +14,9 @@ def settings(folder, images, labels=(), **more):
     return DataSettings(**{"images": images, "labels": labels, **more})
 
 
-def faults(data, find=find_cases):
+def faults(data):
     with pytest.raises(DataError) as error:
-        find(data)
+        find_cases(data)
     assert error.value.exit_code == 3
     return error.value
 
@@ -31,9 +31,9 @@ def test_files_of_one_name_are_a_case_and_come_sorted(tmp_path):
 
 def test_every_fault_of_a_folder_is_told_at_once(tmp_path):
     data = settings(tmp_path, ["a", "x", "x.nii", "alone"], ["a", "x", "widow"], patient_from=r"(\d)")
-    (tmp_path / "images" / "y.mha").write_text("x")
+    (tmp_path / "images" / "y.npz").write_text("x")
     message = str(faults(data))
-    for words in ("image alone has no label", "label widow has no image", "x is there twice", "y.mha", "case id a"):
+    for words in ("image alone has no label", "label widow has no image", "x is there twice", "y.npz", "case id a"):
         assert words in message
 
 
@@ -50,9 +50,9 @@ def test_what_the_settings_leave_out_is_a_config_error(tmp_path):
     with pytest.raises(ConfigError, match=r"data\.labels"):
         find_cases(DataSettings(images=tmp_path))
     with pytest.raises(ConfigError, match=r"data\.images"):
-        find_scans(DataSettings())
+        find_cases(DataSettings(labels=tmp_path))
     with pytest.raises(ConfigError, match=r"data\.root"):
-        find_scans(DataSettings(layout="dicom", channels={"T1": "*"}))
+        find_cases(DataSettings(layout="dicom", channels={"T1": "*"}, label="*"))
     with pytest.raises(ConfigError, match=r"data\.label\b"):
         find_cases(DataSettings(layout="dicom", root=tmp_path, channels={"T1": "*"}))
 
@@ -86,11 +86,47 @@ def test_patients_are_found_by_group_or_whole_match(tmp_path):
         find_cases(data.model_copy(update={"patient_from": "(P"}))
 
 
-def test_scans_to_predict_need_no_labels_but_all_of_those_that_are_named(tmp_path):
-    data = settings(tmp_path, ["a", "b"], ["a"])
-    unlabelled = find_scans(data.model_copy(update={"labels": None}))
-    assert [(c.id, c.label) for c in unlabelled] == [("a", None), ("b", None)]
-    assert "image b has no label" in str(faults(data, find_scans))
+def test_scans_to_predict_need_no_labels_and_keep_those_that_are_named(tmp_path):
+    data = settings(tmp_path, ["a", "b"], ["a", "widow"])
+    scans = find_scans(data, tmp_path / "images")
+    assert [(c.id, c.label, scans.faults) for c in scans.cases] == [("a", None, ()), ("b", None, ())]
+    scans = find_scans(data, tmp_path / "images", tmp_path / "labels")
+    assert [c.id for c in scans.cases] == ["a"]
+    assert [(case, p.what) for case, p in scans.faults] == [
+        ("b", "image b has no label"),
+        ("widow", "label widow has no image"),
+    ]
+    with pytest.raises(DataError, match="label widow") as error:
+        scans.require_all()
+    assert len(error.value.problems) == 2
+
+
+def test_one_odd_entry_costs_no_other_scan(tmp_path):
+    data = settings(tmp_path, ["a", "b", "b.nii", "c"])
+    (tmp_path / "images" / "notes").mkdir()
+    (tmp_path / "images" / "d.npz").write_text("x")
+    scans = find_scans(data, tmp_path / "images")
+    assert [c.id for c in scans.cases] == ["a", "c"]
+    assert [case for case, _ in scans.faults] == ["b", "d.npz", "notes"]
+
+
+def test_a_missing_channel_costs_its_own_case_only(tmp_path):
+    data = settings(tmp_path, ["a_0000", "a_0001", "b_0001", "c_0000", "c_0001", "c_0001.nii"], channels=("T1", "T2"))
+    scans = find_scans(data, tmp_path / "images")
+    assert ([c.id for c in scans.cases], [case for case, _ in scans.faults]) == (["a"], ["c", "b"])
+
+
+def test_without_a_single_scan_that_can_be_used_nothing_is_done(tmp_path):
+    (tmp_path / "images" / "notes").mkdir(parents=True)
+    with pytest.raises(DataError, match="notes"):
+        find_scans(DataSettings(), tmp_path / "images")
+    with pytest.raises(DataError, match="no such folder"):
+        find_scans(DataSettings(), tmp_path / "none")
+
+
+def test_files_without_a_channel_number_hold_all_channels(tmp_path):
+    data = settings(tmp_path, ["a", "b"], ["a", "b"], channels=("T1", "T2"))
+    assert [(c.id, len(c.images)) for c in find_cases(data)] == [("a", 1), ("b", 1)]
 
 
 def test_dicom_sub_folders_are_cases_beside_nifti_labels(tmp_path):
@@ -102,36 +138,54 @@ def test_dicom_sub_folders_are_cases_beside_nifti_labels(tmp_path):
     assert cases[0].images[0].series_uid
 
 
+def test_a_patient_of_the_headers_is_not_divided_by_the_names(tmp_path):
+    for name, number in (("A_1", "77"), ("A_2", "77"), ("B_1", "78"), ("C_1", "77")):
+        write_series(tmp_path / "images" / name, PatientID=number)
+    names = ["A_1", "A_2", "B_1", "C_1"]
+    (problem,) = faults(settings(tmp_path, [], names, patient_from="^(.)")).problems
+    assert problem.where == "cases A_1 and C_1"
+    assert problem.why.endswith("says A and C")
+
+
+def test_a_patient_id_that_all_scans_have_tells_nothing(tmp_path):
+    for name in ("A_1", "B_1"):
+        write_series(tmp_path / "images" / name, PatientID="anonymous")
+    data = settings(tmp_path, [], ["A_1", "B_1"], patient_from="^(.)")
+    assert [c.patient for c in find_cases(data)] == ["A", "B"]
+
+
 def test_masks_of_a_folder_by_case(tmp_path):
-    write_folders(tmp_path, ["b", "a.nii"], ["a", "a.nii"])
-    assert {k: v.name for k, v in mask_files(tmp_path / "images").items()} == {"a": "a.nii", "b": "b.nii.gz"}
+    write_folders(tmp_path, ["b", "a.nii"], ["a", "a.nii", "b"])
+    assert {k: v.name for k, v in mask_files(tmp_path / "images").files.items()} == {"a": "a.nii", "b": "b.nii.gz"}
+    doubled = mask_files(tmp_path / "labels")
+    assert (list(doubled.files), [case for case, _ in doubled.faults]) == (["b"], ["a"])
+    (tmp_path / "labels" / "b.nii.gz").unlink()
     with pytest.raises(DataError, match="twice"):
         mask_files(tmp_path / "labels")
     with pytest.raises(DataError, match="no such folder"):
         mask_files(tmp_path / "none")
     write_series(tmp_path / "dicom" / "P1")
-    with pytest.raises(DataError, match="no NIfTI mask"):
-        mask_files(tmp_path / "dicom")
+    assert mask_files(tmp_path / "dicom").files == {"P1": tmp_path / "dicom" / "P1"}
 
 
 def test_two_folders_may_be_read_elsewhere(tmp_path):
     data = settings(tmp_path / "old", ["a_0000", "a_0001"], ["a"], channels=("T1", "T2"), patient_from="a")
     images, labels = write_folders(tmp_path / "new", ["ba_0000", "ba_0001"], ["ba"])
-    (case,) = find_scans(relocated(data, images, labels))
+    (case,) = find_scans(data, images, labels).cases
     assert (case.id, case.patient, len(case.images)) == ("ba", "a", 2)
-    assert find_scans(relocated(data, images, None))[0].label is None
+    assert find_scans(data, images).cases[0].label is None
 
 
 def test_a_dicom_tree_may_be_read_elsewhere_with_labels_of_three_kinds(tmp_path):
     data = DataSettings(layout="dicom", root="old", case="*", channels={"T1": "T1"}, label="Mask")
     for name in ("T1", "Mask"):
         write_series(tmp_path / "new" / "P1" / name, SeriesDescription=name)
-    assert find_scans(relocated(data, tmp_path / "new", None))[0].label is None
-    assert find_scans(relocated(data, tmp_path / "new", tmp_path / "new"))[0].label.path.name == "Mask"
+    assert find_scans(data, tmp_path / "new").cases[0].label is None
+    assert find_scans(data, tmp_path / "new", tmp_path / "new").cases[0].label.path.name == "Mask"
     write_scan(tmp_path / "masks" / "P1.nii.gz")
-    assert find_scans(relocated(data, tmp_path / "new", tmp_path / "masks"))[0].label.path.name == "P1.nii.gz"
+    assert find_scans(data, tmp_path / "new", tmp_path / "masks").cases[0].label.path.name == "P1.nii.gz"
     write_scan(tmp_path / "flat" / "P9.nii.gz")
-    (case,) = find_scans(relocated(data, tmp_path / "flat", None))
+    (case,) = find_scans(data, tmp_path / "flat").cases
     assert (case.id, case.label) == ("P9", None)
 
 

@@ -4,6 +4,7 @@ import pytest
 from segtrain.core.errors import UnreadableScan
 from segtrain.data.dicom import read_dicom
 from tests.data.dicom_phantoms import pixels_of, write_series, write_slice
+from tests.data.enhanced_phantoms import write_enhanced
 
 
 def refusal(folder):
@@ -82,19 +83,54 @@ def test_one_slice_pushed_aside_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("elements", "word"),
     [
-        ({"ImageOrientationPatient": [0, 1, 0, 0, 0, -1]}, "orientations"),
         ({"PixelSpacing": [1.0, 1.0]}, "pixel spacings"),
         ({"FrameOfReferenceUID": "1.2.4"}, "frames of reference"),
         ({"PhotometricInterpretation": "MONOCHROME1"}, "photometric"),
-        ({"Rows": 3}, "image sizes"),
     ],
 )
-def test_a_localizer_within_the_series_is_refused(tmp_path, elements, word):
+def test_slices_that_differ_otherwise_than_in_size_and_direction_are_refused(tmp_path, elements, word):
     write_series(tmp_path, uid="1.2.9")
     write_slice(tmp_path / "x.dcm", pixels_of(9)[: elements.get("Rows", 6)], "1.2.9", (0, 0, 10), **elements)
     message = refusal(tmp_path)
     assert word in message
     assert "1 of 5" in message or "4 of 5" in message
+
+
+@pytest.mark.parametrize(
+    "elements", [{"ImageOrientationPatient": [0, 1, 0, 0, 0, -1]}, {"Rows": 3}], ids=["direction", "size"]
+)
+def test_a_localizer_within_the_series_is_left_out_and_said(tmp_path, elements):
+    write_series(tmp_path, uid="1.2.9")
+    write_slice(tmp_path / "x.dcm", pixels_of(9)[: elements.get("Rows", 6)], "1.2.9", (0, 0, 10), **elements)
+    scan = read_dicom(tmp_path)
+    assert scan.grid.shape == (5, 6, 4)
+    assert scan.notes == ("1 slices of another size or direction are left out (a localizer?), as x.dcm",)
+
+
+def test_echoes_in_one_series_are_told_apart(tmp_path):
+    for name, echo in (("a", 4.6), ("b", 9.2)):
+        write_series(tmp_path / name, uid="1.2.9", EchoTime=echo, ImageType=["ORIGINAL", "PRIMARY"])
+    message = refusal(tmp_path)
+    assert "one position" in message
+    assert "EchoTime is 4.6, 9.2" in message
+    assert "ImageType" not in message
+
+
+def test_time_points_in_an_enhanced_file_are_told_apart(tmp_path):
+    frames = [{"FrameContentSequence": {"TemporalPositionIndex": n % 2 + 1}} for n in range(4)]
+    write_enhanced(tmp_path / "a.dcm", (0, 0, 2.5, 2.5), (1, 1, 1, 1), frames)
+    assert "TemporalPositionIndex is 1, 2" in refusal(tmp_path)
+
+
+def test_a_series_of_few_slices_is_read_and_said(tmp_path):
+    write_series(tmp_path, (0, 2.5))
+    assert read_dicom(tmp_path).notes == ("the series has 2 slices only",)
+
+
+def test_two_stacks_of_which_none_is_the_larger_are_refused(tmp_path):
+    write_series(tmp_path / "a", uid="1.2.9")
+    write_series(tmp_path / "b", uid="1.2.9", ImageOrientationPatient=[0, 1, 0, 0, 0, -1])
+    assert "orientations" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"])
@@ -124,8 +160,8 @@ def test_values_that_cannot_be_known_are_refused(tmp_path, elements, word):
     assert word in refusal(tmp_path)
 
 
-def test_enhanced_files_are_refused_in_words(tmp_path):
+def test_files_of_frames_without_a_place_are_refused_in_words(tmp_path):
     write_slice(tmp_path / "a.dcm", np.zeros((18, 5)), "1.2.9", (0, 0, 0), NumberOfFrames=3)
     message = refusal(tmp_path)
-    assert "multi-frame" in message
+    assert "do not say where they lie" in message
     assert "3 frames" in message

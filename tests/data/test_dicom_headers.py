@@ -4,7 +4,7 @@ import pytest
 from pydicom.uid import RTStructureSetStorage, SegmentationStorage
 
 from segtrain.core.errors import UnreadableScan
-from segtrain.data.dicom_headers import list_series, looks_like_dicom, read_headers
+from segtrain.data.dicom_headers import list_series, looks_like_dicom, read_folder
 from tests import phantoms
 from tests.data.dicom_phantoms import header, pixels_of, write_series, write_slice
 
@@ -36,13 +36,13 @@ def test_junk_and_hidden_files_and_what_is_no_image_are_passed_over(tmp_path):
     write_slice(tmp_path / "seg.dcm", pixels_of(0), "1.2.7", (0, 0, 0), SOPClassUID=SegmentationStorage)
     report = header(tmp_path / "rt.dcm", "1.2.8", (0, 0, 0), SOPClassUID=RTStructureSetStorage, Rows=None)
     report.save_as(tmp_path / "rt.dcm", enforce_file_format=True)
-    assert {h.path for h in read_headers(tmp_path)} == set(paths)
+    assert {h.path for h in read_folder(tmp_path).slices} == set(paths)
 
 
 def test_files_need_no_suffix(tmp_path):
     for path in write_series(tmp_path):
         path.rename(path.with_suffix(""))
-    assert len(read_headers(tmp_path)) == 4
+    assert len(read_folder(tmp_path).slices) == 4
 
 
 @pytest.mark.parametrize("keep", [-10, 700, 300, 133, 0])
@@ -72,7 +72,7 @@ def test_no_name_of_a_patient_leaves_the_border(tmp_path):
     assert a.patient_id.startswith("p_")
     assert len(a.patient_id) == 10
     assert d.patient_id == ""
-    shown = repr(list_series(tmp_path)) + repr(read_headers(tmp_path))
+    shown = repr(list_series(tmp_path)) + repr(read_folder(tmp_path))
     assert "Canary" not in shown
     assert "4711" not in shown
 

@@ -44,7 +44,7 @@ def series_on(folder: Path, turn: np.ndarray, shape=SHAPE) -> ScanSource:
 
 
 def grid_of(source: ScanSource) -> Grid:
-    return checked_series(source.path, source.series_uid)[1]
+    return checked_series(source.path, source.series_uid).grid
 
 
 def drawn_on(source: ScanSource, seed: int = 0) -> LabelMap:

@@ -24,7 +24,7 @@ def written(request, tmp_path):
     """A file that is as it should be, and what `require_same` compares it with."""
     source = ScanSource(tmp_path / "ct")
     write_series(source.path)
-    grid = checked_series(source.path, "")[1]
+    grid = checked_series(source.path, "").grid
     task = Task(labels=request.param)
     labels = LabelMap(np.random.default_rng(1).integers(0, 3, grid.shape), grid)
     write_seg(tmp_path / "mask.dcm", labels, source, task, model="m")

@@ -3,10 +3,12 @@ import pytest
 from segtrain.core.errors import ConfigError, DataError
 from segtrain.data.cases import find_cases
 from segtrain.data.dicom_tree import tree_cases
+from segtrain.data.faults import Faults
 from segtrain.data.settings import DataSettings
 from tests import phantoms
 from tests.data.dicom_phantoms import write_series
 from tests.data.folders import write_scan
+from tests.data.rtstruct_phantoms import write_rtstruct
 
 
 def study(folder, patient="1", **names):
@@ -43,7 +45,7 @@ def test_patients_are_those_of_the_headers_under_another_name(tmp_path):
     a, b, c = find_cases(tree(tmp_path))
     assert a.patient == b.patient != c.patient
     assert "Tweety" not in repr([a, b, c])
-    assert [k.patient for k in find_cases(tree(tmp_path, patient_from="^."))] == ["a", "b", "c"]
+    assert "two cases of one patient are taken for two" in faults(tree(tmp_path, patient_from="^."))
 
 
 def test_several_series_in_one_folder_are_told_apart(tmp_path):
@@ -58,6 +60,21 @@ def test_a_mask_may_be_a_nifti_file_in_the_tree(tmp_path):
     study(tmp_path / "A" / "t0", T1="", flair="")
     write_scan(tmp_path / "A" / "t0" / "mask.nii.gz")
     assert find_cases(tree(tmp_path))[0].label.path.name == "mask.nii.gz"
+
+
+def test_a_mask_may_be_drawn_on_a_series(tmp_path):
+    """SEG and RTSTRUCT, found by file, folder or description."""
+    for case, names in (("A", ("rt", "Mask.dcm")), ("B", ("MaskRT", "x.dcm")), ("C", ("rt", "x.dcm"))):
+        study(tmp_path / case / "t0", T1="", flair="")
+        description = {"SeriesDescription": "the mask"} if case == "C" else {}
+        write_rtstruct(tmp_path / case / "t0" / names[0] / names[1], {"organ": []}, PatientID="1", **description)
+    assert [case.label.path.name for case in find_cases(tree(tmp_path))] == ["Mask.dcm", "x.dcm", "x.dcm"]
+
+
+def test_a_mask_of_another_patient_is_told(tmp_path):
+    study(tmp_path / "A" / "t0", T1="", flair="")
+    write_rtstruct(tmp_path / "A" / "t0" / "mask.dcm", {"organ": []}, PatientID="2")
+    assert "several patients" in faults(tree(tmp_path))
 
 
 def test_every_missing_or_doubtful_series_is_named_with_what_is_there(tmp_path):
@@ -95,7 +112,7 @@ def test_a_pattern_of_cases_that_matches_nothing_or_leaves_the_root(tmp_path):
 
 def test_the_root_itself_is_no_case(tmp_path):
     study(tmp_path / "A", T1="", flair="", Mask="")
-    assert list(tree_cases(tree(tmp_path, case="**"), tmp_path, [])) == ["A"]
+    assert list(tree_cases(tree(tmp_path, case="**"), tmp_path, Faults())) == ["A"]
 
 
 def test_two_folders_of_one_case_id_are_told(tmp_path):

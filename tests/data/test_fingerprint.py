@@ -5,7 +5,7 @@ import pytest
 
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap, Volume
-from segtrain.data.fingerprint import SAMPLES_PER_CASE, fingerprint, fingerprint_case, samples_per_case
+from segtrain.data.fingerprint import SAMPLES_PER_CASE, content_hash, fingerprint, fingerprint_case, samples_per_case
 from tests.phantoms import grid, scan
 
 TASK = Task(labels={"background": 0, "organ": 1, "lesion": 4}, ignore=9)
@@ -67,3 +67,18 @@ def test_cases_are_in_the_order_of_their_ids_and_their_samples_together():
     assert [c.case for c in found.cases] == ["a", "b"]
     assert found.channels == ("T1", "T2")
     assert found.samples(1).tolist() == [10] * 5
+
+
+def test_an_image_is_told_by_its_values_whatever_type_they_have():
+    values = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
+    known = content_hash(values)
+    assert content_hash(values.astype(">f8")) == content_hash(np.asfortranarray(values)) == known
+    others = (values + 1, values.reshape(4, 3, 5), values[::-1])
+    assert len({content_hash(other) for other in others} | {known}) == 4
+    assert content_hash(np.full((3, 3, 3), 7)) == ""
+
+
+def test_every_channel_of_a_case_has_its_own_hash():
+    one, two = fingerprint_case("a", *labelled(_1=20), TASK).content
+    assert one != two
+    assert fingerprint_case("a", *labelled(), TASK).content == ("", "")

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 
-from segtrain.core.errors import ResourceError
+from segtrain.core.errors import ResourceError, UnreadableScan
 from segtrain.core.grid import Grid
 from segtrain.core.volume import LabelMap
-from segtrain.data.itk_files import write_itk
+from segtrain.data.itk_files import read_itk, write_itk
 from tests import phantoms
 
 NAMES = {"organ": 1, "tumour": 4}
@@ -43,6 +43,36 @@ def test_voxels_lie_where_they_were_drawn(tmp_path, suffix):
     lps = np.array([judge.TransformIndexToPhysicalPoint([int(i) for i in v]) for v in index])
     np.testing.assert_allclose(lps * (-1, -1, 1), labels.grid.positions_mm(index.astype(float)), atol=1e-9)
     np.testing.assert_array_equal(sitk.GetArrayFromImage(judge).T, labels.array)
+
+
+@FORMATS
+def test_what_was_written_is_read_again_voxel_for_voxel(tmp_path, suffix):
+    labels = mask()
+    write_itk(tmp_path / f"mask{suffix}", labels, NAMES)
+    again = read_itk(tmp_path / f"mask{suffix}")
+    np.testing.assert_array_equal(again.array[0], labels.array)
+    assert again.grid.same_space(labels.grid, 1e-9)
+
+
+@FORMATS
+@pytest.mark.parametrize("cut", [1, 4, 20, 0.5])
+def test_a_truncated_file_is_never_filled_up(tmp_path, suffix, cut):
+    write_itk(tmp_path / f"mask{suffix}", mask(), NAMES)
+    data = (tmp_path / f"mask{suffix}").read_bytes()
+    (tmp_path / f"mask{suffix}").write_bytes(data[: -cut if cut >= 1 else len(data) // 2])
+    with pytest.raises(UnreadableScan):
+        read_itk(tmp_path / f"mask{suffix}")
+
+
+@FORMATS
+def test_a_flipped_bit_in_packed_voxels_is_seen(tmp_path, suffix):
+    """SimpleITK reads such a .mha with success."""
+    write_itk(tmp_path / f"mask{suffix}", mask(), NAMES)
+    data = bytearray((tmp_path / f"mask{suffix}").read_bytes())
+    data[-15] ^= 4
+    (tmp_path / f"mask{suffix}").write_bytes(bytes(data))
+    with pytest.raises(UnreadableScan):
+        read_itk(tmp_path / f"mask{suffix}")
 
 
 def test_a_nrrd_says_so_in_its_own_words(tmp_path):

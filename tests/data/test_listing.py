@@ -1,12 +1,15 @@
+from segtrain.data.faults import Faults
 from segtrain.data.listing import list_scans, scan_name
 from tests import phantoms
 from tests.data.dicom_phantoms import write_series
+from tests.data.enhanced_phantoms import write_enhanced
 from tests.data.folders import write_scan
+from tests.data.rtstruct_phantoms import write_rtstruct
 
 
 def listed(folder):
-    problems = []
-    return list_scans(folder, problems), [line for p in problems for line in p.lines()]
+    faults = Faults()
+    return list_scans(folder, faults), [line for p in faults.problems for line in p.lines()]
 
 
 def test_names_lose_their_suffix_and_keep_their_dots(tmp_path):
@@ -27,9 +30,60 @@ def test_hidden_and_other_files_are_passed_over(tmp_path):
 
 def test_files_that_look_like_scans_of_another_kind_are_not_passed_over(tmp_path):
     write_scan(tmp_path / "a.nii.gz")
-    for name in ("b.nrrd", "c.mha", "d.hdr", "e.img.gz"):
+    for name in ("b.mgz", "c.npy", "d.bmp", "e.tar.gz"):
         (tmp_path / name).write_text("x")
     assert sum("no reader" in line for line in listed(tmp_path)[1]) == 4
+
+
+def test_every_kind_of_file_is_a_scan_under_its_name(tmp_path):
+    names = ("a.nii", "b.nii.gz", "c.mha", "d.mhd", "e.nrrd", "f.seg.nrrd", "g.nhdr", "h.hdr")
+    for name in (*names, "d.raw", "g.raw.gz", "h.img"):
+        (tmp_path / name).write_text("x")
+    found, problems = listed(tmp_path)
+    assert {name: scan.source.path.name for name, scan in found.items()} == {name[0]: name for name in names}
+    assert problems == []
+
+
+def test_pictures_are_scans_where_nothing_else_is(tmp_path):
+    for name in ("a.png", "b.tif", "c.JPG"):
+        (tmp_path / name).write_text("x")
+    assert list(listed(tmp_path)[0]) == ["a", "b", "c"]
+    write_scan(tmp_path / "d.nii.gz")
+    assert list(listed(tmp_path)[0]) == ["d"]
+
+
+def test_a_scan_and_a_mask_of_one_name_are_told(tmp_path):
+    for name in ("a.nrrd", "a.seg.nrrd"):
+        (tmp_path / name).write_text("x")
+    assert "a is there twice" in listed(tmp_path)[1][0]
+
+
+def test_voxels_without_their_header_are_told(tmp_path):
+    (tmp_path / "a.img.gz").write_text("x")
+    assert listed(tmp_path)[1][:3] == [
+        "the header of a pair is missing",
+        f"  where: {tmp_path / 'a.img.gz'}",
+        "  why: a.hdr.gz is not there",
+    ]
+
+
+def test_files_of_dicom_that_stand_alone_are_a_scan_or_a_mask_each(tmp_path):
+    write_rtstruct(tmp_path / "masks" / "P1.dcm", {"organ": []})
+    write_rtstruct(tmp_path / "masks" / "P2" / "anything", {"organ": []})
+    found, problems = listed(tmp_path / "masks")
+    assert {name: scan.source.path.name for name, scan in found.items()} == {"P1": "P1.dcm", "P2": "anything"}
+    for case in ("P1", "P2"):
+        write_enhanced(tmp_path / "scans" / f"{case}.dcm", SeriesInstanceUID=f"1.2.{case[1]}")
+    found, more = listed(tmp_path / "scans")
+    assert list(found) == ["P1", "P2"]
+    assert found["P1"].source.series_uid == "1.2.1"
+    assert (problems, more) == ([], [])
+
+
+def test_a_folder_of_two_masks_is_told(tmp_path):
+    for name in ("a.dcm", "b.dcm"):
+        write_rtstruct(tmp_path / "P1" / name, {"organ": []})
+    assert "the folder of a case holds 2 masks" in listed(tmp_path)[1]
 
 
 def test_a_folder_of_slices_is_one_scan_and_so_is_each_of_its_sub_folders(tmp_path):
@@ -48,7 +102,7 @@ def test_sub_folders_without_or_with_several_series_are_told(tmp_path):
     write_scan(tmp_path / "none" / "a.nii.gz")
     _, problems = listed(tmp_path)
     assert any("2 series" in line for line in problems)
-    assert any("but NIfTI files" in line for line in problems)
+    assert any("but scans as files" in line for line in problems)
 
 
 def test_nothing_there_is_told_in_its_own_way(tmp_path):

@@ -342,3 +342,50 @@ def test_the_200_real_scans_are_read_as_nibabel_reads_them():
         judge, volume = nibabel.load(path), read_nifti(path)
         np.testing.assert_allclose(volume.array[0], judge.get_fdata(), rtol=1e-6)
         np.testing.assert_array_equal(volume.grid.affine, judge.affine)
+
+
+@pytest.mark.parametrize("suffix", [".hdr", ".hdr.gz"])
+@pytest.mark.parametrize("kind", [nibabel.Nifti1Pair, nibabel.Nifti2Pair])
+def test_a_pair_is_read_as_nibabel_reads_it(tmp_path, suffix, kind):
+    image = kind(numbered(), np.diag([-0.8, 1.1, 2.5, 1]))
+    image.header.set_slope_inter(2, -3)
+    nibabel.save(image, tmp_path / f"a{suffix}")
+    volume, judge = read_nifti(tmp_path / f"a{suffix}"), nibabel.load(tmp_path / f"a{suffix}")
+    np.testing.assert_allclose(volume.array[0], judge.get_fdata())
+    np.testing.assert_allclose(volume.grid.affine, judge.affine)
+
+
+@pytest.mark.parametrize("first", [b"<", b"\x1f\x8b"])
+def test_voxels_of_a_pair_may_begin_with_anything(tmp_path, first):
+    values = np.frombuffer(first + bytes(24 - len(first)), np.uint8).reshape(4, 3, 2, order="F")
+    nibabel.save(nibabel.Nifti1Pair(values, np.eye(4)), tmp_path / "a.hdr")
+    np.testing.assert_array_equal(read_nifti(tmp_path / "a.hdr").array[0], values)
+
+
+@pytest.mark.parametrize("packed", ["", ".gz"])
+def test_a_pair_that_is_not_whole_is_refused(tmp_path, packed):
+    nibabel.save(nibabel.Nifti1Pair(numbered(), np.eye(4)), tmp_path / f"a.hdr{packed}")
+    voxels = tmp_path / f"a.img{packed}"
+    voxels.write_bytes(voxels.read_bytes()[:-3])
+    with pytest.raises(UnreadableScan, match=r"truncated|damaged"):
+        read_nifti(tmp_path / f"a.hdr{packed}")
+    voxels.unlink()
+    with pytest.raises(UnreadableScan, match="file with the voxels is missing"):
+        read_nifti(tmp_path / f"a.hdr{packed}")
+
+
+def test_analyze_does_not_say_left_from_right(tmp_path):
+    nibabel.save(nibabel.AnalyzeImage(numbered(), np.eye(4)), tmp_path / "a.hdr")
+    with pytest.raises(UnreadableScan, match="left from right"):
+        read_nifti(tmp_path / "a.hdr")
+
+
+def test_a_mask_of_a_pair_has_its_geometry_in_one_file(tmp_path):
+    image = nibabel.Nifti1Pair(numbered(), np.array([[0, 2.5, 0, 1], [-0.8, 0, 0, 2], [0, 0, 1.1, 3], [0, 0, 0, 1]]))
+    nibabel.save(image, tmp_path / "a.hdr")
+    grid = read_nifti(tmp_path / "a.hdr").grid
+    write_nifti(tmp_path / "m.nii.gz", LabelMap(np.ones(grid.shape, np.uint8), grid), like=tmp_path / "a.hdr")
+    mask = nibabel.load(tmp_path / "m.nii.gz")
+    assert bytes(mask.header["magic"]).startswith(b"n+1")
+    np.testing.assert_array_equal(mask.affine, nibabel.load(tmp_path / "a.hdr").affine)
+    assert np.asarray(mask.dataobj).all()

@@ -42,6 +42,12 @@ def test_thick_slices_are_neither_pooled_nor_convolved_across_at_first():
     assert plan.kernels[-1] == (3, 3, 3)
 
 
+def test_two_dimensions_cut_across_the_axis_along_which_no_scan_has_two_voxels():
+    """Pictures: their slices are as thick as their pixels are wide."""
+    assert plan_for(data((64, 48, 1)), PlanWishes(dims=2)).slice_axis == 2
+    assert plan_for(data((64, 1, 48)), PlanWishes(dims=2)).slice_axis == 1
+
+
 def test_two_dimensions_cut_across_the_thickest_axis():
     plan = plan_for(data((30, 128, 128), (6.5, 0.7, 0.7)), PlanWishes(dims=2))
     assert plan.slice_axis == 0

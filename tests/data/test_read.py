@@ -1,15 +1,29 @@
 import numpy as np
 import pytest
+import SimpleITK as sitk  # noqa: N813
+from PIL import Image
 
-from segtrain.core.case import ScanSource
+from segtrain.core.case import Case, ScanSource
 from segtrain.core.errors import DataError, GridMismatch, UnreadableScan
 from segtrain.core.grid import Grid
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap, Volume
+from segtrain.data.dicom_headers import list_series
 from segtrain.data.nifti import write_nifti, write_nifti_image
-from segtrain.data.read import kind_of, read_labels, read_volume, require_same_grid
+from segtrain.data.read import (
+    Canvas,
+    common_grid,
+    drawing_of,
+    kind_of,
+    read_labels,
+    read_volume,
+    require_same_grid,
+    structures_of,
+)
+from segtrain.data.sources import source_hash
 from tests import phantoms
 from tests.data.dicom_phantoms import write_series
+from tests.data.rtstruct_phantoms import outline, write_rtstruct
 
 TASK = Task(labels={"background": 0, "organ": 1, "lesion": 4}, ignore=9)
 GRID = phantoms.grid((5, 4, 3), degrees=10)
@@ -104,7 +118,7 @@ def test_ids_that_the_task_does_not_know_are_listed_with_their_counts(tmp_path, 
     source = image(tmp_path / "a.nii.gz", array)
     with pytest.raises(DataError) as error:
         read_labels(source, TASK)
-    for word in (f"{value} (2 voxels)", "a.nii.gz", "task.labels", "organ: 1", "task.ignore"):
+    for word in (f"{value} (2 voxels)", "a.nii.gz", f"add NAME: {value} to task.labels", "organ: 1", "task.ignore"):
         assert word in str(error.value)
     assert read_labels(source).array.max() >= 1
 
@@ -151,3 +165,75 @@ def test_a_real_study_is_read_as_two_channels_with_its_mask():
     assert volume.array.shape == (2, 260, 320, 24)
     assert require_same_grid(volume.grid, labels.grid, "PGBM-001") is None
     assert labels.array.sum() * labels.grid.voxel_volume_ml == pytest.approx(20.9, abs=0.1)
+
+
+def test_every_kind_of_file_is_read_on_one_grid(tmp_path):
+    """One scan in every form that holds a grid: `.mhd` and `.nhdr` with their voxels beside them."""
+    volume = Volume(np.arange(60, dtype=np.int16).reshape(1, 5, 4, 3), GRID)
+    write_nifti_image(tmp_path / "a.nii.gz", volume)
+    judge = sitk.ReadImage(str(tmp_path / "a.nii.gz"))
+    for name in ("a.mha", "a.mhd", "a.nrrd", "a.nhdr"):
+        sitk.WriteImage(judge, str(tmp_path / name), useCompression=name == "a.nhdr")
+        found = read_volume([ScanSource(tmp_path / name)])
+        np.testing.assert_array_equal(found.array, volume.array)
+        assert found.grid.same_space(GRID)
+        assert read_labels(ScanSource(tmp_path / name)).grid.same_space(GRID)
+
+
+def test_a_file_of_dicom_needs_no_suffix(tmp_path):
+    (first, *_) = write_series(tmp_path / "s")
+    first.rename(tmp_path / "1-01")
+    assert kind_of(tmp_path / "1-01") == "dicom"
+    assert read_volume([ScanSource(tmp_path / "1-01")]).grid.shape == (5, 6, 1)
+
+
+def test_a_palette_is_looked_up_for_a_scan_and_not_for_a_mask(tmp_path):
+    picture = Image.fromarray(np.array([[0, 1], [2, 1]], np.uint8))
+    picture.putpalette([value for n in range(256) for value in (100 * n % 256,) * 3])
+    picture.save(tmp_path / "a.png")
+    assert read_volume([ScanSource(tmp_path / "a.png")]).array.ravel().tolist() == [0, 200, 100, 100]
+    assert read_labels(ScanSource(tmp_path / "a.png")).array.ravel().tolist() == [0, 2, 1, 1]
+
+
+def drawn(tmp_path, at=(0, 1)):
+    """A series, and an RTSTRUCT of a square on some of its slices."""
+    write_series(tmp_path / "s")
+    grid = read_volume([ScanSource(tmp_path / "s")]).grid
+    square = [[0.5, 0.5], [3.5, 0.5], [3.5, 3.5], [0.5, 3.5]]
+    path = write_rtstruct(tmp_path / "rt.dcm", {"Organ": [outline(grid, square, z) for z in at]})
+    return path, grid
+
+
+def test_a_structure_becomes_a_label_of_the_task_on_the_grid_of_the_scan(tmp_path):
+    path, grid = drawn(tmp_path)
+    mask = read_labels(ScanSource(path), TASK, canvas=Canvas.of(TASK, grid))
+    assert mask.notes == ("taken to be absent: lesion",)
+    assert (mask.array == 1).sum(axis=(0, 1)).tolist() == [9, 9, 0, 0]
+    assert structures_of(drawing_of(path)) == ["Organ"]
+    with pytest.raises(DataError, match="has no voxels"):
+        read_labels(ScanSource(path), TASK)
+
+
+def test_two_masks_of_which_one_was_drawn_lie_on_the_grid_of_the_other(tmp_path):
+    path, grid = drawn(tmp_path)
+    write_nifti(tmp_path / "m.nii.gz", LabelMap(np.ones(grid.shape, np.uint8), grid))
+    for pair in ((path, tmp_path / "m.nii.gz"), (tmp_path / "m.nii.gz", path)):
+        assert common_grid(*pair).same_space(grid)
+    assert common_grid(tmp_path / "m.nii.gz", None) is None
+    assert common_grid(path, None) is None
+
+
+def test_a_patient_is_in_nothing_that_leaves_the_border(tmp_path):
+    """F33: PatientName, PatientID and the dates of a canary, in volumes, masks, notes, errors and hashes."""
+    path, grid = drawn(tmp_path)
+    write_series(tmp_path / "two", (0, 2.5), PatientBirthDate="19560229", StudyDate="19990101")
+    write_series(tmp_path / "gap", (0, 2.5, 7.5), PatientBirthDate="19560229")
+    case = Case("a", "p", (ScanSource(tmp_path / "two"),), ScanSource(path))
+    shown = [repr(read_volume(case.images)), repr(read_labels(case.label, canvas=Canvas.of(TASK, grid)))]
+    shown += [source_hash(case), repr(drawing_of(path)), repr(list_series(tmp_path / "two"))]
+    for broken in (tmp_path / "gap", tmp_path):
+        with pytest.raises(UnreadableScan) as error:
+            read_volume([ScanSource(broken)])
+        shown.append(str(error.value))
+    for canary in ("Canary", "Tweety", "4711", "19560229", "19990101"):
+        assert canary not in "".join(shown)

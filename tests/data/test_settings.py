@@ -1,4 +1,4 @@
-"""Where the scans are: two layouts, and no mixture of them."""
+"""Where the scans are: six layouts, and no mixture of them."""
 
 import pytest
 from pydantic import ValidationError
@@ -9,15 +9,20 @@ from segtrain.data.settings import AugmentSettings, DataSettings, PatchSettings
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"root": "tree"}, "root belongs to layout: dicom"),
+        ({"root": "tree"}, "root belongs to layout: nnunet or decathlon or bids or dicom"),
         ({"layout": "dicom", "root": "tree", "images": "a", "channels": {"T1": "*"}}, "images belongs to layout: fol"),
         ({"layout": "dicom", "root": "t", "channels": {"T1": "*"}, "labels": "m", "label": "*M*"}, "two places"),
         ({"layout": "dicom", "root": "tree", "channels": ["T1"]}, "need patterns"),
-        ({"images": "a", "label": "b"}, "the folder of the masks is given as labels"),
+        ({"images": "a", "label": "b"}, "label belongs to layout: bids or dicom; layout: folders has images, labels"),
         ({"images": "a", "labels": "b", "case": "*/*"}, "case belongs to layout: dicom"),
         ({"images": "a", "channels": {"T1": "*T1*"}}, "list of names"),
         ({"images": "a", "channels": []}, "at least one"),
         ({"layout": "dicom", "root": "t", "channels": {}}, "at least one"),
+        ({"table": "a.csv", "images": "b"}, "images belongs to layout: folders; layout: table has table"),
+        ({"layout": "dicom", "table": "a.csv", "channels": {"T1": "*"}}, "table belongs to layout: table"),
+        ({"layout": "bids", "root": "t", "channels": ["T1"]}, "layout: bids need patterns"),
+        ({"layout": "nnunet", "root": "t", "channels": {"T1": "*"}}, "layout: nnunet is a list of names"),
+        ({"images": "a", "channels": ["T1", "T1"]}, "twice"),
         ({"images": "a", "modality": "pet"}, "modality"),
         ({"image": "a"}, "image"),
     ],
@@ -25,6 +30,13 @@ from segtrain.data.settings import AugmentSettings, DataSettings, PatchSettings
 def test_a_mixture_of_layouts_is_refused_with_the_reason(options, words):
     with pytest.raises(ValidationError, match=words):
         DataSettings.model_validate(options)
+
+
+def test_a_table_is_its_own_layout():
+    assert DataSettings.model_validate({"table": "a.csv"}).layout == "table"
+    again = DataSettings.model_validate(DataSettings.model_validate({"table": "a.csv"}).model_dump())
+    assert again.table.name == "a.csv"
+    assert DataSettings.model_validate({"images": "a", "table": None}).layout == "folders"
 
 
 def test_a_tree_of_dicom_may_have_its_masks_in_a_folder():

@@ -7,13 +7,17 @@ import shutil
 import time
 from pathlib import Path
 
+import nibabel
+import numpy as np
 import pytest
 
 from segtrain.core.case import Case, ScanSource
 from segtrain.core.errors import UnreadableScan
 from segtrain.data import sources
 from segtrain.data.sources import SourceMemory, size_bytes, source_hash, state_of
+from tests.data import itk_phantoms
 from tests.data.dicom_phantoms import write_series
+from tests.data.itk_phantoms import VALUES
 
 
 def case_of(*files: Path, label: Path | None = None, uid: str = "") -> Case:
@@ -34,6 +38,22 @@ def memory(tmp_path, monkeypatch) -> SourceMemory:
         pytest.skip("nothing is remembered on Windows")
     monkeypatch.setattr(sources, "SETTLED_SECONDS", -1.0)
     return SourceMemory(tmp_path / "sources")
+
+
+@pytest.mark.parametrize(("header", "voxels"), [("a.mhd", "a.raw"), ("a.nhdr", "a.raw"), ("a.hdr", "a.img")])
+def test_voxels_beside_a_header_are_a_part_of_the_scan(tmp_path, header, voxels):
+    if header == "a.hdr":
+        nibabel.save(nibabel.Nifti1Pair(VALUES, np.eye(4)), tmp_path / header)
+    else:
+        itk_phantoms.write(tmp_path / header)
+    case = case_of(tmp_path / header)
+    before, state, size = source_hash(case), state_of(case), size_bytes(case)
+    data = bytearray((tmp_path / voxels).read_bytes())
+    assert size == len(data) + (tmp_path / header).stat().st_size
+    data[-1] ^= 1
+    (tmp_path / voxels).write_bytes(bytes(data))
+    assert source_hash(case) != before
+    assert state_of(case) != state
 
 
 def test_the_hash_changes_with_image_and_mask_and_their_order(tmp_path):

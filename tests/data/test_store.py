@@ -23,6 +23,7 @@ from segtrain.data.store import (
     load,
     load_fingerprint,
     prepared_file,
+    prepared_key,
     save,
     save_fingerprint,
 )
@@ -91,6 +92,18 @@ def test_the_name_changes_with_the_scan_the_preparation_and_the_task(tmp_path):
     assert first == prepared_file(tmp_path, "a", "hash", small_plan(), other)
 
 
+def test_a_long_id_has_a_name_that_a_system_takes_and_no_other_case_has(tmp_path):
+    one, other = (prepared_file(tmp_path, "é" * 120 + end, "hash", small_plan(), TASK) for end in "ab")
+    assert one != other
+    assert max(len(file.name.encode()) for file in (one, other)) < 255
+
+
+def test_a_case_has_one_key_under_every_name(tmp_path, prepared):
+    file = prepared_file(tmp_path, "a", "hash", small_plan(), TASK)
+    save(prepared, prepared.classes, file)
+    assert load(file).key == prepared_key("b", "hash", small_plan(), TASK)
+
+
 def test_the_name_of_facts_changes_with_the_scan_the_task_and_what_is_sampled(tmp_path):
     names = [
         fingerprint_file(tmp_path, "a", "hash", TASK, (1, 5000)),
@@ -108,6 +121,8 @@ def test_facts_come_back_equal(tmp_path, note):
     save_fingerprint(record, note, tmp_path / "f")
     again, told = load_fingerprint(tmp_path / "f")
     assert (again.case, again.minimum, told) == ("a", record.minimum, note)
+    assert again.content == record.content
+    assert all(again.content)
     assert np.array_equal(again.grid.affine, record.grid.affine)
     assert np.array_equal(again.foreground_samples, record.foreground_samples)
 

@@ -1,4 +1,4 @@
-"""What the processes of test_workers.py are asked to do; they import it by its name."""
+"""What the processes of test_workers.py and test_ray_cluster.py are asked to do; they import it by its name."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segtrain.core.errors import Problem, UnreadableScan
+from segtrain.execution.patience import patience_seconds
 from segtrain.execution.workers import slot
 
 
@@ -98,3 +99,51 @@ def talkative(piece: Piece) -> int:
     sys.stdout.flush()
     subprocess.run([sys.executable, "-c", "print('neither is this')"], check=True)
     return piece.number
+
+
+def orderly(piece: Piece) -> None:
+    """Never ends, and leaves its folder in order when it is interrupted."""
+    (piece.folder / f"{piece.number}.begun").touch()
+    try:
+        while True:
+            time.sleep(0.01)
+    finally:
+        (piece.folder / f"{piece.number}.ended").touch()
+
+
+def stubborn_to_the_end(piece: Piece) -> None:
+    """Does not listen."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    endless(piece)
+
+
+def on_a_node(piece: Piece) -> str:
+    """Where it was done. The first time it goes on until its node is lost."""
+    import ray
+
+    node = str(ray.get_runtime_context().get_node_id())
+    mark = piece.folder / f"{piece.number}.node"
+    if not mark.exists():
+        unfinished = mark.with_suffix(".tmp")
+        unfinished.write_text(node)
+        unfinished.rename(mark)
+        if piece.number == 0:
+            time.sleep(3600)
+    return node
+
+
+def patience(piece: Piece) -> float:
+    """How long this process may wait."""
+    return patience_seconds()
+
+
+def broken_package() -> None:
+    """As an import fails where a library is missing."""
+    raise ImportError("libcudart.so.13 is missing")
+
+
+class Unreadable:
+    """A piece that can be sent, and not be received."""
+
+    def __reduce__(self):
+        return broken_package, ()

@@ -8,14 +8,16 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 import segtrain
 from segtrain.core.errors import Problem, UnreadableScan
+from segtrain.core.events import StillWorking
 from segtrain.execution import workers
-from segtrain.execution.workers import Died, Done, each, reason
+from segtrain.execution.workers import Died, Done, each, each_watched, reason
 from tests.execution import pieces
 from tests.execution.pieces import Piece
 
@@ -158,6 +160,23 @@ def test_closed_early_it_ends_its_processes(work, tmp_path, interruptible):
     pids = [int(path.read_text()) for path in tmp_path.glob("*.pid")]
     assert len(pids) == 2
     assert gone(pids)
+
+
+@needs_kill
+def test_broken_off_long_pieces_put_their_work_in_order(work, tmp_path):
+    with closing(each_watched(pieces.orderly, work[:3], 2)) as outcomes:
+        while len(list(tmp_path.glob("*.begun"))) < 2:
+            assert isinstance(next(outcomes), StillWorking)
+    assert {path.stem for path in tmp_path.glob("*.ended")} == {"0", "1"}
+
+
+@needs_kill
+def test_a_process_that_does_not_end_when_it_is_asked_to_is_killed(work, tmp_path, monkeypatch):
+    monkeypatch.setattr(workers, "GRACE_SECONDS", 0.3)
+    with closing(each_watched(pieces.stubborn_to_the_end, work[:1], 1)) as outcomes:
+        while not list(tmp_path.glob("*.pid")):
+            next(outcomes)
+    assert gone([int((tmp_path / "0.pid").read_text())])
 
 
 @needs_kill

@@ -47,6 +47,23 @@ class Vector(nn.Module):
         return logits.square().flatten(1).mean(1)
 """
 
+DEADLY_LOSS = """\
+import os, signal
+from pathlib import Path
+import torch
+from segtrain.execution.workers import slot
+
+HERE = Path(__file__).parent
+
+class Deadly(torch.nn.Module):
+    '''Ends the process of a run until a file `alive` lies beside it; not where the sweep itself tries it.'''
+
+    def forward(self, logits, target):
+        if slot() is not None and not (HERE / "alive").exists():
+            os.kill(os.getpid(), signal.SIGKILL)
+        return torch.nn.functional.cross_entropy(logits, target.long())
+"""
+
 OWN_METRIC = """\
 from dataclasses import replace
 from segtrain.metrics.overlap import Dice

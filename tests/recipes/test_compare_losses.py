@@ -10,28 +10,18 @@ import pytest
 from segtrain.core.errors import ConfigError, DataError, SegtrainError
 from segtrain.core.events import EpochEnded, Finished, Note, RunEnded, StepEnded
 from segtrain.data.cases import find_cases
-from segtrain.execution.executor import Processes
-from segtrain.recipes.compare_losses import compare_losses, dry_run
+from segtrain.recipes.compare_losses import compare_losses
 from segtrain.recipes.lock import LOCK
 from segtrain.recipes.one_case import read_case
 from segtrain.training import checkpoint
 from tests.recipes.projects import BROKEN_LOSS, CASES, CONFIG, close_at, load, step, write_case, write_study
 
-DEADLY_LOSS = """
-import os, signal
-from pathlib import Path
-import torch
-from segtrain.execution.workers import slot
-
-HERE = Path(__file__).parent
-
-class Deadly(torch.nn.Module):
-    def forward(self, logits, target):
-        if slot() is not None and not (HERE / "alive").exists():  # not where the sweep itself tries it
-            os.kill(os.getpid(), signal.SIGKILL)
-        return torch.nn.functional.cross_entropy(logits, target.long())
-"""
 TWO = "compare: {losses: [dice_ce, dice], folds: 2, seeds: [4, 0], baseline: dice_ce}\n"
+
+
+def nothing_concluded(sweep):
+    """Instead of a report."""
+    return {"schema_version": 1, "nothing_found": {}}
 
 
 def runs_in(folder):
@@ -84,7 +74,9 @@ def test_a_finished_sweep_trains_nothing_again_and_concludes_the_same(swept):
 def test_a_case_is_held_out_in_the_same_fold_of_every_loss_and_seed(tmp_path, monkeypatch):
     write_study(tmp_path, CONFIG.replace("epochs: 2", "epochs: 1") + TWO)
     monkeypatch.setattr("segtrain.recipes.fit.write_run_report", lambda run: None)  # eight pages cost seconds
-    monkeypatch.setattr("segtrain.recipes.compare_losses.conclude", lambda run: {"schema_version": 1})
+    monkeypatch.setattr(
+        "segtrain.recipes.compare_losses.conclude", lambda run: {"schema_version": 1, "nothing_found": {}}
+    )
     list(compare_losses(load(tmp_path), tmp_path / "sweep", device="cpu"))
     splits = {
         (loss, seed): [read(tmp_path / f"sweep/runs/{loss}/{fold}/{seed}/splits.json")["folds"] for fold in (0, 1)]
@@ -126,12 +118,6 @@ def test_a_sweep_that_is_there_is_not_begun_again_without_a_word(swept):
         next(compare_losses(load(swept.config.parent), swept.folder, device="cpu"))
 
 
-def test_a_dry_run_counts_runs_and_steps(study):
-    found = dry_run(load(study))
-    assert (found["losses"], found["runs"], found["steps"]) == (["dice_ce", "broken"], 4, 4 * 2 * 3)
-    assert dry_run(load(study, "training.budget_minutes=2"))["minutes_of_training"] == 8
-
-
 @pytest.fixture
 def cut(tmp_path):
     """A sweep that was broken off in its first run."""
@@ -146,7 +132,9 @@ def go_on(cut, *overrides):
 
 def test_scans_are_listed_once_a_sweep_and_read_for_the_plans_and_for_the_store(tmp_path, monkeypatch):
     write_study(tmp_path, CONFIG.replace("epochs: 2, steps_per_epoch: 3", "epochs: 1, steps_per_epoch: 1") + TWO)
-    monkeypatch.setattr("segtrain.recipes.compare_losses.conclude", lambda run: {"schema_version": 1})
+    monkeypatch.setattr(
+        "segtrain.recipes.compare_losses.conclude", lambda run: {"schema_version": 1, "nothing_found": {}}
+    )
     counts = {"segtrain.recipes.one_case.read_case": 0, "segtrain.recipes.compare_losses.find_cases": 0}
     counts["segtrain.recipes.job.find_cases"] = 0
 
@@ -186,7 +174,9 @@ def test_a_sweep_does_not_go_on_with_other_scans_or_other_cases(cut):
 def test_a_budget_is_timed_once_and_all_losses_get_the_same_steps(tmp_path, monkeypatch):
     paces = iter(range(2, 100))
     monkeypatch.setattr("segtrain.recipes.job.steps_per_epoch", lambda job: next(paces))
-    monkeypatch.setattr("segtrain.recipes.compare_losses.conclude", lambda run: {"schema_version": 1})
+    monkeypatch.setattr(
+        "segtrain.recipes.compare_losses.conclude", lambda run: {"schema_version": 1, "nothing_found": {}}
+    )
     write_study(tmp_path, CONFIG.replace("steps_per_epoch: 3", "budget_minutes: 1") + TWO.replace("[4, 0]", "[4]"))
     close_at(compare_losses(load(tmp_path), tmp_path / "sweep", device="cpu"), step(1))
     list(compare_losses(load(tmp_path), tmp_path / "sweep", resume=True, device="cpu"))
@@ -229,38 +219,20 @@ def test_a_sweep_that_is_done_needs_no_scans(swept, tmp_path):
     assert isinstance(events[-1], Finished)
 
 
-def test_a_dry_run_names_a_wrong_metric(study):
-    with pytest.raises(ConfigError, match="no metric is called 'iuo'"):
-        dry_run(load(study, "evaluation.metrics=[iuo]"))
-
-
-def test_runs_in_several_processes_are_the_same_runs(tmp_path):
-    """Bit for bit: each has one thread, as here, and its own folder."""
-    write_study(tmp_path, CONFIG.replace("epochs: 2", "epochs: 1") + TWO.replace("[4, 0]", "[4]"))
-    here = list(compare_losses(load(tmp_path), tmp_path / "here", device="cpu"))[-1]
-    *events, there = compare_losses(load(tmp_path), tmp_path / "there", device="cpu", executor=Processes(2))
-    assert sorted(event.name for event in events if isinstance(event, RunEnded)) == [
-        f"{loss}, fold {fold}, seed 4" for loss in ("dice", "dice_ce") for fold in (0, 1)
-    ]
-    assert there.failed == ()
-    assert there.result["ranking"] == here.result["ranking"]
-    assert (tmp_path / "there/claims.csv").read_bytes() == (tmp_path / "here/claims.csv").read_bytes()
-
-
-def test_a_run_whose_process_dies_leaves_the_others_and_is_tried_again(tmp_path):
-    """The loss kills its process twice, and is mended before the sweep goes on."""
-    (tmp_path / "mine.py").write_text(DEADLY_LOSS)
-    losses = (
-        "compare: {losses: [dice, {name: 'mine.py:Deadly', label: deadly}], folds: 2, seeds: [0], baseline: dice}\n"
-    )
-    write_study(tmp_path, CONFIG.replace("epochs: 2", "epochs: 1") + losses)
-    *events, end = compare_losses(load(tmp_path), tmp_path / "sweep", device="cpu", executor=Processes(2))
-    assert sum("its process died" in event.text for event in events if isinstance(event, Note)) == 2
-    assert end.failed == ("deadly, fold 0, seed 0", "deadly, fold 1, seed 0")
-    assert set(end.result["broken_runs"]) == set(end.failed)
-    status = {row["loss"]: row["status"] for row in end.result["ranking"]}
-    assert status == {"dice": "ok", "deadly": "failed"}
-    (tmp_path / "alive").touch()
-    *_, end = compare_losses(load(tmp_path), tmp_path / "sweep", device="cpu", executor=Processes(2), resume=True)
+@pytest.mark.slow
+def test_the_combo_of_the_post_ends_with_nothing_and_has_failed_and_combo_has_not(tmp_path, monkeypatch):
+    """Minimised as the post has it, that loss is least where nothing is found."""
+    monkeypatch.setattr("segtrain.recipes.comparison.write_plots", lambda folder, plots: None)
+    monkeypatch.setattr("segtrain.recipes.watch.Picture.close", lambda self, ending: None)
+    training = "training: {epochs: 1, steps_per_epoch: 40, batch_size: 1, learning_rate: 2e-2}"
+    text = "\n".join(training if line.startswith("training:") else line for line in CONFIG.splitlines())
+    write_study(tmp_path, f"{text}\ncompare: {{losses: [combo, post/combo], folds: 2, seeds: [0], baseline: combo}}\n")
+    *events, end = compare_losses(load(tmp_path), tmp_path / "sweep", device="cpu")
+    combo, of_the_post = end.result["ranking"]
+    assert (combo["loss"], combo["status"]) == ("combo", "ok")
+    assert combo["mean"] > 0.5
+    assert (of_the_post["loss"], of_the_post["status"]) == ("post-combo", "failed")
+    assert of_the_post["mean"] < 0.01
     assert end.failed == ()
-    assert {row["status"] for row in end.result["ranking"]} == {"ok"}
+    said = [event.text for event in events if isinstance(event, Note)]
+    assert any(text.startswith("post-combo has failed: finds nothing: mean Dice") for text in said)

@@ -165,3 +165,71 @@ def test_runs_that_did_not_end_are_told_from_those_that_diverged(concluded):
         "focal, fold 1, seed 1",
     ]
     assert "3 runs did not end, or broke off: focal, fold 1, seed 0" in sweep.report.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def plain(monkeypatch):
+    """Without the files of the figures, which other tests look at."""
+    monkeypatch.setattr("segtrain.recipes.comparison.write_plots", lambda folder, plots: None)
+
+
+def with_scores(folder, value, names, *overrides):
+    """A sweep of one seed in which `value(loss, case)` is the Dice of each of the cases `names`, two folds of them."""
+    sweep = begun(folder, "compare.seeds=[0]", *overrides)
+    for run in runs(sweep):
+        more = {"hd95": 3.0} if overrides else {}
+        cases = [case(name, value(run.entry.label, name), **more) for name in names[run.fold :: 2]]
+        write_cases_csv(run.folder.validation / "cases.csv", cases)
+        (run.folder.validation / "metrics.json").write_text("{}")
+        write_record(run.folder, {"finished": "now"})
+    return sweep
+
+
+@pytest.mark.parametrize("names", [("P0_a", "P0_b"), ("P0_a", "P1_a"), tuple(f"P{i}_a" for i in range(5))])
+def test_one_two_or_five_patients_keep_their_rows_and_get_no_verdict(tmp_path, plain, names):
+    summary = conclude(with_scores(tmp_path, lambda loss, name: {"focal": 0.2}.get(loss, 0.8), names).path)
+    means = {row["loss"]: row["mean"] for row in summary["ranking"]}
+    assert means == pytest.approx({"dice_ce": 0.8, "dice": 0.8, "focal": 0.2})
+    assert {pair["verdict"] for pair in summary["pairs"]} == {"too few patients"}
+    assert next(pair["p"] for pair in summary["pairs"] if {pair["a"], pair["b"]} == {"dice", "dice_ce"}) == 1.0
+
+
+def test_all_equal_is_equivalent_and_has_no_winner(tmp_path, plain):
+    summary = conclude(with_scores(tmp_path, lambda loss, name: 0.8, [f"P{i}_a" for i in range(7)]).path)
+    assert {(pair["verdict"], pair["p"], pair["difference"]) for pair in summary["pairs"]} == {("equivalent", 1.0, 0.0)}
+    assert {row["rank"] for row in summary["ranking"]} == {2.0}
+
+
+def test_where_nothing_is_defined_or_everything_diverged_all_have_failed(tmp_path, plain):
+    sweep = with_scores(tmp_path, lambda loss, name: None, ("P0_a", "P1_a"))
+    assert {row["status"] for row in conclude(sweep.path)["ranking"]} == {"failed"}
+    for run in runs(sweep):
+        run.folder.record.unlink()
+        run.keep_failure("the loss is nan")
+    summary = conclude(sweep.path)
+    assert {row["status"] for row in summary["ranking"]} == {"failed"}
+    assert len(summary["failed_runs"]) == 6
+    assert {pair["verdict"] for pair in summary["pairs"]} == {"failed"}
+
+
+def test_a_loss_that_finds_nothing_has_failed_on_the_page_and_in_the_text(tmp_path, plain):
+    names = [f"P{i}_a" for i in range(8)]
+    sweep = with_scores(tmp_path, lambda loss, name: {"focal": 0.004}.get(loss, 0.8), names)
+    summary = conclude(sweep.path)
+    last = summary["ranking"][-1]
+    assert (last["loss"], last["status"], last["rank"]) == ("focal", "failed", 3)
+    assert last["reason"] == "finds nothing: mean Dice at most 0.004 in 2 runs"
+    assert next(pair["verdict"] for pair in summary["pairs"] if pair["a"] == "focal") == "worse"
+    assert summary["nothing_found"] == {"focal": last["reason"]}
+    assert summary["failed_runs"] == {}
+    page = sweep.report.read_text(encoding="utf-8")
+    assert "focal has failed: finds nothing: mean Dice at most 0.004 in 2 runs." in page
+    assert "focal has failed: it finds nothing" in " ".join((sweep.path / "methods.txt").read_text().split())
+
+
+def test_only_a_metric_with_a_margin_calls_losses_equivalent(tmp_path, plain):
+    names = [f"P{i}_a" for i in range(8)]
+    sweep = with_scores(tmp_path, lambda loss, name: 0.8, names, "evaluation.metrics=[dice, hd95]")
+    found = conclude(sweep.path)["metrics"]
+    words = {metric: {pair["verdict"] for pair in of["pairs"]} for metric, of in found.items()}
+    assert words == {"dice": {"equivalent"}, "hd95": {"not decided"}}

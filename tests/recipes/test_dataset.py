@@ -131,7 +131,7 @@ def test_a_note_on_a_case_is_told(data):
 def test_a_scan_without_a_mask_cannot_train(data):
     settings = load(data).config.data.model_copy(update={"labels": None})
     with pytest.raises(DataError, match=r"without a label cannot train[\s\S]*P0_a"):
-        result_of(prepare_all(find_scans(settings), small_plan(), TASK, data / "store"))
+        result_of(prepare_all(find_scans(settings, settings.images).cases, small_plan(), TASK, data / "store"))
 
 
 def test_every_case_is_told_when_it_is_there(data):

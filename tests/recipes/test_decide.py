@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -54,6 +55,20 @@ def test_a_plan_that_was_edited_by_hand_is_the_plan_and_no_scan_is_read(loaded, 
     (tmp_path / "plan.json").write_text(edited.model_dump_json())
     work = decide_plans(loaded, {tmp_path / "plan.json": draw_split(loaded, cases_of(loaded), None).folds[0]}, [], CPU)
     assert result_of(work) == [edited]
+
+
+def test_an_image_that_trains_and_judges_is_refused_before_there_is_a_plan(tmp_path):
+    write_study(tmp_path)
+    loaded = load(tmp_path)
+    fold = draw_split(loaded, cases_of(loaded), None).folds[0]
+    one, other = fold.train[0], fold.validation[0]
+    image = read_volume([ScanSource(tmp_path / "images" / f"{one}.nii.gz")])
+    (tmp_path / "images" / f"{other}.nii.gz").unlink()
+    write_nifti_image(tmp_path / "images" / f"{other}.nii", Volume(image.array.astype(np.float64), image.grid))
+    with pytest.raises(DataError, match="the same image trains and judges") as error:
+        plan_of(loaded, tmp_path / "plan.json")
+    assert set(error.value.problems[0].where.split()[1::2]) == {one, other}
+    assert not (tmp_path / "plan.json").exists()
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", "{", '{"dims": 3}'])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import tempfile
 from pathlib import Path
 
@@ -12,10 +11,8 @@ import pytest
 from segtrain.config.load import Loaded
 from segtrain.core.errors import ConfigError, ResourceError
 from segtrain.core.plan import Plan
-from segtrain.data.splits import Fold
 from segtrain.recipes import dry_run as module
-from segtrain.recipes.dry_run import CHECKPOINTS, PLANNED_BY, Work, dry_run, few_of
-from tests.plans import small_plan
+from segtrain.recipes.dry_run import CHECKPOINTS, PLANNED_BY, dry_run
 from tests.recipes.projects import BROKEN_LOSS, CASES, CONFIG, finished, load, write_study
 
 
@@ -131,22 +128,3 @@ def test_a_step_that_does_not_fit_is_an_error_of_resources(study, monkeypatch):
     monkeypatch.setattr("segtrain.training.loop._backward", full)
     with pytest.raises(ResourceError, match="out of memory"):
         tried(load(study, "compare=null"))
-
-
-class TestWork:
-    @pytest.fixture
-    def work(self, study):
-        sizes = {"a": 10, "b": 30, "c": 20, "d": 40, "e": 50}
-        shapes = {name: (n, n, n) for name, n in sizes.items()}
-        return Work(load(study), small_plan(patch=(16, 16, 16)), Fold(("a", "b", "c"), ("d", "e")), (), shapes)
-
-    def test_the_cases_that_are_tried_are_of_median_size_and_the_largest(self, work):
-        assert few_of(work) == Fold(train=("c", "b"), validation=("e",))
-
-    def test_voxels_of_some_cases_and_of_all(self, work):
-        assert work.voxels("a", "c") == 1000 + 8000
-        assert work.voxels() == sum(n**3 for n in (10, 20, 30, 40, 50))
-
-    def test_windows_without_overlap_are_as_many_as_cover_the_scan(self, work):
-        for shape in ((10, 10, 10), (16, 17, 33), (40, 50, 16)):
-            assert work.windows(shape) == math.prod(max(1, math.ceil(n / 16)) for n in shape)

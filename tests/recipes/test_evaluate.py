@@ -15,9 +15,10 @@ from segtrain.core.grid import Grid
 from segtrain.core.volume import LabelMap
 from segtrain.data.nifti import read_nifti, write_nifti, write_nifti_image
 from segtrain.data.read import read_labels
+from segtrain.data.splits import Splits
 from segtrain.recipes.evaluate import evaluate_run
 from tests.phantoms import grid, scan
-from tests.recipes.projects import CANARY, OWN_METRIC, SHAPE, finished, write_study
+from tests.recipes.projects import CANARY, OWN_METRIC, SHAPE, finished, write_case, write_study
 
 
 def table(path):
@@ -65,6 +66,15 @@ def test_a_scan_that_cannot_be_used_costs_the_others_nothing(trained, scans, tmp
     events = list(evaluate_run(trained, *scans, tmp_path / "out", device="cpu"))
     assert [type(e) for e in events[:2]] == [CaseFailed, CaseScored]
     assert events[-1].failed == ("P8_a",)
+
+
+def test_a_label_without_an_image_and_an_image_without_a_label_fail_by_their_names(trained, scans, tmp_path):
+    (scans[0] / "P8_a.nii.gz").unlink()
+    (scans[1] / "P9_a.nii.gz").rename(scans[1] / "widow.nii.gz")
+    write_case(scans[0].parent, "P5_a")
+    end = finished(evaluate_run(trained, *scans, tmp_path / "out", device="cpu"))
+    assert sorted(end.failed) == ["P8_a", "P9_a", "widow"]
+    assert end.result["metrics"]["cases"] == 1
 
 
 def test_the_held_out_cases_are_scored_as_in_the_validation_of_the_run(trained, study, tmp_path):
@@ -139,7 +149,16 @@ def test_results_are_not_written_into_a_run(trained, scans, tmp_path):
     assert (trained / "report.html").read_bytes() == before
 
 
-def test_cases_that_trained_the_network_are_told(study, trained, tmp_path):
-    events = list(evaluate_run(trained, study / "images", study / "labels", tmp_path / "out", device="cpu"))
-    told = [event.text for event in events if isinstance(event, Note)]
-    assert any("have the name of one that trained this run" in text for text in told)
+def test_cases_that_trained_the_network_are_told_whatever_they_are_called(study, trained, tmp_path):
+    train = Splits.read(trained / "splits.json").folds[0].train
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(study / folder / f"{train[0]}.nii.gz", tmp_path / folder / "P7_renamed.nii.gz")
+        shutil.copy(study / folder / f"{train[1]}.nii.gz", tmp_path / folder)
+    write_case(tmp_path, train[2], seed=77)
+    places = (tmp_path / "images", tmp_path / "labels", tmp_path / "out")
+    events = list(evaluate_run(trained, *places, device="cpu"))
+    told = " ".join(event.text for event in events if isinstance(event, Note))
+    assert "2 of 3 cases trained this run" in told
+    assert f"P7_renamed, which is {train[0]}" in told
+    assert f"1 of 1 cases have the name of one that trained this run ({train[2]})" in told

@@ -8,6 +8,7 @@ import pytest
 
 from segtrain.core.errors import DataError
 from segtrain.recipes.info import describe
+from tests.data.rtstruct_phantoms import write_rtstruct
 
 
 def test_a_scan_is_described_by_its_grid_and_values(study):
@@ -16,6 +17,11 @@ def test_a_scan_is_described_by_its_grid_and_values(study):
     assert found["grid"] == "16x16x12 voxels of 1x1.2x2.5 mm"
     assert found["range"][0] < 0 < found["range"][1]
     assert len(found["affine"]) == 4
+
+
+def test_a_mask_that_was_drawn_on_a_scan_is_described_by_its_structures(tmp_path):
+    found = describe(write_rtstruct(tmp_path / "rt.dcm", {"heart": [], "left lung": None}))
+    assert (found["kind"], found["structures"]) == ("DICOM RTSTRUCT", ["heart", "left lung"])
 
 
 def test_a_run_is_described_by_its_record(trained):

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -47,9 +48,9 @@ def test_the_lock_of_a_dead_process_is_taken_over(tmp_path, dead, text):
         assert (tmp_path / LOCK).read_text().startswith(str(os.getpid()))
 
 
-@pytest.mark.parametrize("host", [HERE, "another-machine"])
-def test_a_lock_that_may_be_held_is_left_and_named(tmp_path, host):
-    owner = f"{os.getppid()} {host}"
+@pytest.mark.parametrize("owner", [f"{os.getppid()} {HERE}", "17 another-machine", f"{os.getpid()} another-machine"])
+def test_a_lock_that_may_be_held_is_left_and_named(tmp_path, owner):
+    """Processes of two containers often have the same number."""
     (tmp_path / LOCK).write_text(owner)
     with pytest.raises(ConfigError, match=f"held by process {owner}"), locked(tmp_path):
         pass
@@ -83,3 +84,58 @@ def test_a_lock_that_is_held_is_touched(tmp_path, monkeypatch):
         while (tmp_path / LOCK).stat().st_mtime == 0 and time.monotonic() < until:
             time.sleep(0.01)
         assert (tmp_path / LOCK).stat().st_mtime > 0
+
+
+class TestOnACluster:
+    """Where a process is told to be patient: the lock may be that of a former attempt, whose node was lost."""
+
+    @pytest.fixture(autouse=True)
+    def quick(self, monkeypatch):
+        monkeypatch.setattr("segtrain.recipes.lock.patience_seconds", lambda: 3.0)
+        monkeypatch.setattr("segtrain.recipes.lock.STILL_SECONDS", 0.4)
+        monkeypatch.setattr("segtrain.recipes.lock.LOOK_SECONDS", 0.01)
+
+    def test_the_lock_of_another_host_that_stays_untouched_is_taken_over(self, tmp_path):
+        (tmp_path / LOCK).write_text("17 another-machine")
+        begun = time.monotonic()
+        with locked(tmp_path):
+            assert (tmp_path / LOCK).read_text() == f"{os.getpid()} {HERE}"
+        assert 0.4 < time.monotonic() - begun < 3
+
+    def test_even_where_the_clock_of_the_other_host_is_ahead(self, tmp_path):
+        lock = tmp_path / LOCK
+        lock.write_text("17 another-machine")
+        os.utime(lock, (time.time() + 5000, time.time() + 5000))
+        with locked(tmp_path):
+            assert lock.read_text().startswith(str(os.getpid()))
+
+    def test_a_lock_that_is_touched_is_left(self, tmp_path):
+        lock = tmp_path / LOCK
+        lock.write_text("17 another-machine")
+        over = threading.Event()
+
+        def touch():
+            while not over.wait(0.05):
+                os.utime(lock)
+
+        thread = threading.Thread(target=touch)
+        thread.start()
+        with pytest.raises(ConfigError, match="another segtrain"), locked(tmp_path):
+            pass
+        over.set()
+        thread.join()
+        assert lock.read_text() == "17 another-machine"
+
+    def test_a_process_that_ends_meanwhile_leaves_its_lock(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("segtrain.recipes.lock.STILL_SECONDS", 60.0)
+        process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(0.3)"])
+        (tmp_path / LOCK).write_text(f"{process.pid} {HERE}")
+        threading.Thread(target=process.wait, daemon=True).start()
+        with locked(tmp_path):
+            assert (tmp_path / LOCK).read_text() == f"{os.getpid()} {HERE}"
+
+    def test_a_lock_that_is_given_back_meanwhile_is_taken(self, tmp_path):
+        (tmp_path / LOCK).write_text("17 another-machine")
+        threading.Timer(0.1, (tmp_path / LOCK).unlink).start()
+        with locked(tmp_path):
+            assert (tmp_path / LOCK).read_text().startswith(str(os.getpid()))

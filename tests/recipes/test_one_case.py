@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from segtrain.core.case import ScanSource
 from segtrain.core.errors import DataError
 from segtrain.core.grid import Grid
 from segtrain.core.task import Task
@@ -17,7 +18,7 @@ from segtrain.core.volume import LabelMap
 from segtrain.data import sources
 from segtrain.data.cases import find_cases
 from segtrain.data.nifti import write_nifti, write_nifti_image
-from segtrain.data.read import read_labels
+from segtrain.data.read import read_labels, read_volume
 from segtrain.data.store import load
 from segtrain.recipes import one_case
 from segtrain.recipes.one_case import (
@@ -29,6 +30,7 @@ from segtrain.recipes.one_case import (
     recall_fingerprint,
     recall_prepared,
 )
+from tests.data.rtstruct_phantoms import outline, write_rtstruct
 from tests.phantoms import grid, scan
 from tests.plans import small_plan
 from tests.recipes.projects import SHAPE, write_case, write_study
@@ -165,3 +167,20 @@ def test_a_worker_loads_neither_torch_nor_the_config():
     command = "import sys, segtrain.recipes.one_case; print({'torch', 'yaml', 'matplotlib'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_a_mask_that_was_drawn_on_the_scan_is_read_on_its_grid(data, case):
+    """With a note that names the case, and what was said of image and mask."""
+    on = read_volume(case.images).grid
+    square = [[2.5, 2.5], [6.5, 2.5], [6.5, 6.5], [2.5, 6.5]]
+    path = write_rtstruct(data / "rt.dcm", {"Organ": [outline(on, square, 4)], "Couch": []})
+    image, labels, note = read_case(replace(case, label=ScanSource(path)), ("T1",), TASK)
+    assert labels.grid is image.grid
+    assert (labels.array == 1).sum(axis=(0, 1)).tolist() == [0] * 4 + [16] + [0] * 7
+    assert note == "P1_a: left out, because no label has its name: Couch"
+
+
+def test_a_mask_whose_names_do_not_match_names_its_case(data, case):
+    path = write_rtstruct(data / "rt.dcm", {"liver": []})
+    with pytest.raises(DataError, match=r"case P1_a, .*rt\.dcm[\s\S]*liver; the task has organ"):
+        read_case(replace(case, label=ScanSource(path)), ("T1",), TASK)

@@ -1,5 +1,8 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from segtrain.core.grid import Grid
 from segtrain.core.scores import Score
@@ -8,6 +11,7 @@ from segtrain.core.volume import LabelMap
 from segtrain.data.nifti import write_nifti
 from segtrain.metrics.settings import EvaluationSettings
 from segtrain.recipes.one_pair import MaskPair, score_pair
+from tests.data.rtstruct_phantoms import outline, write_rtstruct
 
 ON = Grid((4, 3, 2), np.diag([10.0, 10.0, 10.0, 1.0]))
 TASK = Task(labels={"background": 0, "organ": 1})
@@ -50,3 +54,22 @@ def test_a_reference_that_cannot_be_read_leaves_nothing_to_score(tmp_path):
     found = score_pair(both)
     assert found.scores is None
     assert "wanted.nii.gz" in found.fault
+
+
+def test_a_reference_that_was_drawn_on_the_scan_is_scored_on_the_grid_of_the_prediction(tmp_path):
+    both = pair(tmp_path, (1, 1, 0, 1, 1))
+    square = [[-0.5, -0.5], [1.5, -0.5], [1.5, 1.5], [-0.5, 1.5]]
+    path = write_rtstruct(tmp_path / "wanted.dcm", {"Organ": [outline(ON, square, 0)]})
+    array = np.zeros(ON.shape, np.uint8)
+    array[:2, :2, 0] = 1
+    write_nifti(both.prediction, LabelMap(array, ON))
+    found = score_pair(replace(both, reference=path))
+    assert found.fault == ""
+    assert found.scores.scores["organ"]["dice"].value == 1
+
+
+def test_what_there_is_to_know_of_the_masks_is_told(tmp_path):
+    for name in ("wanted", "found"):
+        Image.fromarray(np.ones((4, 5), np.uint8)).save(tmp_path / f"{name}.png")
+    found = score_pair(MaskPair("P1", tmp_path / "wanted.png", tmp_path / "found.png", TASK, EvaluationSettings(), 1))
+    assert found.note == "P1: a picture does not say how large its pixels are: 1 mm is assumed"

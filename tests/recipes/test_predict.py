@@ -50,6 +50,15 @@ def test_a_damaged_scan_is_named_and_left_out(trained, scans, tmp_path):
     assert events[-1].failed == ("P8_a",)
 
 
+def test_an_odd_sub_folder_is_named_and_costs_no_scan(trained, scans, tmp_path):
+    (scans / "notes").mkdir()
+    end = finished(predict(trained, scans, tmp_path / "out", device="cpu"))
+    assert (end.failed, end.result["cases"]) == (("notes",), 2)
+    with pytest.raises(DataError, match="notes"):
+        list(predict(trained, scans, tmp_path / "strict", device="cpu", manner=Manner(strict=True)))
+    assert not (tmp_path / "strict").exists()
+
+
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_scan_is_never_written_over(trained, scans, tmp_path, overwrite):
     images = tmp_path / "out" / "predictions"

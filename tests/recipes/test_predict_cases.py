@@ -15,9 +15,9 @@ import pytest
 import torch
 
 from segtrain.core.case import Case, ScanSource
-from segtrain.core.errors import DataError
+from segtrain.core.errors import DataError, Problem
 from segtrain.core.events import CaseFailed, CaseScored, Note
-from segtrain.data.cases import find_scans, relocated
+from segtrain.data.cases import find_scans
 from segtrain.data.nifti import read_nifti
 from segtrain.inference.predict import Ensemble
 from segtrain.metrics.settings import EvaluationSettings
@@ -43,7 +43,7 @@ def ensemble(trained):
 
 @pytest.fixture
 def cases(trained, scans):
-    return find_scans(relocated(trained_config(trained, allow_code=False).data, *scans))
+    return find_scans(trained_config(trained, allow_code=False).data, *scans).cases
 
 
 def masks(out):
@@ -60,6 +60,19 @@ def test_events_come_in_the_order_of_the_cases(ensemble, cases, scans, tmp_path)
         (CaseScored, "P9_a", 4, 4),
     ]
     assert "P7_a" in events[1].message
+
+
+def test_cases_of_which_it_is_known_that_they_are_of_no_use_are_told_first(ensemble, cases, tmp_path):
+    unusable = [("widow", Problem("label widow has no image")), ("widow", Problem("and more")), ("x", Problem("odd"))]
+    events = list(predict_cases(ensemble, cases[:1], tmp_path / "out", SCORING, None, unusable))
+    assert [(type(e), e.case, e.done, e.total) for e in events] == [
+        (CaseFailed, "widow", 1, 3),
+        (CaseFailed, "x", 2, 3),
+        (CaseScored, "P6_a", 3, 3),
+    ]
+    assert events[0].message == "label widow has no image\nand more"
+    outcome = result_of(predict_cases(ensemble, cases[:1], tmp_path / "again", SCORING, None, unusable))
+    assert [case for case, _ in outcome.failed] == ["widow", "x"]
 
 
 def test_a_mask_is_written_before_its_case_is_told(ensemble, cases, tmp_path):

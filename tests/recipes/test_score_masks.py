@@ -55,6 +55,17 @@ def test_a_task_is_made_of_the_ids_in_the_masks(masks, tmp_path):
     assert metrics["labels"]["label_7"]["dice"]["n_undefined"] == 1
 
 
+def test_what_is_no_mask_fails_by_its_name_and_costs_no_other(masks, tmp_path):
+    (masks[1] / "notes").mkdir()
+    (masks[0] / "b.nii.gz").rename(masks[0] / "b.nii")
+    write_mask(masks[0] / "b.nii.gz", 1, 1)
+    events = list(score(masks, tmp_path / "out"))
+    assert events[-1].failed == ("b", "notes")
+    assert [e.case for e in events if isinstance(e, CaseFailed)] == ["b", "notes"]
+    assert any("b is there twice" in e.text for e in events if isinstance(e, Note))
+    assert rows(tmp_path / "out")["b", "label_1", "dice"][0] == "0.0"
+
+
 @pytest.mark.parametrize(
     "names",
     [

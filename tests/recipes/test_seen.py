@@ -2,8 +2,11 @@
 
 import pytest
 
+from segtrain.core.case import Case, ScanSource
+from segtrain.core.task import Task
 from segtrain.data.splits import Fold, Splits
-from segtrain.recipes.seen import seen_in_training
+from segtrain.recipes.run_folder import RunFolder
+from segtrain.recipes.seen import copies_of_training, seen_in_training
 
 
 @pytest.fixture
@@ -27,3 +30,10 @@ def test_cases_that_were_held_out_or_are_new_are_no_matter(splits):
 def test_a_split_that_is_not_there_or_no_split_tells_nothing(tmp_path):
     (tmp_path / "broken.json").write_text("{")
     assert list(seen_in_training([tmp_path / "none.json", tmp_path / "broken.json"], ["a"], "this run")) == []
+
+
+def test_a_run_without_records_tells_nothing_of_copies(tmp_path):
+    source = ScanSource(tmp_path / "a.nii.gz")
+    source.path.write_bytes(b"x")
+    cases = [Case("a", "a", (source,)), Case("gone", "gone", (ScanSource(tmp_path / "gone.nii.gz"),))]
+    assert copies_of_training([RunFolder(tmp_path / "run")], cases, Task(labels={"background": 0, "organ": 1})) == {}

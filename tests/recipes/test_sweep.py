@@ -139,3 +139,25 @@ def test_what_a_report_must_know_is_kept_and_read_back(loaded, tmp_path):
     assert ("recall", "learning_rate 0.001") in meaning.declared
     write_record(RunFolder(tmp_path / "sweep"), {"meaning": meaning.model_dump(mode="json")})
     assert meaning_in(tmp_path / "sweep" / "run.json") == meaning
+
+
+def test_a_pure_number_has_a_margin_and_a_distance_has_none_unless_it_is_named(loaded):
+    folder, metrics = loaded.folder, "evaluation.metrics=[dice, hd95, assd]"
+    meaning = meaning_of(load(folder, metrics, "compare.margins={hd95: 1.5}"))
+    assert meaning.margins == {"dice": 0.01, "hd95": 1.5, "assd": None}
+    assert [meaning.margin(name) for name in meaning.best] == [0.01, 1.5, None]
+
+
+def test_a_sweep_of_before_there_were_margins_is_judged_as_it_was(loaded):
+    meaning = meaning_of(loaded)
+    assert meaning.model_copy(update={"margins": {}}).margin("dice") == 0.01
+
+
+def test_a_margin_of_what_is_not_measured_is_refused(loaded):
+    with pytest.raises(ConfigError, match=r"hd96 is not measured[\s\S]*dice, hd95"):
+        meaning_of(load(loaded.folder, "evaluation.metrics=[dice, hd95]", "compare.margins={hd96: 1}"))
+
+
+def test_scores_at_a_rung_lie_in_the_folder_of_the_run(loaded):
+    run = run_of(loaded, "dice")
+    assert run.rung(6) == run.folder.path / "rungs" / "6" / "cases.csv"

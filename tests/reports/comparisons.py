@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from segtrain.reports.breakdown import LabelValues, breakdown
-from segtrain.reports.contents import ComparisonReport, LossCost, SweepFacts
+from segtrain.reports.contents import ComparisonReport, LossCost, Rung, SweepFacts
 from segtrain.statistics.comparison import FoldMeans, Rules, compare
+from segtrain.statistics.elimination import Elimination, Standing
 from tests.reports.builders import epochs
 
 
@@ -73,3 +74,11 @@ def report(names=("dice", "focal", "boom"), n=8, **changes):
         "costs": [LossCost(name, 2, 0.2, 0.1, 0.3, 1.5, 700.0) for name in names[:-1]] + [LossCost(names[-1], 0)],
     }
     return ComparisonReport(**{**given, **changes})
+
+
+def rung(epoch=6, dropped=("focal",), not_judged=None):
+    """What was decided after an epoch of 24, about `dice`, the leader, `ce`, and those that were dropped."""
+    rows = [Standing("dice", 0.8, 0.0, None, None, None, None, "leader")]
+    rows += [Standing("ce", 0.79, 0.01, -0.01, 0.03, 0.3, 1.0, "kept")]
+    rows += [Standing(loss, 0.7, 0.1, 0.05, 0.15, 0.0005, 0.018, "dropped") for loss in dropped]
+    return Rung(epoch, 24, "dice", 6, Elimination(tuple(rows), 12, len(dropped)), not_judged or {})

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from segtrain.recipes.sweep_status import Endings, with_endings
 from segtrain.reports.comparison_view import comparison_view, cost_rows
-from segtrain.reports.contents import LossCost
+from segtrain.reports.contents import Halving, LossCost
 from segtrain.statistics.comparison import Rules, compare
 from tests.reports.builders import epochs
-from tests.reports.comparisons import comparison, facts, of_folds, report, thirds
+from tests.reports.comparisons import comparison, facts, of_folds, report, rung, thirds
 
 
 def view(*args, **changes):
@@ -111,3 +114,28 @@ def test_unfinished_runs_are_named_and_their_losses_called_incomplete():
 def test_curves_that_still_rise_are_told():
     told = " ".join(view(curves={"dice": epochs(5), "focal": epochs(5)})["training_cautions"])
     assert "2 of 2 losses were still improving" in told
+
+
+def test_a_dropped_loss_has_a_row_with_its_reason_and_no_place_among_sizes():
+    found = with_endings(comparison(dice=0.0, ce=0.1), Endings({}, {}, (rung(),)))
+    names = ("dice", "ce", "focal")
+    shown = view(
+        names,
+        comparisons={"dice": found},
+        by_label=thirds(names[:2]),
+        agreement=[],
+        halving=Halving((rung(),), 0.25),
+    )
+    *_, last = shown["metrics"][0]["ranking"]
+    assert (last["loss"], last["status"], last["mean"]) == ("focal", "dropped", "–")
+    assert last["reason"].startswith("at epoch 6 of 24: behind dice")
+    assert {row["loss"] for row in shown["sizes"]["small"]} == {"dice", "ce"}
+    assert shown["halving"]["saved"] == "25 %"
+    assert len(shown["halving"]["figures"]) == 1
+
+
+def test_margins_are_told_metric_by_metric():
+    found = comparison(dice=0.0, ce=0.1)
+    shown = view(("dice", "ce"), comparisons={"dice": found, "hd95": replace(found, rules=Rules(None))}, agreement=[])
+    assert [metric["margin"] for metric in shown["metrics"]] == ["0.01", ""]
+    assert shown["margins"] == "±0.01 for Dice, none for HD95 (mm)"

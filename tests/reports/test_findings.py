@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from segtrain.reports.findings import clear_winner, finding, needed, training_cautions, verdict_word
+from segtrain.statistics.comparison import Rules, compare
 from tests.reports.comparisons import comparison, facts
 
 FLAT = [(1, 0.5), (2, 0.4)]
@@ -66,3 +67,13 @@ def test_losses_that_still_improve_are_counted():
     assert cautions(RISING, FLAT, FLAT) == ""
     assert "1 of 1" in cautions(FLAT, more_is_better=False)
     assert cautions([], [(1, 0.5)]) == ""
+
+
+def test_without_a_margin_nobody_speaks_of_equivalence():
+    scores = {
+        "dice": {f"c{i}": 3.0 + i for i in range(8)},
+        "ce": {f"c{i}": 3.0 + i + 0.1 * (-1) ** i for i in range(8)},
+    }
+    found = compare(scores, {f"c{i}": f"c{i}" for i in range(8)}, "dice", 0, Rules(margin=None, draws=200))
+    assert finding(found, "HD95", "patient") == "By HD95, ce is neither better nor worse than dice."
+    assert needed(found, "patient") == ""

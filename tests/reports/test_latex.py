@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
+from segtrain.recipes.sweep_status import Endings, with_endings
 from segtrain.reports.latex import escaped, ranking_tex
+from segtrain.statistics.comparison import Rules
 from tests.reports.builders import HOSTILE
-from tests.reports.comparisons import comparison, facts, report
+from tests.reports.comparisons import comparison, facts, report, rung
 
 COMMAND = re.compile(r"\\[A-Za-z]+(\{\})?|\\[&%$#_{}]")
 
@@ -69,3 +72,20 @@ def test_what_is_escaped_reads_as_it_was():
 
 def test_without_a_metric_there_is_no_table():
     assert ranking_tex(report(comparisons={})) == "% no metric\n"
+
+
+def test_what_was_dropped_and_what_found_nothing_have_a_word_of_their_own():
+    known = Endings({}, {"gone": "finds nothing"}, (rung(),))
+    found = with_endings(comparison(dice=0.0, gone=-0.5), known)
+    names = ("dice", "gone", "focal")
+    rows = table_of(ranking_tex(report(names, comparisons={"dice": found}, agreement=[])))
+    assert [(row[1], row[7]) for row in rows] == [
+        ("dice", "baseline"),
+        ("gone", "worse (failed)"),
+        ("focal", "dropped"),
+    ]
+
+
+def test_without_a_margin_the_caption_does_not_speak_of_equivalence():
+    found = replace(comparison(dice=0.0, ce=0.1), rules=Rules(margin=None))
+    assert "equivalent" not in ranking_tex(report(("dice", "ce"), comparisons={"dice": found}, agreement=[]))

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from segtrain.reports.loss_figures import loss_curves, loss_differences, loss_means, precision_recall, size_means
 from segtrain.reports.plots import drawing
-from segtrain.statistics.comparison import compare
+from segtrain.statistics.comparison import Rules, compare
 from tests.reports.builders import HOSTILE, epochs
 from tests.reports.comparisons import comparison, thirds
 
@@ -91,3 +93,15 @@ def test_precision_and_recall_are_a_point_a_loss_at_its_means():
     means = [{row.loss: row.mean for row in found.ranking} for found in (recall, precision)]
     assert points == [(means[0][loss], means[1][loss]) for loss in ("dice", "focal")]
     assert [line.get_marker() for line in axes_of(plot).lines] == ["D", "o"]
+
+
+@pytest.mark.parametrize("gap", [0.0, 2.0])
+def test_without_a_margin_there_is_no_band(gap):
+    scores = {"dice": {f"c{i}": 3.0 for i in range(6)}, "ce": {f"c{i}": 3.0 + gap for i in range(6)}}
+    found = compare(scores, {f"c{i}": f"c{i}" for i in range(6)}, "dice", 0, Rules(margin=None, draws=200))
+    axes = axes_of(loss_differences(found, "HD95 (mm)", "patient"))
+    with_band = axes_of(loss_differences(replace(found, rules=Rules(draws=200)), "HD95 (mm)", "patient"))
+    assert len(axes.patches) == len(with_band.patches) - 1
+    assert "band" not in axes.get_xlabel()
+    low, high = axes.get_xlim()
+    assert low < 0 < high

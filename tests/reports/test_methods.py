@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
-from segtrain.reports.methods import REFERENCES, methods_text
-from segtrain.statistics.comparison import FoldMeans
-from tests.reports.comparisons import comparison, facts, of_folds, report
+from segtrain.reports.contents import Halving
+from segtrain.reports.methods import REFERENCES, margin_words, methods_text
+from segtrain.statistics.comparison import FoldMeans, Rules, compare
+from tests.reports.comparisons import comparison, facts, of_folds, report, rung
 
 
 def said(*args, **changes):
@@ -30,14 +31,14 @@ def test_numbers_are_those_of_the_sweep():
         "The unit of analysis was the patient (n = 8)",
         "of 10,000 bootstrap draws over patients [1, 2]. With fewer than 20 patients these intervals are too narrow.",
         "corrected over 2 comparisons by Holm's method",
-        "lies within ±0.01 is called equivalent; under 6 patients no verdict",
+        "lies within the margin is called equivalent (±0.01 for Dice and IoU); under 6 patients no verdict",
         "Made with segtrain 0.1.0 and torch 2.10, trained on cpu.",
     ):
         assert words in text, words
 
 
 def test_every_citation_is_in_the_list_and_the_list_has_no_other():
-    text = methods_text(report(comparisons=with_folds()))
+    text = methods_text(report(comparisons=with_folds(), halving=Halving((rung(),), 0.25)))
     body, _, references = text.partition("\n[1] ")
     cited = {int(n) for group in re.findall(r"\[([\d, ]+)\]", body) for n in group.split(",")}
     assert cited == set(range(1, 1 + references.count("\n[") + 1))
@@ -97,3 +98,31 @@ def test_nothing_is_known():
     text = methods_text(report(comparisons={}, made=empty, agreement=[]))
     assert "None" not in text
     assert "  " not in text
+
+
+def test_what_was_dropped_is_said_with_when_and_how_much_it_saved():
+    text = said(halving=Halving((rung(), rung(epoch=12, dropped=())), 0.25), made=facts(epochs=24))
+    for words in (
+        "in the manner of successive halving [1, 2], but by tests: after epoch 6 and 12 of 24 a loss was dropped",
+        "This dropped focal after epoch 6, which left out 25 % of all steps.",
+        "for each metric by itself, those of dropped losses counted as not rejected.",
+    ):
+        assert words in text, words
+    nobody = said(halving=Halving((rung(dropped=()),), 0.0))
+    assert "This dropped none." in nobody
+    assert "counted as not rejected" not in nobody
+
+
+def test_a_loss_that_found_nothing_has_failed_in_words():
+    assert "ce has failed: it finds nothing: mean Dice at most 0.001 in 2 runs." in said(
+        found_nothing={"ce": "finds nothing: mean Dice at most 0.001 in 2 runs"}
+    )
+
+
+def test_each_margin_is_told_with_its_metrics():
+    scores = {loss: {f"c{i}": 3.0 for i in range(6)} for loss in ("dice", "focal", "boom")}
+    people = {f"c{i}": f"c{i}" for i in range(6)}
+    margins = {"dice": 0.01, "iou": 0.01, "hd95": 1.0, "assd": None}
+    found = {metric: compare(scores, people, "dice", 0, Rules(margin, draws=200)) for metric, margin in margins.items()}
+    said_of = margin_words(report(comparisons=found, agreement=[]))
+    assert said_of == "±0.01 for Dice and IoU, ±1 for HD95 (mm), none for ASSD (mm)"

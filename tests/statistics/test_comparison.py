@@ -172,3 +172,37 @@ def test_folds_are_tested_beside_patients():
     expected = corrected_test([-0.1, -0.11, -0.09], 3)
     assert (found.fold_p, found.fold_low) == pytest.approx((expected.p, expected.low))
     assert run(scores).pairs[0].fold_p is None
+
+
+def test_dropped_losses_count_in_the_correction_as_if_they_were_not_rejected():
+    scores = table(dice=0, focal=-0.1, ce=-0.2)
+    whole, less = run(table(dice=0, focal=-0.1, ce=-0.2, gone=-0.5)), run(scores, dropped=1)
+    corrected = {row.a: row.p_holm for row in less.against_baseline}
+    raw = {row.a: row.p for row in less.against_baseline}
+    assert corrected == {"focal": pytest.approx(3 * raw["focal"]), "ce": pytest.approx(3 * raw["ce"])}
+    others = next(row for row in less.pairs if row.b != "dice")
+    assert others.p_holm == pytest.approx(6 * others.p)  # six pairs of four losses
+    assert [row.verdict for row in less.against_baseline] == [
+        row.verdict for row in whole.against_baseline if row.a != "gone"
+    ]
+
+
+def test_without_a_margin_nothing_is_equivalent_and_nobody_is_asked_for_more_patients():
+    found = run(table(dice=0, ce=0.001), margin=None)
+    assert [(row.verdict, row.patients_needed) for row in found.against_baseline] == [("not decided", None)]
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_few_patients_and_a_value_that_is_no_number_keep_their_rows_without_a_verdict(n):
+    scores = {loss: {f"c{i}": value for i in range(n)} for loss, value in (("dice", 0.5), ("same", 0.5), ("ce", 0.9))}
+    scores |= {"nan": dict.fromkeys(scores["dice"], float("nan")), "gone": {}}
+    found = run(scores)
+    assert words(found) == dict.fromkeys(("same", "ce"), "too few patients") | dict.fromkeys(("nan", "gone"), "failed")
+    assert {row.a: row.p for row in found.against_baseline}["same"] == 1.0
+    assert {row.status for row in found.ranking if row.loss in ("nan", "gone")} == {"failed"}
+
+
+def test_all_failed():
+    found = run({"dice": {}, "ce": {"c0": None}})
+    assert [row.status for row in found.ranking] == ["failed", "failed"]
+    assert words(found) == {"ce": "failed"}

@@ -98,3 +98,11 @@ def test_patients_needed_by_hand():
     assert patients_needed(differences, 0.01) == int(np.ceil((2.8016 * sd / 0.01) ** 2))
     assert patients_needed([0.1], 0.01) is None
     assert patients_needed([0.1, 0.1], 0.01) == 2
+
+
+def test_holm_over_a_family_of_which_some_are_still_to_come():
+    assert holm([0.01, None, 0.02], family=10) == [pytest.approx(0.1), None, pytest.approx(0.18)]
+
+
+def test_without_a_worth_no_number_of_patients_shows_it():
+    assert patients_needed([0.1, 0.2, 0.3], None) is None

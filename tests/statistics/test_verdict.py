@@ -33,3 +33,8 @@ def test_five_patients_say_nothing_however_clear():
 def test_direction_and_margin_are_the_metrics():
     assert verdict(pair(3, 1, 5), 0.01, higher_is_better=False) == "worse"
     assert verdict(pair(0.03, 0.01, 0.05), 0.01, margin=0.1) == "equivalent"
+
+
+def test_without_a_margin_nothing_is_equivalent():
+    assert verdict(pair(0.0, 0.0, 0.0), 1.0, margin=None) == "not decided"
+    assert verdict(pair(0.004, 0.001, 0.009), 0.01, margin=None) == "better"

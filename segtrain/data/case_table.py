@@ -1,0 +1,180 @@
+"""A CSV of cases: `case,image[,image2...],label[,patient]`, the answer to every layout that no other one describes.
+
+Read as people write it: with a comma, a semicolon or a tab, with or without a byte order mark. A person who writes
+such a table says where files are, so that its paths may lead anywhere; they are relative to the table.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from segtrain.core.errors import ConfigError, Problem
+from segtrain.core.files import write_text
+from segtrain.core.nearest import did_you_mean
+from segtrain.data.faults import Faults
+from segtrain.data.listing import Found, FoundCase, scan_at
+from segtrain.data.settings import DataSettings
+
+DELIMITERS = (",", ";", "\t")
+IMAGE = re.compile(r"image([2-9]|[1-9]\d+)?")
+PLAIN = ("case", "label", "patient")
+FIX_HEADER = "the first line is case,image,label or case,image,image2,label,patient"
+CASE_ID = re.compile(r"[^/\\:*?\"<>|\x00-\x1f]{1,200}")
+"""A case id names files on every system."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table: its number in the file, and its cells by column, stripped."""
+
+    line: int
+    cells: Mapping[str, str]
+
+
+def table_cases(settings: DataSettings, faults: Faults) -> dict[str, FoundCase] | None:
+    """Cases by id, with a label where the column is there and its cell is not empty; None without a usable table.
+
+    Faults have the number of their line, and go under their case.
+    """
+    if settings.table is None:
+        raise ConfigError(Problem("data.table is not set", "data.table", hint="set it to the CSV of the cases"))
+    rows = read_table(settings.table, faults.of())
+    if rows is None:
+        return None
+    columns, names = len(image_columns(rows[0].cells)), settings.channel_names
+    if columns not in (1, len(names)):
+        what = f"the table has {columns} image columns, and data.channels {len(names)} names ({', '.join(names)})"
+        hint = "data.channels names the columns image, image2 ... in their order"
+        faults.of().append(Problem(what, str(settings.table), hint=hint))
+    cases: dict[str, FoundCase] = {}
+    for row in rows:
+        name = row.cells["case"]
+        problems = faults.of(name or f"line {row.line}")
+        known = len(problems)
+        if name in cases:
+            problems.append(_problem(settings.table, row, f"case {name} is there twice", hint="a case has one line"))
+        elif not CASE_ID.fullmatch(name) or name.startswith("."):
+            hint = "a case id names files: letters, digits and _ - . are good"
+            problems.append(_problem(settings.table, row, f"{name!r} is no case id", hint=hint))
+        found = _scans_of(row, settings.table, problems)
+        if len(problems) == known:
+            cases[name] = found
+    return cases
+
+
+def read_table(path: Path, problems: list[Problem]) -> list[Row] | None:
+    """Its rows, in order; None where it is no such table, which goes to `problems`."""
+    text = _text(path, problems)
+    if text is None:
+        return None
+    first = next(iter(text.splitlines()), "")
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=first.count))
+    try:
+        header, *lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader] or [(0, [])]
+    except csv.Error as error:
+        problems.append(Problem("the table cannot be read", str(path), f"line {reader.line_num}: {error}"))
+        return None
+    names = [name.lower() for name in header[1]]
+    wrong = list(_header_faults(names, path))
+    filled = [(number, cells) for number, cells in lines if any(cells)]
+    if not wrong and not filled:
+        wrong = [Problem("the table has no case", str(path), hint="one line a case, below the header")]
+    for number, cells in filled:
+        if len(cells) != len(names) and not wrong:
+            what = f"the line has {len(cells)} cells, the header {len(names)}"
+            problems.append(Problem(what, f"{path}, line {number}", hint="put a cell with a comma into quotes"))
+    problems += wrong
+    rows = [Row(n, dict(zip(names, cells, strict=True))) for n, cells in filled if len(cells) == len(names)]
+    return rows if rows and not wrong else None
+
+
+def image_columns(names: Iterable[str]) -> list[str]:
+    """Those that hold images, in the order of their numbers."""
+    return sorted((n for n in names if IMAGE.fullmatch(n)), key=lambda n: int(n.removeprefix("image") or 1))
+
+
+def write_table(path: Path, cases: Mapping[str, FoundCase]) -> None:
+    """Write a table of these cases, with paths relative to it where they lie beside it. Raises ResourceError."""
+    channels = max(len(case.images) for case in cases.values())
+    patients = any(case.patient for case in cases.values())
+    header = ["case", "image", *(f"image{n}" for n in range(2, channels + 1)), "label"]
+    lines = io.StringIO()
+    writer = csv.writer(lines, lineterminator="\n")
+    writer.writerow([*header, *(["patient"] if patients else [])])
+    for name, case in sorted(cases.items()):
+        scans = [*case.images, *([case.label] if case.label else [])]
+        paths = [_relative(scan.path, path.parent) for scan in scans]
+        writer.writerow([name, *paths, *([] if case.label else [""]), *([case.patient] if patients else [])])
+    write_text(path, lines.getvalue())
+
+
+def _relative(path: Path, folder: Path) -> str:
+    path, folder = path.resolve(), folder.resolve()
+    if path.anchor != folder.anchor:
+        return str(path)
+    return Path(os.path.relpath(path, folder)).as_posix()
+
+
+def _text(path: Path, problems: list[Problem]) -> str | None:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        problems.append(Problem("the table is not UTF-8 text", str(path), hint="save it as CSV UTF-8"))
+    except OSError as error:
+        hint = "check data.table; paths in a config are relative to the config"
+        problems.append(Problem("the table cannot be read", str(path), error.strerror or str(error), hint))
+    return None
+
+
+def _header_faults(names: Sequence[str], path: Path) -> Iterator[Problem]:
+    known = [*PLAIN, "image"]
+    where = f"{path}, line 1"
+    for name in dict.fromkeys(names):
+        if name not in PLAIN and not IMAGE.fullmatch(name):
+            hint = did_you_mean(name, known, "column") if name else FIX_HEADER
+            yield Problem(f"there is no column {name!r} in a table of cases", where, hint=hint or FIX_HEADER)
+        if names.count(name) > 1:
+            yield Problem(f"the column {name!r} is there twice", where, hint=FIX_HEADER)
+    for name in ("case", "image"):
+        if name not in names:
+            yield Problem(f"the table has no column {name!r}", where, hint=FIX_HEADER)
+    numbers = [int(n.removeprefix("image") or 1) for n in image_columns(dict.fromkeys(names))]
+    if "image" in names and numbers != list(range(1, len(numbers) + 1)):
+        yield Problem("the image columns have gaps", where, ", ".join(image_columns(names)), FIX_HEADER)
+
+
+def _scans_of(row: Row, path: Path, problems: list[Problem]) -> FoundCase:
+    """The scans of a line; what is missing or empty goes to `problems`."""
+    images = [_scan(row, name, path, problems) for name in image_columns(row.cells)]
+    label = _scan(row, "label", path, problems) if row.cells.get("label") else None
+    patient = row.cells.get("patient", next((scan.patient for scan in images if scan and scan.patient), ""))
+    if row.cells.get("patient") == "":
+        problems.append(_problem(path, row, "the cell of patient is empty", hint="name the patient of every case"))
+    return FoundCase(tuple(s.source for s in images if s), label.source if label else None, patient)
+
+
+def _scan(row: Row, column: str, path: Path, problems: list[Problem]) -> Found | None:
+    cell = row.cells[column]
+    if not cell:
+        problems.append(_problem(path, row, f"the cell of {column} is empty"))
+        return None
+    place = Path(os.path.normpath(path.parent.resolve() / Path(cell).expanduser()))
+    if not place.exists():
+        hint = "paths in the table are relative to it"
+        problems.append(_problem(path, row, f"there is no {column} {cell}", f"it would be {place}", hint))
+        return None
+    before = len(problems)
+    found = scan_at(place, problems)
+    if found is None and len(problems) == before:
+        problems.append(_problem(path, row, f"no reader knows the {column} {cell}", hint="convert it to .nii.gz"))
+    return found
+
+
+def _problem(path: Path, row: Row, what: str, why: str = "", hint: str = "") -> Problem:
+    return Problem(what, f"{path}, line {row.line}", why, hint)

@@ -1,0 +1,167 @@
+"""The border to RTSTRUCT as a mask: outlines of structures -> a label map on the grid of the scan.
+
+Outlines are turned into indices of the grid, so that oblique scans need no care of their own, and each must lie on a
+slice of it: nothing is interpolated between planes. Within a slice `contours` fills them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+
+from segtrain.core.errors import DataError, GridMismatch, Problem, UnreadableScan
+from segtrain.core.grid import Grid
+from segtrain.core.volume import LabelMap
+from segtrain.data.canvas import Canvas, Meant, Painting, by_names
+from segtrain.data.contours import filled
+from segtrain.data.dicom_geometry import LPS_TO_RAS, POSITION_TOLERANCE, ROUNDING_MM
+from segtrain.data.dicom_headers import dicom_errors
+
+CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
+"""Kinds of contours that have an inside; points and open lines have none."""
+FEWEST_POINTS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class _Outline:
+    """One contour of a structure."""
+
+    number: int
+    kind: str
+    points_mm: NDArray[np.float64]
+    """(N, 3) in RAS."""
+
+    @property
+    def has_inside(self) -> bool:
+        """Whether there is anything to fill."""
+        return self.kind in CLOSED and len(self.points_mm) >= FEWEST_POINTS
+
+
+def read_rtstruct(path: Path, canvas: Canvas) -> LabelMap:
+    """The mask on the grid of the canvas. A structure without contours is empty.
+
+    Points and open lines are left out, and so are outlines beyond the scan: the notes say how many. Raises
+    UnreadableScan; DataError without a grid, where names do not match or structures overlap; GridMismatch where an
+    outline lies between slices or across them, or a structure lies all beyond the scan.
+    """
+    if canvas.grid is None:
+        hint = "an RTSTRUCT is read together with the scan that it was drawn on, or with a mask on its grid"
+        raise DataError(Problem("an RTSTRUCT has no voxels", str(path), hint=hint))
+    with dicom_errors(path):
+        data = pydicom.dcmread(path)
+        names = _names(data)
+        meant = by_names(path, names, canvas)
+        outlines = list(_outlines(path, data, meant.ids))
+    painting = Painting(path, names, meant, canvas.grid)
+    notes = _draw_all(path, outlines, (names, meant), canvas.grid, painting)
+    return painting.finished(canvas.grid, notes)
+
+
+def structure_names(path: Path) -> dict[int, str]:
+    """Number -> name of each structure. Raises UnreadableScan."""
+    with dicom_errors(path):
+        return _names(pydicom.dcmread(path))
+
+
+def _names(data: Any) -> dict[int, str]:
+    return {int(r.ROINumber): str(r.get("ROIName", "") or "") for r in data.get("StructureSetROISequence") or []}
+
+
+def _outlines(path: Path, data: Any, wanted: Container[int]) -> Iterator[_Outline]:
+    """Every contour of these structures. Raises UnreadableScan where its points cannot be known."""
+    for roi in data.get("ROIContourSequence") or []:
+        number = int(roi.ReferencedROINumber)
+        for contour in (roi.get("ContourSequence") or []) if number in wanted else []:
+            numbers = _contour_data(contour)
+            if len(numbers) % 3 or not np.isfinite(numbers).all():
+                why = f"a contour of structure {number} has {len(numbers)} numbers, which make no points"
+                raise UnreadableScan(Problem("an RTSTRUCT is damaged", str(path), why, "export it again"))
+            points = numbers.reshape(-1, 3) @ LPS_TO_RAS[:3, :3]
+            yield _Outline(number, str(contour.get("ContourGeometricType", "")), points)
+
+
+def _contour_data(contour: Any) -> NDArray[np.float64]:
+    """The numbers of a contour, from its bytes: pydicom makes an object of each, which takes most of the time."""
+    found = contour.get_item("ContourData") if "ContourData" in contour else None
+    value = None if found is None else found.value
+    words = value.split(b"\\") if isinstance(value, bytes) else (value or [])
+    return np.array([float(word) for word in words])
+
+
+def _draw_all(
+    path: Path, outlines: Sequence[_Outline], who: tuple[Mapping[int, str], Meant], grid: Grid, painting: Painting
+) -> list[str]:
+    """Draw structure by structure, slice by slice; gives what was left out, in words."""
+    names, meant = who
+    notes: list[str] = []
+    problems: list[Problem] = []
+    for number in meant.ids:
+        own = [outline for outline in outlines if outline.number == number]
+        drawn = [outline for outline in own if outline.has_inside]
+        sorted_out = _sorted_out(drawn, grid)
+        if sorted_out.between_mm:
+            problems.append(_between(path, names[number], sorted_out.between_mm))
+        elif drawn and sorted_out.beyond == len(drawn):
+            hint = "find the scan that it was drawn on"
+            problems.append(Problem(f"{names[number]} lies beyond the scan", str(path), grid.describe(), hint))
+        notes += _left_out(names[number], Counter(o.kind for o in own if not o.has_inside), sorted_out)
+        for at, polygons in sorted_out.slices.items():
+            x, y = np.nonzero(filled(polygons, grid.shape[:2]))
+            painting.draw(number, np.stack([x, y, np.full_like(x, at)]))
+    if problems:
+        raise GridMismatch(*problems)
+    return notes
+
+
+@dataclass(frozen=True, eq=False)
+class _SortedOut:
+    """Outlines of one structure, by where they lie."""
+
+    slices: Mapping[int, list[NDArray[np.float64]]]
+    """(N, 2) in voxels."""
+    beyond: int
+    cut: int
+    between_mm: list[float]
+    """How far those that lie on no slice lie off it."""
+
+
+def _sorted_out(outlines: Sequence[_Outline], grid: Grid) -> _SortedOut:
+    """Outlines by slice. One that is there twice is taken once: even-odd would make nothing of it."""
+    inverse = np.linalg.inv(grid.affine)
+    step_mm, last = grid.spacing_mm[2], np.array(grid.shape[:2]) - 0.5
+    tolerance = max(POSITION_TOLERANCE, ROUNDING_MM / step_mm)
+    slices: dict[int, dict[bytes, NDArray[np.float64]]] = {}
+    beyond, cut, between = 0, 0, []
+    for outline in outlines:
+        index = outline.points_mm @ inverse[:3, :3].T + inverse[:3, 3]
+        at = round(float(np.median(index[:, 2])))
+        off = float(np.abs(index[:, 2] - at).max())
+        low, high = index[:, :2].min(axis=0), index[:, :2].max(axis=0)
+        if not 0 <= at < grid.shape[2] or (high < 0).any() or (low > last - 0.5).any():
+            beyond += 1
+        elif off > tolerance:
+            between.append(off * step_mm)
+        else:
+            cut += bool((low < -0.5).any() or (high > last).any())
+            slices.setdefault(at, {})[index[:, :2].tobytes()] = index[:, :2]
+    return _SortedOut({at: list(found.values()) for at, found in slices.items()}, beyond, cut, between)
+
+
+def _between(path: Path, name: str, off_mm: Sequence[float]) -> Problem:
+    why = f"{len(off_mm)} outlines lie up to {max(off_mm):.3g} mm beside a slice, or run across slices"
+    hint = "find the scan that it was drawn on, or export the structure on the slices of this one"
+    return Problem(f"{name} was not drawn on the slices of the scan", str(path), why, hint)
+
+
+def _left_out(name: str, kinds: Counter[str], found: _SortedOut) -> list[str]:
+    """What of a structure is not in the mask, in words."""
+    notes = [f"{name}: {count} contours without an inside ({kind}) are left out" for kind, count in kinds.items()]
+    notes += [f"{name}: {found.beyond} contours beyond the scan are left out"] if found.beyond else []
+    return notes + ([f"{name}: {found.cut} contours are cut at its border"] if found.cut else [])

@@ -1,0 +1,56 @@
+"""How the cases of a data set lie on the disk: one function for each layout that the settings name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from segtrain.core.errors import ConfigError, Problem
+from segtrain.core.task import Task
+from segtrain.data.bids import bids_cases
+from segtrain.data.case_table import table_cases
+from segtrain.data.dataset_cases import decathlon_cases, nnunet_cases
+from segtrain.data.dataset_json import label_faults, read_dataset_json
+from segtrain.data.dicom_tree import tree_cases
+from segtrain.data.faults import Faults
+from segtrain.data.folders import folder_cases
+from segtrain.data.listing import FoundCase
+from segtrain.data.settings import DataSettings, Layout
+
+Finder = Callable[[DataSettings, Faults], Mapping[str, FoundCase] | None]
+
+
+def _dicom_cases(settings: DataSettings, faults: Faults) -> Mapping[str, FoundCase] | None:
+    if settings.root is None:
+        hint = "set data.root to the folder of the DICOM tree"
+        raise ConfigError(Problem("data.root is not set", "data.root", hint=hint))
+    return tree_cases(settings, settings.root, faults)
+
+
+FINDERS: Mapping[Layout, Finder] = {
+    "folders": folder_cases,
+    "table": table_cases,
+    "nnunet": nnunet_cases,
+    "decathlon": decathlon_cases,
+    "bids": bids_cases,
+    "dicom": _dicom_cases,
+}
+
+HAVE_DATASET_JSON = ("nnunet", "decathlon")
+
+
+def cases_in(settings: DataSettings, faults: Faults) -> dict[str, FoundCase] | None:
+    """Cases by id, as their layout has them, sound ones only; None where the place holds none.
+
+    Faults go under their case. Raises ConfigError where the settings do not say where the data are.
+    """
+    found = FINDERS[settings.layout](settings, faults)
+    return None if found is None else dict(found)
+
+
+def declared_label_faults(settings: DataSettings, task: Task) -> list[Problem]:
+    """Where the task names other labels than the data set's own dataset.json, if it has one."""
+    unread: list[Problem] = []
+    if settings.layout not in HAVE_DATASET_JSON or settings.root is None:
+        return []
+    declared = read_dataset_json(settings.root, unread)
+    return [] if declared is None else list(label_faults(declared, task))

@@ -1,0 +1,176 @@
+"""Voxels that a header describes: counted, decompressed to their checksum, and never made up.
+
+MetaImage and NRRD say in words how their voxels are stored, and here they are read by those words. Why not SimpleITK,
+which writes both: it answers a flipped bit in a compressed `.mha` with success and other voxels, takes a `.nrrd`
+without its last four bytes, and writes to stderr.
+"""
+
+from __future__ import annotations
+
+import bz2
+import math
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, NoReturn, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segtrain.core.errors import Problem, ResourceError, UnreadableScan
+from segtrain.core.grid import Grid
+
+Encoding = Literal["raw", "deflate", "bzip2", "text"]
+"""deflate: gzip or zlib, whichever it is."""
+
+LARGEST_RATIO = {"deflate": 1040, "bzip2": 50_000, "text": 1}
+"""Values a byte of the file at most. Deflate cannot pack more than 1032 (zlib's technical details), bzip2 not more than
+a block of 900 kB into some 40 bytes; a number in words takes a digit and a blank."""
+CHUNK = 1 << 20
+ANY_WRAPPER = 47
+"""What tells zlib to expect gzip or zlib."""
+HINT = "copy it again from its source, or leave it out"
+
+
+@dataclass(frozen=True, eq=False)
+class VoxelFile:
+    """Where the voxels are, how they are stored, and where they lie."""
+
+    header: Path
+    parts: tuple[Path, ...]
+    """The files that hold the voxels, slowest axis last; the header itself where it does."""
+    skip: int
+    """Bytes ahead of the voxels in each part; -1: they are the last ones."""
+    encoding: Encoding
+    dtype: np.dtype[Any]
+    """With its byte order."""
+    shape: tuple[int, ...]
+    """Length of each axis, fastest first."""
+    channel_axis: int | None
+    """The axis that is none of space; a file of three axes or fewer may have none."""
+    grid: Grid
+    notes: tuple[str, ...] = ()
+
+    @property
+    def bytes_needed(self) -> int:
+        """Of all voxels, unpacked."""
+        return math.prod(self.shape) * int(self.dtype.itemsize)
+
+
+def refuse(path: Path, what: str, why: str, hint: str = HINT) -> NoReturn:
+    """Raise UnreadableScan about one file."""
+    raise UnreadableScan(Problem(what, str(path), why, hint))
+
+
+def read_voxels(file: VoxelFile) -> NDArray[Any]:
+    """Voxels (C, X, Y, Z) in the byte order of this machine. Raises UnreadableScan, ResourceError."""
+    with _errors(file.header):
+        _check_sizes(file)
+        needed = file.bytes_needed // len(file.parts)
+        pieces = []
+        for part in file.parts:
+            piece = _unpacked(file, part, needed)
+            if len(piece) < needed:
+                why = f"{needed} bytes of voxels are announced, {len(piece)} are there"
+                refuse(part, "the file is truncated", why)
+            pieces.append(np.frombuffer(piece, dtype=file.dtype, count=needed // file.dtype.itemsize))
+        flat = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+    array: NDArray[Any] = flat.reshape(file.shape, order="F")
+    axis = file.channel_axis
+    channels = array[np.newaxis] if axis is None else np.moveaxis(array, axis, 0)
+    whole = channels.reshape((len(channels), *file.grid.shape))
+    return np.array(whole, dtype=file.dtype.newbyteorder("="), order="C")
+
+
+def companion(header: Path, name: str) -> Path:
+    """A file that a header names; it lies in the folder of the header or below. Raises UnreadableScan."""
+    given = Path(name.replace("\\", "/"))
+    if given.is_absolute() or ".." in given.parts:
+        refuse(header, "the header points out of its folder", f"its voxels would be in {name}")
+    path = header.parent / given
+    if not path.is_file():
+        refuse(header, "the file with the voxels is missing", f"{name} is not there", "copy both files")
+    return path
+
+
+def finite(path: Path, array: NDArray[Any]) -> NDArray[Any]:
+    """Whole numbers as they are, others as float32. UnreadableScan where some are NaN or infinite."""
+    if array.dtype.kind in "iu":
+        return array
+    with np.errstate(over="ignore", invalid="ignore"):
+        array = array.astype(np.float32, copy=False)
+    broken = int(array.size - np.isfinite(array).sum())
+    if broken:
+        hint = "replace them, for example by the value of air, and save it again"
+        refuse(path, "some voxels are not numbers", f"{broken} of {array.size} voxels are NaN or infinite", hint)
+    return array
+
+
+@contextmanager
+def _errors(path: Path) -> Iterator[None]:
+    """Translate what the system and the packers raise."""
+    try:
+        yield
+    except (zlib.error, EOFError, ValueError) as error:
+        refuse(path, "the file is damaged", f"its voxels cannot be unpacked ({error})")
+    except OSError as error:
+        refuse(path, "the file is damaged", error.strerror or str(error))
+    except MemoryError as error:
+        problem = Problem("a scan does not fit into memory", str(path), hint="crop it, or use a larger machine")
+        raise ResourceError(problem) from error
+
+
+def _check_sizes(file: VoxelFile) -> None:
+    """What the header claims against what the files can hold, before anything is allocated."""
+    there = sum(part.stat().st_size for part in file.parts) - max(file.skip, 0) * len(file.parts)
+    shape = "x".join(map(str, file.shape))
+    if file.encoding == "raw":
+        if there < file.bytes_needed:
+            why = f"{shape} voxels need {file.bytes_needed} bytes, {max(there, 0)} are there"
+            refuse(file.header, "the file is truncated", why)
+    elif file.bytes_needed > max(there, 0) * LARGEST_RATIO[file.encoding] * file.dtype.itemsize:
+        why = f"{shape} voxels ({file.bytes_needed / 1e9:.3g} GB) cannot be in {max(there, 0)} bytes"
+        refuse(file.header, "the header is damaged", why)
+
+
+def _unpacked(file: VoxelFile, part: Path, needed: int) -> bytes | bytearray:
+    """The bytes of one part; more than needed or fewer, as they are."""
+    with part.open("rb") as content:
+        content.seek(*((-needed, 2) if file.skip < 0 else (file.skip, 0)))
+        if file.encoding == "raw":
+            return content.read(needed)
+        if file.encoding == "text":
+            return np.array(content.read().split(), dtype=np.float64).astype(file.dtype).tobytes()
+        fresh = bz2.BZ2Decompressor if file.encoding == "bzip2" else lambda: zlib.decompressobj(ANY_WRAPPER)
+        return _inflated(content, fresh, needed)
+
+
+class _Unpacker(Protocol):
+    """What the decompressors of zlib and bz2 have in common."""
+
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
+
+    def decompress(self, data: bytes, /) -> bytes: ...
+
+
+def _inflated(content: BinaryIO, fresh: Callable[[], _Unpacker], needed: int) -> bytearray:
+    """All members of a stream, each read to its checksum; stops where more comes than is needed. EOFError."""
+    data, unpacker = bytearray(), fresh()
+    while chunk := content.read(CHUNK):
+        while chunk:
+            data += unpacker.decompress(chunk)
+            chunk = unpacker.unused_data if unpacker.eof else b""
+            if unpacker.eof and (len(data) >= needed or not chunk):
+                return data
+            unpacker = fresh() if unpacker.eof else unpacker
+        if len(data) > needed + CHUNK * LARGEST_RATIO["deflate"]:
+            break
+    if not unpacker.eof:
+        raise EOFError("it ends in the middle of the compressed data")
+    return data

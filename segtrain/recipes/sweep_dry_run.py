@@ -1,0 +1,160 @@
+"""`segtrain compare-losses --dry-run`: its runs, hours and disk, found out with a few real steps of every loss.
+
+As `fit --dry-run`, on the first fold: scans are read, a few cases prepared, and each loss trains on them for some
+steps, with the threads that a run of the sweep would have. Nothing stays on the disk.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+from segtrain.config.load import Loaded
+from segtrain.core.events import Event, Finished
+from segtrain.core.machine import free_disk_bytes
+from segtrain.execution.executor import Processes
+from segtrain.recipes.compare_losses import try_losses, try_meaning
+from segtrain.recipes.dataset import processes_for
+from segtrain.recipes.decide import store_of
+from segtrain.recipes.dry_run import TEMPORARY
+from segtrain.recipes.init_from import followed
+from segtrain.recipes.job import try_config, try_loss
+from segtrain.recipes.room import KEPT_CHECKPOINTS
+from segtrain.recipes.run_folder import RunFolder
+from segtrain.recipes.sweep import SweepRun, config_of, runs_of, settings_of
+from segtrain.recipes.sweep_rungs import rung_epochs
+from segtrain.recipes.trial import Measured, Work, looked_through, measure, prepare_few
+from segtrain.training.devices import find_device
+from segtrain.training.memory import size_bytes
+
+
+@dataclass(frozen=True, eq=False)
+class Tried:
+    """What was measured for a whole sweep."""
+
+    loaded: Loaded
+    runs: Sequence[SweepRun]
+    work: Work
+    """Of the first fold."""
+    losses: Mapping[str, Measured]
+    """By label."""
+    read_seconds: float
+
+
+def dry_run_sweep(loaded: Loaded, run: Path, *, device: str = "auto", workers: int = 1) -> Generator[Event, None, None]:
+    """Find out what `compare_losses` into the folder `run` would do; the last event is Finished, with what was found.
+
+    `workers` runs are done at once, each with its share of the cores of this machine.
+    Raises as a sweep, ResourceError where a step does not fit into memory among them. Writes nothing that stays.
+    """
+    loaded, target = followed(loaded), find_device(device)
+    runs = runs_of(settings_of(loaded), run)
+    try_losses(loaded, runs)
+    try_meaning(loaded)
+    threads = torch.get_num_threads()
+    if workers > 1:
+        torch.set_num_threads(Processes(workers).threads)
+    try:
+        tried = yield from _tried(loaded, runs, target)
+        facts = _facts(tried, min(workers, len(runs)), target, run)
+    finally:
+        torch.set_num_threads(threads)
+    yield Finished(run, {"schema_version": 1, **facts, "warnings": list(_warnings(facts))})
+
+
+def _tried(loaded: Loaded, runs: Sequence[SweepRun], device: torch.device) -> Generator[Event, None, Tried]:
+    first = {one.entry.label: one for one in reversed(runs)}
+    sound = try_config(config_of(loaded, runs[0]), runs[0].fold)
+    began = time.perf_counter()
+    work = yield from looked_through(sound, device)
+    read_seconds = time.perf_counter() - began
+    found: dict[str, Measured] = {}
+    with TemporaryDirectory(prefix=TEMPORARY, ignore_cleanup_errors=True) as place:
+        few = yield from prepare_few(work, Path(place))
+        for label, one in reversed(first.items()):
+            config = config_of(loaded, one)
+            answer, loss = try_loss(config)
+            its = replace(sound, loaded=config, answer=answer, loss=loss)
+            found[label] = yield from measure(its, work, few, device, Path(place) / "runs" / label)
+    return Tried(loaded, runs, work, found, read_seconds)
+
+
+def _facts(tried: Tried, at_once: int, device: torch.device, run: Path) -> dict[str, Any]:
+    settings, work = settings_of(tried.loaded), tried.work
+    losses = {label: _of_loss(tried, measured) for label, measured in tried.losses.items()}
+    any_one = next(iter(tried.losses.values()))
+    processes = max(1, processes_for(work.cases, tried.loaded.config.data.workers))
+    preparing = any_one.voxel_seconds * work.voxels() / processes
+    running = sum(found["seconds"] for found in losses.values()) / at_once
+    memory = [m.peak_bytes for m in tried.losses.values() if m.peak_bytes is not None]
+    return {
+        "losses": losses,
+        "folds": settings.folds,
+        "seeds": list(settings.seeds),
+        "runs": len(tried.runs),
+        "at_once": at_once,
+        "rungs": list(rung_epochs(tried.loaded)),
+        "cases": len(work.cases),
+        "device": str(device),
+        "threads": torch.get_num_threads(),
+        "total_steps": sum(found["steps"] for found in losses.values()),
+        "seconds": {
+            "reading": tried.read_seconds,
+            "preparing": preparing,
+            "running": running,
+            "total": tried.read_seconds + preparing + running,
+        },
+        "memory": {"peak_bytes": max(memory) * at_once if memory else None, "size_bytes": size_bytes(device)},
+        "disk": _disk(tried, at_once, run),
+    }
+
+
+def _of_loss(tried: Tried, measured: Measured) -> dict[str, Any]:
+    """A loss in all of its runs. Every case is held out once for each seed."""
+    work, settings = tried.work, settings_of(tried.loaded)
+    training = work.loaded.config.training
+    validations = -(-training.planned_epochs // training.validate_every) + 1  # and the best one at the end
+    windows = sum(map(work.windows, work.shapes.values()))
+    runs = settings.folds * len(settings.seeds)
+    seconds = measured.step_seconds * measured.total_steps * runs
+    seconds += measured.window_seconds * windows * validations * len(settings.seeds)
+    return {
+        "runs": runs,
+        "steps": measured.total_steps * runs,
+        "step_seconds": measured.step_seconds,
+        "seconds": seconds,
+        "loss": measured.loss if math.isfinite(measured.loss) else None,
+    }
+
+
+def _disk(tried: Tried, at_once: int, run: Path) -> dict[str, Any]:
+    """What would be written, and how much room there is for it; cases are prepared once for folds that agree."""
+    store = store_of(tried.loaded, RunFolder(run))
+    sizes = [measured.checkpoint_bytes for measured in tried.losses.values()]
+    each = KEPT_CHECKPOINTS * len(tried.runs) // len(sizes)
+    any_one = next(iter(tried.losses.values()))
+    return {
+        "prepared_bytes": round(any_one.voxel_bytes * tried.work.voxels()),
+        "checkpoints_bytes": each * sum(sizes) + at_once * max(sizes),
+        "store": str(store),
+        "free_bytes": free_disk_bytes(store),
+    }
+
+
+def _warnings(facts: Mapping[str, Any]) -> Iterator[str]:
+    """What will not go well."""
+    memory, disk = facts["memory"], facts["disk"]
+    if disk["free_bytes"] is not None and disk["prepared_bytes"] + disk["checkpoints_bytes"] > disk["free_bytes"]:
+        yield f"the disk of {disk['store']} is too small; data.store or --run may name another one"
+    if memory["peak_bytes"] and memory["size_bytes"] and memory["peak_bytes"] > 0.9 * memory["size_bytes"]:
+        yield "memory is nearly full: take fewer --workers, a smaller model.patch_size, or training.accumulation"
+    for label, found in facts["losses"].items():
+        if found["loss"] is None:
+            yield f"the loss {label} is not finite after a few steps: lower its training.learning_rate"

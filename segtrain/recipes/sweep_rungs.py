@@ -1,0 +1,79 @@
+"""Where losses of a sweep may be dropped, what was decided there, and who is still in: from the folder of the sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict
+from math import ceil
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from segtrain.config.load import Loaded
+from segtrain.core.errors import ConfigError, Problem
+from segtrain.core.files import write_json
+from segtrain.recipes.run_folder import read_record, reading
+from segtrain.recipes.sweep import SweepRun, settings_of
+from segtrain.reports.contents import Rung
+from segtrain.reports.wording import count
+
+RUNG: TypeAdapter[Rung] = TypeAdapter(Rung)
+FEWEST_RUNGS = 2
+ROUNDING = 9
+"""Digits that count of an epoch: 0.7 of 10 are 7, and not the next whole number after 7.000000000000001."""
+
+
+def rung_epochs(loaded: Loaded) -> tuple[int, ...]:
+    """After which epochs losses may be dropped: the next that are validated; none with the strategy `full`.
+
+    ConfigError where the trainings are too short for one.
+    """
+    settings, training = settings_of(loaded), loaded.config.training
+    epochs, every = training.planned_epochs, training.validate_every
+    if settings.strategy == "full":
+        return ()
+    due = (every * ceil(round(share * epochs / every, ROUNDING)) for share in settings.halving.rungs)
+    found = {epoch for epoch in due if epoch < epochs}
+    if len(found) < FEWEST_RUNGS:
+        what = f"with {count(epochs, 'epoch')} there are no two rungs before the end"
+        why = "losses are judged after an epoch that is validated, and by what the best one had at the rung before"
+        hint = "set more epochs, an earlier rung in compare.halving.rungs, or a smaller training.validate_every"
+        raise ConfigError(Problem(what, "compare.halving", why, hint))
+    return tuple(sorted(found))
+
+
+def decisions_in(sweep: Path, loaded: Loaded) -> list[Rung]:
+    """What was decided so far, the earliest first. DataError where a file is damaged."""
+    found = (read_rung(sweep, epoch) for epoch in rung_epochs(loaded))
+    return [rung for rung in found if rung is not None]
+
+
+def still_in(runs: Sequence[SweepRun], taken: Collection[Rung]) -> list[SweepRun]:
+    """The runs of losses that were not dropped, in their order."""
+    gone = {loss for rung in taken for loss in rung.dropped}
+    return [run for run in runs if run.entry.label not in gone]
+
+
+def saved_share(runs: Sequence[SweepRun], taken: Collection[Rung]) -> float:
+    """Share of the steps of `full` that were not done because losses were dropped."""
+    left_out = {loss: 1 - rung.epoch / rung.epochs for rung in taken for loss in rung.dropped}
+    return sum(left_out.get(run.entry.label, 0.0) for run in runs) / len(runs)
+
+
+def read_rung(sweep: Path, epoch: int) -> Rung | None:
+    """What was decided at a rung; None where it was not reached. DataError where the file is damaged."""
+    file = _file(sweep, epoch)
+    if not file.is_file():
+        return None
+    record = read_record(file)
+    with reading(file):
+        return RUNG.validate_python({key: value for key, value in record.items() if key != "schema_version"})
+
+
+def keep_rung(sweep: Path, rung: Rung) -> None:
+    """Write a decision down, whole or not at all."""
+    write_json(_file(sweep, rung.epoch), {"schema_version": 1, **asdict(rung)})
+
+
+def _file(sweep: Path, epoch: int) -> Path:
+    return sweep / "rungs" / f"{epoch}.json"

@@ -1,0 +1,92 @@
+"""Structures with names become labels with ids, or say why not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from segtrain.core.errors import DataError
+from segtrain.core.task import Task
+from segtrain.data.canvas import Canvas, Painting, by_names, by_numbers
+from tests import phantoms
+
+TASK = Task(labels={"background": 0, "left kidney": 4, "tumour": 7})
+REGIONS = Task(
+    labels={"background": 0, "oedema": 2, "core": 1, "active": 4},
+    regions={"whole": ("oedema", "core", "active"), "tumour": ("core", "active"), "active": ("active",)},
+)
+GRID = phantoms.grid((3, 2, 2))
+
+
+def at(*index):
+    return np.array(index, dtype=np.intp).T
+
+
+def test_names_match_in_any_case_and_with_blanks_for_underscores(tmp_path):
+    meant = by_names(tmp_path, {1: "TUMOUR ", 2: "Left_Kidney"}, Canvas.of(TASK, GRID))
+    assert (dict(meant.ids), meant.notes) == ({2: 4, 1: 7}, ())
+
+
+def test_several_structures_of_one_name_are_one_label(tmp_path):
+    meant = by_names(tmp_path, {1: "tumour", 5: "tumour", 2: "left kidney"}, Canvas.of(TASK, GRID))
+    assert dict(meant.ids) == {2: 4, 1: 7, 5: 7}
+
+
+def test_what_is_left_over_on_one_side_is_said(tmp_path):
+    more = by_names(tmp_path, {1: "tumour", 2: "left kidney", 3: "couch"}, Canvas.of(TASK, GRID))
+    assert (set(more.ids), more.notes) == ({1, 2}, ("left out, because no label has its name: couch",))
+    fewer = by_names(tmp_path, {1: "left kidney"}, Canvas.of(TASK, GRID))
+    assert (dict(fewer.ids), fewer.notes) == ({1: 4}, ("taken to be absent: tumour",))
+
+
+@pytest.mark.parametrize("names", [{1: "lesion", 2: "left kidney"}, {3: "lesion"}, {}])
+def test_what_is_left_over_on_both_sides_is_an_error_that_lists_them(tmp_path, names):
+    with pytest.raises(DataError, match="do not match by name") as error:
+        by_names(tmp_path, names, Canvas.of(TASK, GRID))
+    for word in (*names.values(), "left kidney", "tumour", "task.labels", "task.partial"):
+        assert word in str(error.value)
+
+
+def test_labels_that_were_not_drawn_in_a_case_are_not_looked_for(tmp_path):
+    task = Task(labels=TASK.labels, partial={"P1": ("left kidney",)})
+    assert dict(Canvas.of(task, GRID, "P1").ids) == {"left kidney": 4}
+    assert by_names(tmp_path, {1: "Left kidney"}, Canvas.of(task, GRID, "P1")).notes == ()
+    assert len(Canvas.of(task, GRID, "P2").ids) == 2
+
+
+def test_numbers_are_ids_only_where_no_name_matches_and_all_are_ids():
+    canvas = Canvas.of(TASK, GRID)
+    assert dict(by_numbers({4: "a", 7: "b"}, canvas).ids) == {4: 4, 7: 7}
+    assert "their numbers are taken: 4 (a)" in by_numbers({4: "a"}, canvas).notes[0]
+    assert by_numbers({7: "left kidney", 4: "b"}, canvas) is None
+    assert by_numbers({1: "a", 4: "b"}, canvas) is None
+    assert by_numbers({3: "x"}, Canvas(None)).notes == ()
+
+
+def test_regions_are_drawn_over_one_another_in_their_order(tmp_path):
+    names = {1: "Active", 2: "Whole", 3: "Tumour"}
+    meant = by_names(tmp_path, names, Canvas.of(REGIONS, GRID))
+    assert list(meant.ids.items()) == [(2, 2), (3, 1), (1, 4)]
+    painting = Painting(tmp_path, names, meant, GRID)
+    painting.draw(2, at((0, 0, 0), (1, 0, 0), (2, 0, 0)))
+    painting.draw(3, at((1, 0, 0), (2, 0, 0)))
+    painting.draw(1, at((2, 0, 0)))
+    assert painting.finished(GRID).array[:, 0, 0].tolist() == [2, 1, 4]
+
+
+def test_labels_that_overlap_are_an_error_that_names_them(tmp_path):
+    names = {1: "left kidney", 2: "tumour"}
+    painting = Painting(tmp_path, names, by_names(tmp_path, names, Canvas.of(TASK, GRID)), GRID)
+    painting.draw(1, at((0, 0, 0), (1, 0, 0)))
+    painting.draw(2, at((1, 0, 0), (2, 0, 0)))
+    with pytest.raises(DataError, match=r"left kidney and tumour \(1 voxels\)[\s\S]*task.regions"):
+        painting.finished(GRID)
+
+
+def test_structures_of_one_label_may_overlap(tmp_path):
+    names = {1: "tumour", 2: "tumour"}
+    painting = Painting(tmp_path, names, by_names(tmp_path, names, Canvas(GRID, {"tumour": 7})), GRID)
+    painting.draw(1, at((0, 0, 0), (1, 0, 0)))
+    painting.draw(2, at((1, 0, 0)))
+    mask = painting.finished(GRID, ["more"])
+    assert (mask.array[:, 0, 0].tolist(), mask.array.dtype, mask.notes) == ([7, 7, 0], np.uint8, ("more",))

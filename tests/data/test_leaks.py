@@ -1,0 +1,53 @@
+"""F8: the same image on both sides of a split, under whatever name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from segtrain.core.case import Case, ScanSource
+from segtrain.data.fingerprint import fingerprint_case
+from segtrain.data.leaks import leaks_in
+from segtrain.data.splits import Fold
+from tests import phantoms
+from tests.data.test_fingerprint import TASK
+
+
+def case(name, uid=""):
+    return Case(name, name, (ScanSource(Path(name), uid),))
+
+
+def record(name, seed, channels=1):
+    image, mask = phantoms.scan(phantoms.grid((6, 5, 4)), channels=channels, seed=seed)
+    return fingerprint_case(name, image, mask, TASK)
+
+
+def leaks(fold, seeds, uids=None):
+    cases = [case(name, (uids or {}).get(name, "")) for name in seeds]
+    found = leaks_in([fold], {name: record(name, seed) for name, seed in seeds.items()}, cases)
+    return [(problem.where, problem.why) for problem in found]
+
+
+def test_images_of_different_voxels_and_series_are_no_leak():
+    assert leaks(Fold(("a", "b"), ("c",)), {"a": 1, "b": 2, "c": 3}, {"a": "1.1", "b": "1.2", "c": "1.3"}) == []
+
+
+def test_every_pair_with_the_same_voxels_is_told_once():
+    fold = Fold(("a", "b", "d"), ("c", "e"))
+    assert leaks(fold, {"a": 1, "b": 1, "c": 1, "d": 2, "e": 3}) == [
+        ("cases a and c", "their voxels are the same"),
+        ("cases b and c", "their voxels are the same"),
+    ]
+
+
+def test_one_series_in_two_cases_is_told():
+    told = leaks(Fold(("a",), ("b",)), {"a": 1, "b": 2}, {"a": "1.2.3", "b": "1.2.3"})
+    assert told == [("cases a and b", "their SeriesInstanceUID is the same")]
+
+
+def test_copies_on_one_side_are_no_leak_and_several_folds_are_one_list():
+    seeds = {"a": 1, "b": 1, "c": 3}
+    assert leaks(Fold(("a", "b"), ("c",)), seeds) == []
+    cases = [case(name) for name in seeds]
+    records = {name: record(name, seed) for name, seed in seeds.items()}
+    folds = [Fold(("a", "c"), ("b",)), Fold(("b", "c"), ("a",)), Fold(("a", "b"), ("c",))]
+    assert len(leaks_in(folds, records, cases)) == 1

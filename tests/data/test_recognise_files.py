@@ -1,0 +1,95 @@
+"""Scans and masks side by side, and a folder for each case."""
+
+from __future__ import annotations
+
+import pytest
+
+from segtrain.core.errors import DataError
+from segtrain.data.recognise_files import recognise_case_folders, recognise_pairs, scan_files
+from tests.data.folders import write_scan
+
+
+def fill(root, *names):
+    for name in names:
+        write_scan(root / f"{name}.nii.gz")
+    return root
+
+
+def rows(found):
+    return {case: ([s.path.name for s in row.images], row.label.path.name) for case, row in found.rows.items()}
+
+
+def test_a_mask_is_called_after_its_scan(tmp_path):
+    found = recognise_pairs(fill(tmp_path, "P1", "P1_seg", "P2", "P2_seg"))
+    assert found.values == {"layout": "table", "channels": ["image"]}
+    assert rows(found)["P2"] == (["P2.nii.gz"], "P2_seg.nii.gz")
+    assert found.guesses == ()
+
+
+def test_several_scans_of_a_case_are_channels(tmp_path):
+    found = recognise_pairs(fill(tmp_path, "P1_T1", "P1_T2", "P1_mask", "P2_T1", "P2_T2", "P2_mask"))
+    assert found.values["channels"] == ["T1", "T2"]
+    assert rows(found)["P1"] == (["P1_T1.nii.gz", "P1_T2.nii.gz"], "P1_mask.nii.gz")
+
+
+def test_what_belongs_to_no_mask_is_said(tmp_path):
+    found = recognise_pairs(fill(tmp_path, "P1", "P1_seg", "atlas", "P3"))
+    assert list(found.rows) == ["P1"]
+    assert found.guesses == ("left out, because no mask is called after it: P3, atlas",)
+
+
+def test_cases_without_a_common_scan_are_refused(tmp_path):
+    with pytest.raises(DataError, match="no channel is there in every case"):
+        recognise_pairs(fill(tmp_path, "P1_T1", "P1_seg", "P2_T2", "P2_seg"))
+
+
+def test_without_masks_nothing_is_recognised(tmp_path):
+    assert recognise_pairs(fill(tmp_path, "P1", "P2")) is None
+
+
+def test_a_folder_for_each_case_whose_files_begin_with_its_name(tmp_path):
+    for case in ("BraTS_001", "BraTS_002"):
+        fill(tmp_path / case, *(f"{case}_{part}" for part in ("t1", "flair", "seg")))
+    found = recognise_case_folders(tmp_path)
+    assert found.values["channels"] == ["flair", "t1"]
+    assert rows(found)["BraTS_001"] == (["BraTS_001_flair.nii.gz", "BraTS_001_t1.nii.gz"], "BraTS_001_seg.nii.gz")
+
+
+def test_a_folder_for_each_case_whose_files_are_called_alike(tmp_path):
+    for case in ("case_0", "case_1"):
+        fill(tmp_path / case, "imaging", "segmentation")
+    fill(tmp_path / "case_0", "extra")
+    found = recognise_case_folders(tmp_path)
+    assert rows(found)["case_1"] == (["imaging.nii.gz"], "segmentation.nii.gz")
+    assert found.guesses == ("no channel, because some cases lack it: extra (1 of 2 cases)",)
+
+
+def test_folders_of_visits_in_folders_of_patients(tmp_path):
+    for case in ("P1/2001", "P1/2002", "P2/2001"):
+        fill(tmp_path / case, "T1", "mask")
+    found = recognise_case_folders(tmp_path)
+    assert {case: row.patient for case, row in found.rows.items()} == {
+        "P1_2001": "P1",
+        "P1_2002": "P1",
+        "P2_2001": "P2",
+    }
+
+
+def test_several_masks_are_said(tmp_path):
+    for case in ("P1", "P2"):
+        fill(tmp_path / case, "T1", "a_mask", "b_mask")
+    assert recognise_case_folders(tmp_path).guesses == ("a_mask is taken as the mask; b_mask could be it too",)
+
+
+def test_no_masks_and_no_folders(tmp_path):
+    fill(tmp_path, "a", "b_seg")
+    assert recognise_case_folders(tmp_path) is None
+    for case in ("P1", "P2"):
+        fill(tmp_path / "x" / case, "T1")
+    assert recognise_case_folders(tmp_path / "x") is None
+
+
+def test_hidden_and_foreign_files_are_no_scans(tmp_path):
+    fill(tmp_path, "a", "._a")
+    (tmp_path / "a.json").write_text("{}")
+    assert list(scan_files(tmp_path)) == ["a"]

@@ -1,0 +1,40 @@
+"""docs/reliability.md is what the tests say, and no fault is without one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults.table import FAULTS, TESTS, page, rows
+
+
+def test_the_page_in_docs_is_up_to_date() -> None:
+    there = (TESTS.parent / "docs" / "reliability.md").read_text(encoding="utf-8")
+    assert there == page(), "make docs"
+
+
+def test_there_are_34_faults_and_no_others() -> None:
+    assert list(FAULTS) == [f"F{number}" for number in range(1, 35)]
+    assert {row.number for row in rows()} <= FAULTS.keys()
+
+
+@pytest.mark.parametrize("number", FAULTS)
+def test_a_fault_has_a_test(number: str) -> None:
+    assert any(row.number == number for row in rows())
+
+
+def test_what_happens_begins_with_an_exit_code_or_says_that_the_work_goes_on() -> None:
+    """A reader looks for the number first."""
+    for row in rows():
+        assert row.then.split(",")[0].split(" ")[0].rstrip(":;") in CODES, f"{row.test}: {row.then}"
+
+
+CODES = {"0", "1", "2", "3", "4", "5", "6", "70", "130", "143", "130/143", "2/6", "refused", "read", "told", "kept"}
+
+
+def test_each_fault_is_marked_where_it_is_named() -> None:
+    """A `fault` that is spelt otherwise would be collected by pytest and missing on the page."""
+    for path in TESTS.rglob("test_*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert "mark.fault" not in text or path == Path(__file__), path

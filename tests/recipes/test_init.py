@@ -1,0 +1,115 @@
+"""`init` on each layout: a config that `check` accepts, and nothing done that was not said."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from pydicom import dcmread
+
+from segtrain.config.load import load_config
+from segtrain.core.errors import ConfigError, DataError
+from segtrain.data.cases import find_cases
+from segtrain.recipes.check import check
+from segtrain.recipes.init import as_config, facts, guess, write_config
+from tests import phantoms
+from tests.data.dicom_phantoms import write_on_grid
+from tests.data.rtstruct_phantoms import outline, write_rtstruct
+from tests.recipes.projects import write_case, write_study
+
+GRID = phantoms.grid((16, 14, 6), spacing_mm=(1.0, 1.0, 2.0))
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Two folders, two visits of a patient, and names of the labels."""
+    for seed, name in enumerate(("P1_t1", "P1_t2", "P2_t1")):
+        write_case(tmp_path / "data", name, seed, label=207)
+    (tmp_path / "data" / "labels.tsv").write_text("207\tkidney\n")
+    return tmp_path / "data"
+
+
+def test_two_folders_give_a_config_without_faults(folders, tmp_path):
+    told = write_config(folders, tmp_path / "configs" / "new.yaml", overwrite=False)
+    loaded = load_config(tmp_path / "configs" / "new.yaml")
+    assert check(loaded) == []
+    assert loaded.config.task.labels == {"background": 0, "kidney": 207}
+    assert [c.patient for c in find_cases(loaded.config.data)] == ["P1", "P1", "P2"]
+    assert (told["cases"], told["patients"], told["masks_read"], told["masks"]) == (3, 2, 3, 3)
+    assert told["masks_with_label"] == {"0": 3, "207": 3}
+    assert any("end in a visit" in sentence for sentence in told["guesses"])
+    json.dumps(told)
+
+
+def test_the_config_says_what_was_found(folders, tmp_path):
+    write_config(folders, tmp_path / "new.yaml", overwrite=False)
+    text = (tmp_path / "new.yaml").read_text()
+    for words in ("images: data/images", "3 cases of 2 patients", "all 3 masks", "names from labels.tsv", "# loss:"):
+        assert words in text
+
+
+def test_what_no_layout_describes_becomes_a_table(tmp_path):
+    write_study(tmp_path / "raw", cases=("P1", "P2", "P3"))
+    for path in (tmp_path / "raw" / "images").iterdir():
+        case = tmp_path / "data" / path.name.partition(".")[0]
+        case.mkdir(parents=True)
+        path.rename(case / "T1.nii.gz")
+        (tmp_path / "raw" / "labels" / path.name).rename(case / "mask.nii.gz")
+    told = write_config(tmp_path / "data", tmp_path / "new.yaml", overwrite=False)
+    assert told["table"] == str(tmp_path / "new_cases.csv")
+    loaded = load_config(tmp_path / "new.yaml")
+    assert check(loaded) == []
+    assert loaded.config.data.channels == ("T1",)
+    before = sorted(tmp_path.rglob("*"))
+    with as_config(guess(tmp_path / "data")) as guessed:
+        assert check(guessed) == []
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_files_that_are_there_are_kept_unless_they_may_be_replaced(folders, tmp_path):
+    out = tmp_path / "new.yaml"
+    out.write_text("mine")
+    with pytest.raises(ConfigError, match="is there already"):
+        write_config(folders, out, overwrite=False)
+    assert out.read_text() == "mine"
+    write_config(folders, out, overwrite=True)
+    assert load_config(out)
+
+
+def test_faulty_cases_are_said_and_left_to_check(folders, tmp_path):
+    (folders / "labels" / "P2_t1.nii.gz").unlink()
+    (folders / "labels" / "P1_t1.nii.gz").write_bytes(b"x")
+    told = write_config(folders, tmp_path / "new.yaml", overwrite=False)
+    assert any(sentence.startswith("2 faults") for sentence in told["guesses"])
+    assert len(check(load_config(tmp_path / "new.yaml"))) == 1
+
+
+def test_data_without_a_usable_mask_are_refused(folders):
+    for path in (folders / "labels").iterdir():
+        path.write_bytes(b"x")
+    with pytest.raises(DataError):
+        guess(folders)
+
+
+def test_regions_and_ignored_voxels_are_told(folders):
+    found = guess(folders)
+    task = found.task.model_copy(update={"ignore": 9, "regions": {"all": ("kidney",)}})
+    told = facts(type(found)(found.recognised, found.values, task, found.cases, found.ids, found.guesses))
+    assert (told["ignore"], told["regions"]) == (9, {"all": ["kidney"]})
+
+
+def test_a_tree_of_series_with_drawn_masks(tmp_path):
+    """RTSTRUCT has names and no ids: the names become labels, which the reader finds again."""
+    for number, case in enumerate("ABC"):
+        array = np.random.default_rng(number).integers(0, 100, GRID.shape)
+        write_on_grid(tmp_path / "data" / case / "ct", array, GRID)
+        square = outline(GRID, [(1, 1), (8, 1), (8, 8), (1, 8)], 2)
+        write_rtstruct(tmp_path / "data" / case / "rt" / "RS.dcm", {"Liver": [square]}, PatientID=case)
+        for path in (tmp_path / "data" / case / "ct").iterdir():
+            data = dcmread(path)
+            data.PatientID = case
+            data.save_as(path)
+    told = write_config(tmp_path / "data", tmp_path / "new.yaml", overwrite=False)
+    assert (told["labels"], told["patients"]) == ({"background": 0, "Liver": 1}, 3)
+    assert check(load_config(tmp_path / "new.yaml")) == []

@@ -1,0 +1,105 @@
+"""What a dry run of a sweep tells is what the sweep then does."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import pytest
+import torch
+
+from segtrain.core.errors import ConfigError
+from segtrain.recipes import sweep_dry_run as module
+from segtrain.recipes.room import KEPT_CHECKPOINTS
+from segtrain.recipes.sweep_dry_run import dry_run_sweep
+from tests.recipes.projects import CONFIG, finished, load, write_study
+
+THREE = """\
+compare:
+  losses: [dice_ce, {name: hausdorff_er, label: slow}, {name: focal, training: {learning_rate: 1e-4}}]
+  folds: 2
+  seeds: [3, 4]
+  baseline: dice_ce
+"""
+
+
+def tried(folder: Path, *overrides: str, run: Path = Path("nowhere/sweep"), **flags) -> dict:
+    return finished(dry_run_sweep(load(folder, *overrides), run, device="cpu", **flags)).result
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("three")
+    write_study(root, CONFIG + THREE)
+    return root
+
+
+@pytest.fixture(scope="module")
+def facts(three, tmp_path_factory) -> dict:
+    """And nothing stayed on the disk."""
+    before = sorted(three.rglob("*"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("temporary")))
+        found = tried(three)
+        assert list(Path(tempfile.gettempdir()).glob("segtrain-*")) == []
+    assert sorted(three.rglob("*")) == before
+    return found
+
+
+def test_runs_and_steps_are_those_of_every_loss_fold_and_seed(facts):
+    assert (facts["runs"], facts["folds"], facts["seeds"]) == (12, 2, [3, 4])
+    assert list(facts["losses"]) == ["dice_ce", "slow", "focal"]
+    assert {found["steps"] for found in facts["losses"].values()} == {2 * 3 * 4}
+    assert facts["total_steps"] == 3 * 24
+
+
+def test_every_loss_has_its_own_pace(facts):
+    assert all(found["step_seconds"] > 0 for found in facts["losses"].values())
+    for found in facts["losses"].values():
+        assert found["seconds"] > found["steps"] * found["step_seconds"]
+
+
+def test_the_whole_time_is_that_of_its_parts(facts):
+    seconds = facts["seconds"]
+    assert seconds["running"] == pytest.approx(sum(found["seconds"] for found in facts["losses"].values()))
+    assert seconds["total"] == pytest.approx(seconds["reading"] + seconds["preparing"] + seconds["running"])
+
+
+def test_the_disk_that_is_needed_is_what_the_sweep_took(study, swept):
+    """One of its losses diverged in its first epoch, and so left no checkpoint."""
+    disk = tried(study)["disk"]
+    prepared = sum(file.stat().st_size for file in (swept.folder / "prepared").glob("*.safetensors"))
+    assert disk["prepared_bytes"] == pytest.approx(prepared, rel=0.2)
+    kept = [file for file in swept.folder.rglob("checkpoints/*/*.safetensors") if "broken" not in file.parts]
+    assert len({file.parent for file in kept}) == 2 * KEPT_CHECKPOINTS
+    size = sum(file.stat().st_size for file in kept)
+    assert disk["checkpoints_bytes"] == pytest.approx(2 * size + size / 4, rel=0.3)
+
+
+def test_several_at_once_share_the_cores_and_the_time(three):
+    threads = torch.get_num_threads()
+    found = tried(three, workers=4)
+    assert torch.get_num_threads() == threads
+    assert found["at_once"] == 4
+    assert found["seconds"]["running"] == pytest.approx(sum(f["seconds"] for f in found["losses"].values()) / 4)
+
+
+def test_rungs_are_told(three):
+    assert tried(three, "compare.strategy=halving", "training.epochs=4")["rungs"] == [1, 2]
+
+
+def test_a_loss_that_is_no_number_is_a_warning(study):
+    (warning,) = tried(study)["warnings"]
+    assert "broken is not finite" in warning
+    json.dumps(tried(study), allow_nan=False)
+
+
+def test_too_small_a_disk_is_a_warning(three, monkeypatch):
+    monkeypatch.setattr(module, "free_disk_bytes", lambda folder: 10)
+    assert "is too small" in tried(three)["warnings"][0]
+
+
+def test_a_wrong_metric_is_named(three):
+    with pytest.raises(ConfigError, match="no metric is called 'iuo'"):
+        tried(three, "evaluation.metrics=[iuo]")
