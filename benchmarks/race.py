@@ -35,7 +35,7 @@ def first(scans: Path, folder: Path) -> None:
 
 
 def raced(folder: Path, name: str) -> None:
-    config = shutil.copy(PAGES / f"{name}.yaml", folder)
+    config = shutil.copy(PAGES / name / "config.yaml", folder.parent / f"{name}.yaml")
     place = ("--run", folder / f"race-{name}", "--workers", str(WORKERS))
     result, seconds = segtrain("compare-losses", "--config", config, *place)
     print(f"### {name}, {seconds:.0f} s\n")

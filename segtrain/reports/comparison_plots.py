@@ -9,7 +9,14 @@ from itertools import chain, count
 from segtrain.reports.contents import ComparisonReport
 from segtrain.reports.curves import LOSS, metrics_in
 from segtrain.reports.halving_view import trained_until
-from segtrain.reports.loss_figures import loss_curves, loss_differences, loss_means, precision_recall, size_means
+from segtrain.reports.loss_figures import (
+    loss_curves,
+    loss_differences,
+    loss_means,
+    off_the_scale,
+    precision_recall,
+    size_means,
+)
 from segtrain.reports.plots import Plot
 from segtrain.reports.rank_figures import critical_difference, place_shares
 from segtrain.reports.shown_metric import shown_metrics
@@ -65,7 +72,8 @@ def size_plots(report: ComparisonReport) -> dict[str, Plot]:
     if not report.comparisons:
         return {}
     headline = next(iter(report.comparisons))
-    losses = report.comparisons[headline].finished
+    off = off_the_scale(report.comparisons[headline])
+    losses = [loss for loss in report.comparisons[headline].finished if loss not in off]
     labels = named(part.label for part in report.by_label)
     drawn = {
         file: size_means(report.by_label, label, losses, heading(report, headline)) for file, label in labels.items()

@@ -11,7 +11,7 @@ from segtrain.reports.curves import LOSS, Row, curve
 from segtrain.reports.figures import WIDTH, ends_of, epoch_axes, named_rows, short, spread
 from segtrain.reports.plots import Look, Plot, look_of
 from segtrain.reports.strips import dots
-from segtrain.reports.wording import metric_name
+from segtrain.reports.wording import metric_name, number, signed
 from segtrain.statistics.comparison import Comparison, RankingRow
 
 CURVES_HEIGHT, SQUARE = 3.1, 4.4
@@ -27,7 +27,11 @@ def loss_means(comparison: Comparison, name: str, unit: str) -> Plot:
     rows = [row for row in comparison.ranking if row.mean is not None]
     marks = {comparison.baseline: f"{short(comparison.baseline)} (baseline)"}
     figure, axes = named_rows([row.loss for row in rows], title=f"Mean {name} with 95 % interval", names=marks)
+    off = off_the_scale(comparison)
     for place, row in enumerate(rows):
+        if row.loss in off:
+            _told(axes, place, f"failed: {number(row.mean)}")
+            continue
         colour = series_colour(0) if row.loss != comparison.baseline else INK
         if row.low is not None and row.high is not None:
             axes.hlines(place, row.low, row.high, color=colour, linewidth=2.2)
@@ -46,14 +50,19 @@ def loss_differences(comparison: Comparison, name: str, unit: str) -> Plot:
     if margin is not None:
         axes.axvspan(-margin, margin, color=BAND, linewidth=0)
     axes.axvline(0, color=MUTED, linewidth=0.9)
+    off = off_the_scale(comparison)
     points = [
         (x, y)
         for place, row in enumerate(rows)
+        if row.a not in off
         for x, y in zip(row.differences, place + spread(len(row.differences)), strict=True)
     ]
     dots(axes, points, series_colour(0))
     axes.set_xlim(*_limits([0.0, *(x for x, _ in points)], margin))
     for place, row in enumerate(rows):
+        if row.a in off:
+            _told(axes, place, f"failed: {signed(row.difference)}")
+            continue
         if row.low is not None and row.high is not None:
             axes.hlines(place, row.low, row.high, color=INK, linewidth=2.2, zorder=4)
         axes.plot(row.difference, place, "D", color=INK, markersize=5, zorder=5)
@@ -104,9 +113,10 @@ def size_means(found: Breakdown, label: str, losses: Sequence[str], name: str) -
 def precision_recall(precision: Comparison, recall: Comparison, order: Sequence[str]) -> Plot | None:
     """A point a loss with its intervals: mean sensitivity across, mean precision upwards; None without a loss.
 
-    A loss has its colour by its place in `order`.
+    A loss has its colour by its place in `order`. One that failed would be all that the axes show, and is left out.
     """
-    pairs = [(loss, _row_of(recall, loss), _row_of(precision, loss)) for loss in order]
+    off = off_the_scale(recall)
+    pairs = [(loss, _row_of(recall, loss), _row_of(precision, loss)) for loss in order if loss not in off]
     whole = [(order.index(loss), x, y) for loss, x, y in pairs if x.mean is not None and y.mean is not None]
     if not whole:
         return None
@@ -125,6 +135,17 @@ def precision_recall(precision: Comparison, recall: Comparison, order: Sequence[
     axes.grid(axis="x", visible=True)
     alt = ", ".join(f"{x.loss} {x.mean:.3f} and {y.mean:.3f}" for _, x, y in whole)
     return Plot(figure, f"Sensitivity and precision: {alt}", tuple((look_of(place), x.loss) for place, x, _ in whole))
+
+
+def off_the_scale(comparison: Comparison) -> set[str]:
+    """Losses that failed: beside them, all that the others differ by would shrink to a point. None where all failed."""
+    failed = {row.loss for row in comparison.ranking if row.status == "failed"}
+    return set() if failed >= {row.loss for row in comparison.ranking} else failed
+
+
+def _told(axes: Any, place: int, text: str) -> None:
+    """Words in the row of a loss that has no mark."""
+    axes.text(0.01, place, text, transform=axes.get_yaxis_transform(), va="center", fontsize=8, color=MUTED)
 
 
 def _limits(values: Sequence[float], margin: float | None) -> tuple[float, float]:

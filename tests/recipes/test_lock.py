@@ -13,6 +13,7 @@ import pytest
 
 from segtrain.core.errors import ConfigError
 from segtrain.recipes.lock import DEAD_SECONDS, LOCK, locked
+from tests.faults.table import fault
 
 HERE = socket.gethostname()
 
@@ -42,13 +43,18 @@ def test_a_lock_goes_when_the_work_fails(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["{dead} {here}", "", "nobody {here}"])
+@fault("F19", "the lock of a process that is dead", then="0, it is taken over")
 def test_the_lock_of_a_dead_process_is_taken_over(tmp_path, dead, text):
     (tmp_path / LOCK).write_text(text.format(dead=dead, here=HERE))
     with locked(tmp_path):
         assert (tmp_path / LOCK).read_text().startswith(str(os.getpid()))
 
 
-@pytest.mark.parametrize("owner", [f"{os.getppid()} {HERE}", "17 another-machine", f"{os.getpid()} another-machine"])
+@pytest.mark.parametrize(
+    "owner",
+    [f"{os.getppid()} {HERE}", "17 another-machine", f"{os.getpid()} another-machine"],
+    ids=["another of this machine", "of another machine", "of another machine with our number"],
+)
 def test_a_lock_that_may_be_held_is_left_and_named(tmp_path, owner):
     """Processes of two containers often have the same number."""
     (tmp_path / LOCK).write_text(owner)

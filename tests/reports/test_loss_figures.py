@@ -4,7 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from segtrain.reports.loss_figures import loss_curves, loss_differences, loss_means, precision_recall, size_means
+from segtrain.reports.loss_figures import (
+    loss_curves,
+    loss_differences,
+    loss_means,
+    off_the_scale,
+    precision_recall,
+    size_means,
+)
 from segtrain.reports.plots import drawing
 from segtrain.statistics.comparison import Rules, compare
 from tests.reports.builders import HOSTILE, epochs
@@ -105,3 +112,26 @@ def test_without_a_margin_there_is_no_band(gap):
     assert "band" not in axes.get_xlabel()
     low, high = axes.get_xlim()
     assert low < 0 < high
+
+
+def with_failed(found, loss):
+    """As `sweep_status` writes it: a loss that finds nothing keeps its scores."""
+    rows = [replace(row, status="failed", reason="finds nothing") if row.loss == loss else row for row in found.ranking]
+    return replace(found, ranking=tuple(rows))
+
+
+def test_a_loss_that_finds_nothing_does_not_press_the_others_together():
+    found = with_failed(comparison(dice=0.0, focal=0.03, nothing=-0.49), "nothing")
+    means = axes_of(loss_means(found, "Dice", "patient"))
+    assert means.get_xlim()[0] > 0.4
+    assert [text.get_text() for text in means.texts] == ["failed: 0.081"]
+    differences = axes_of(loss_differences(found, "Dice", "patient"))
+    assert differences.get_xlim()[0] > -0.1
+    assert differences.texts[0].get_text().startswith("failed: −0.49")
+    balance = precision_recall(found, found, ["dice", "focal", "nothing"])
+    assert [name for _, name in balance.key] == ["dice", "focal"]
+
+
+def test_where_all_losses_failed_they_are_drawn():
+    found = with_failed(with_failed(comparison(dice=0.0, focal=0.03), "dice"), "focal")
+    assert off_the_scale(found) == set()
