@@ -14,6 +14,7 @@ from segtrain.core.launch import launched
 from segtrain.recipes.bars import Bars
 from segtrain.recipes.compare_losses import compare_losses as compare_recipe
 from segtrain.recipes.evaluate import evaluate_run
+from segtrain.recipes.executors import Where, executor_for
 from segtrain.recipes.fits import HeldOut, fits
 from segtrain.recipes.score_masks import evaluate_masks
 from segtrain.training.ranks import ALONE, Ranks, joined
@@ -58,11 +59,19 @@ def compare_losses(
     resume: bool = False,
     overwrite: bool = False,
     device: str = "auto",
+    workers: int | None = None,
+    executor: str = "processes",
+    address: str | None = None,
     watch: Watch | None = None,
 ) -> dict[str, Any]:
-    """`segtrain compare-losses`. Returns the ranking and every pair. Raises SegtrainError."""
-    events = compare_recipe(_loaded(config, overrides), Path(run), resume=resume, overwrite=overwrite, device=device)
-    return _result(events, watch)
+    """`segtrain compare-losses`. Returns the ranking and every pair. Raises SegtrainError.
+
+    `workers` runs are done at once, here or, with the executor "ray", on the cluster at an address.
+    """
+    loaded, folder = _loaded(config, overrides), Path(run)
+    with executor_for(Where(executor, workers, address), folder, device) as (doing, target):
+        flags = {"resume": resume, "overwrite": overwrite}
+        return _result(compare_recipe(loaded, folder, **flags, device=target, executor=doing), watch)
 
 
 def evaluate(

@@ -40,6 +40,12 @@ def test_fit_returns_what_the_command_prints(fitted):
     assert found["metrics"] == fitted.result["metrics"]
 
 
+def test_compare_losses_asks_for_the_executor_that_is_named(swept, monkeypatch):
+    monkeypatch.setattr("segtrain.execution.ray_cluster.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match="not installed: ray"):
+        api.compare_losses(swept.config, swept.folder, resume=True, executor="ray", workers=2)
+
+
 def test_compare_losses_returns_what_the_command_prints(swept):
     found = api.compare_losses(swept.config, swept.folder, resume=True)
     assert found == swept.result
