@@ -3,7 +3,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-gpu lint format types layers bench docs check clean
+.PHONY: help setup demo test test-slow test-gpu lint format types layers bench docs check audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -51,8 +51,15 @@ bench: $(STAMP) ## the figures of docs/benchmarks.md
 docs: $(STAMP) ## the pages that are made from the code
 	$(BIN)/python -m segtrain.reports.loss_cards > docs/losses.md
 	$(BIN)/python -m segtrain.reports.metric_cards > docs/metrics.md
+	$(BIN)/python -m tests.faults.table > docs/reliability.md
 
 check: lint types layers ## everything but the tests
+
+audit: $(STAMP) ## known faults of the pinned packages (asks the network, so it is no part of check)
+	$(PYTHON) -m venv .venv/audit
+	.venv/audit/bin/pip install --disable-pip-version-check -q pip-audit==2.9.0
+	sed 's/+cpu$$//' constraints.txt > .venv/audit/pinned.txt
+	.venv/audit/bin/pip-audit --disable-pip --no-deps -r .venv/audit/pinned.txt
 
 clean: ## remove what make made
 	rm -rf .venv demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -110,11 +110,11 @@ def _check_data(session: Session, place: Path, asked: Mapping[str, Path | None])
     for line in told(known):
         session.say(line)
     with as_config(found) as loaded:
-        _tell_faults(session, {"data": str(place), **known}, loaded, asked)
+        _tell_faults(session, {"data": str(place), **known}, loaded, {**asked, "name": place.resolve().name})
     session.next(shlex.join(["segtrain", "init", str(place)]))
 
 
-def _tell_faults(session: Session, about: Mapping[str, Any], loaded: Loaded, asked: Mapping[str, Path | None]) -> None:
+def _tell_faults(session: Session, about: Mapping[str, Any], loaded: Loaded, asked: Mapping[str, Any]) -> None:
     """Check and print the faults; exit 1 where there are any."""
     from segtrain.cli.progress import show
     from segtrain.recipes.check import check_and_show

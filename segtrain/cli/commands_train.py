@@ -144,16 +144,20 @@ def compare_losses(
     on_cluster = {"executor": executor, "address": address, "threads-per-run": threads_per_run}
     flags = {"device": device, "workers": workers, **on_cluster}
     command = _command("compare-losses", config, overrides, run=folder, **flags)
-    if dry_run:
-        _try_sweep(session, loaded, folder, device, workers or 1)
-        session.next(command)
-        return
     _either(resume, overwrite)
-    session.resume = f"{command} --resume"
     from segtrain.recipes.compare_losses import compare_losses as recipe
     from segtrain.recipes.executors import Where, executor_for
 
     where = Where(executor.value, workers, address, threads_per_run)
+    if dry_run:
+        if executor is ExecutorName.ray:
+            hint = "leave --executor out: it tells what runs take on this machine"
+            raise ConfigError(Problem("--dry-run does not ask a cluster", "command line", hint=hint))
+        with executor_for(where, folder, device.value):
+            _try_sweep(session, loaded, folder, device, workers or 1)
+        session.next(command)
+        return
+    session.resume = f"{command} --resume"
     with executor_for(where, folder, device.value) as (doing, target):
         events = recipe(loaded, folder, resume=resume, overwrite=overwrite, device=target, executor=doing)
         _finish(session, events, "")

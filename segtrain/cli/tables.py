@@ -150,7 +150,7 @@ def sweep_dry_run_report(facts: Json) -> Iterator[RenderableType]:
     seconds, memory, disk = facts["seconds"], facts["memory"], facts["disk"]
     parts = ", ".join(f"{name} {duration(value)}" for name, value in seconds.items() if name != "total")
     most = " at most: losses that are behind are dropped after epoch "
-    rungs = most + " and ".join(map(str, facts["rungs"])) if facts["rungs"] else ""
+    rungs = most + " and ".join(map(str, facts["rungs"][1:])) if facts["rungs"] else ""
     yield Text(
         f"memory: {size(memory['peak_bytes'])} at its peak, of {size(memory['size_bytes'])}\n"
         f"disk: {size(disk['prepared_bytes'])} for prepared cases, {size(disk['checkpoints_bytes'])} for checkpoints; "

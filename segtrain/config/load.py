@@ -115,7 +115,8 @@ def _text(path: Path) -> str:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
-            raise ConfigError(Problem("this is no config", why=f"it is larger than {MAX_BYTES} bytes"))
+            why, hint = f"it is larger than {MAX_BYTES} bytes", "give the YAML of a study"
+            raise ConfigError(Problem("this is no config", why=why, hint=hint))
         return data.decode("utf-8-sig")
     except FileNotFoundError as error:
         near = difflib.get_close_matches(path.name, _yaml_files(path.parent), n=1)

@@ -36,7 +36,11 @@ Place = tuple[str | int, ...]
 """Keys and list indices from the top of the file down to a value."""
 
 _TAG = "tag:yaml.org,2002:"
-_TOO_MUCH = Problem("this is no config", why=f"over {MAX_NODES} values, or nested over {MAX_DEPTH} deep")
+_TOO_MUCH = Problem(
+    "this is no config",
+    why=f"over {MAX_NODES} values, or nested over {MAX_DEPTH} deep",
+    hint="give the YAML of a study; `segtrain demo DIR` writes an example",
+)
 
 RESOLVERS = {
     "bool": (re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), "tTfF"),
@@ -144,7 +148,8 @@ class _Builder:
         self.tree.lines.setdefault(place, line)
         if node.tag not in ALLOWED_TAGS:
             tag = node.tag.replace(_TAG, "!!")
-            self._fault(line, Problem(f"the tag {tag} is not allowed", why="a config holds values, never code"))
+            why, hint = "a config holds values, never code", "take the tag out and write the plain value"
+            self._fault(line, Problem(f"the tag {tag} is not allowed", why=why, hint=hint))
         if isinstance(node, MappingNode):
             return self._mapping(node, place)
         if isinstance(node, SequenceNode):

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from segtrain.core.errors import Problem, ResourceError
+from segtrain.core.errors import DataError, Problem, ResourceError
 
 ABANDONED_SECONDS = 86_400.0
 """No file takes a day to write; process numbers would not tell, as a folder may be shared by machines."""
@@ -100,7 +100,13 @@ def sync_folder(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text with `\\n` line ends."""
+    """Write UTF-8 text with `\\n` line ends. DataError where a name in it, from a disk, is no text."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        why = f"{text[max(0, error.start - 20) : error.end + 20]!a} is no UTF-8"
+        hint = "rename the file or folder: its name was written by a system with another encoding"
+        raise DataError(Problem(f"a name cannot be written to {path.name}", why=why, hint=hint)) from error
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 

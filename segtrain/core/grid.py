@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +70,11 @@ class Grid:
         _, axes = linear_sum_assignment(-np.abs(directions))
         order = tuple(int(a) for a in axes)
         return order, tuple(bool(directions[w, a] < 0) for w, a in enumerate(order))
+
+    def turned(self, array: NDArray[Any]) -> NDArray[Any]:
+        """A view of an array (X, Y, Z) on this grid, as it lies on `canonical()`."""
+        order, flips = self.orientation()
+        return array.transpose(order)[tuple(slice(None, None, -1 if flip else 1) for flip in flips)]
 
     def respaced(self, spacing_mm: Sequence[float]) -> Grid:
         """A grid over the same field of view (edges, not centres) with another spacing."""

@@ -11,6 +11,15 @@ from numpy.typing import NDArray
 from segtrain.core.grid import Grid
 
 
+@dataclass(frozen=True)
+class DicomOrigin:
+    """The DICOM series that an image was read from; "" for what it does not say."""
+
+    series_uid: str
+    frame_uid: str
+    """Of its frame of reference: without it positions in two series cannot be compared."""
+
+
 @dataclass(frozen=True, eq=False)
 class Volume:
     """An image: array (C, X, Y, Z) of any real dtype on a `Grid` (X, Y, Z)."""
@@ -19,6 +28,8 @@ class Volume:
     grid: Grid
     notes: tuple[str, ...] = ()
     """What a person should know of how it was read, as: a spacing that is not in the file and was assumed."""
+    origins: tuple[DicomOrigin, ...] = ()
+    """Of every channel, where all were read from DICOM; empty otherwise."""
 
     def __post_init__(self) -> None:
         if self.array.ndim != 4 or self.array.shape[1:] != self.grid.shape:

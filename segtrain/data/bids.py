@@ -61,13 +61,21 @@ def files_of(root: Path, session: Path) -> tuple[list[Candidate], list[Candidate
     """The NIfTI files of a session in the raw data and in the derivatives: by their name, and their path below root."""
     derived = root / DERIVATIVES
     places = [derived / session, *(p / session for p in sorted(derived.glob("*")) if p.is_dir())]
-    return _candidates(root, [root / session]), _candidates(root, places)
+    return _candidates(root, session, [root / session]), _candidates(root, session, places)
 
 
-def _candidates(root: Path, folders: list[Path]) -> list[Candidate]:
+def suffix_of(name: str, session: Path) -> str:
+    """What follows the subject and the session in a name, as acq-3d_T1w."""
+    return name.removeprefix("_".join(session.parts)).lstrip("_")
+
+
+def _candidates(root: Path, session: Path, folders: list[Path]) -> list[Candidate]:
+    """A pattern may match the name, the path below the root, or the suffix, which tells T1w from acq-3d_T1w."""
     files = (path for folder in folders if folder.is_dir() for path in sorted(folder.rglob("*")))
     shown = (path for path in files if format_of(path) == "nifti" and not path.name.startswith("."))
-    return [
-        Candidate(ScanSource(path), (scan_name(path), (path.parent.relative_to(root) / scan_name(path)).as_posix()))
-        for path in shown
-    ]
+    return [Candidate(ScanSource(path), _names(path, root, session)) for path in shown]
+
+
+def _names(path: Path, root: Path, session: Path) -> tuple[str, ...]:
+    name = scan_name(path)
+    return name, (path.parent.relative_to(root) / name).as_posix(), suffix_of(name, session)

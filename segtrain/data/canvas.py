@@ -14,13 +14,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from segtrain.core.errors import DataError, Problem
+from segtrain.core.errors import DataError, GridMismatch, Problem
 from segtrain.core.grid import Grid
 from segtrain.core.task import Task
-from segtrain.core.volume import LabelMap
+from segtrain.core.volume import DicomOrigin, LabelMap
 
 SHOWN = 12
 """Names in one message."""
+GENERIC = re.compile(r"(?:segment|seg|label|roi|structure|mask|region)?[\W_]*(\d*)", re.IGNORECASE)
+"""What programs call a segment that nobody named; a number in it must be that of the segment."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,14 +35,16 @@ class Canvas:
     """Label -> id, without the background. Empty: the numbers of the structures are the ids."""
     regions: Mapping[str, int] = field(default_factory=dict)
     """Region -> the id that it is drawn with, over those before it. For files that have regions, and not labels."""
+    scan: tuple[DicomOrigin, ...] = ()
+    """The series of the scan, by channel; empty where it was not read from DICOM."""
 
     @classmethod
-    def of(cls, task: Task, grid: Grid | None, case: str = "") -> Canvas:
+    def of(cls, task: Task, grid: Grid | None, case: str = "", scan: tuple[DicomOrigin, ...] = ()) -> Canvas:
         """That of a task; labels that were not drawn in this case (task.partial) are not looked for."""
         hidden = {*task.hidden_labels_in(case), *task.hidden_in(case)} if case else set()
         ids = {name: task.labels[name] for name in task.names[1:] if name not in hidden}
         drawn = dict(zip(task.structures, task.drawn, strict=True)) if task.regions else {}
-        return cls(grid, ids, {name: task.ids[place] for name, place in drawn.items() if name not in hidden})
+        return cls(grid, ids, {name: task.ids[place] for name, place in drawn.items() if name not in hidden}, scan)
 
 
 @dataclass(frozen=True)
@@ -74,15 +78,38 @@ def by_names(path: Path, names: Mapping[int, str], canvas: Canvas) -> Meant:
 
 
 def by_numbers(names: Mapping[int, str], canvas: Canvas) -> Meant | None:
-    """The numbers of the structures as ids, where no name matches but every number is an id; None otherwise."""
+    """The numbers of the structures as ids, where their names say nothing else; None otherwise.
+
+    That is where every number is an id, and no structure has a name of its own ("Segment 1"), or where there is but one
+    structure and one label. Names that are those of no label are left to `by_names`: numbers that fit may be swapped.
+    """
     wanted = {_plain(name) for name in (*canvas.ids, *canvas.regions)}
     if any(_plain(name) in wanted for name in names.values()):
         return None
     if canvas.ids and not set(names) <= set(canvas.ids.values()):
         return None
+    if len(canvas.ids) > 1 and not all(_is_generic(number, name) for number, name in names.items()):
+        return None
     shown = ", ".join(f"{number} ({name})" for number, name in names.items())
     note = (f"no segment has the name of a label; their numbers are taken: {shown}",) if canvas.ids else ()
     return Meant({number: number for number in names}, False, note)
+
+
+def require_drawn_on_scan(path: Path, canvas: Canvas, *, frames: Iterable[str], series: Iterable[str]) -> list[str]:
+    """Compare the UIDs that a mask gives of its frame of reference and of the series it was drawn on with the scan's.
+
+    Another series is a note: often the mask was drawn on a sister of the scan. What either does not say is not
+    compared. Raises GridMismatch for another frame of reference, in which equal positions are other places.
+    """
+    own, theirs = {origin.frame_uid for origin in canvas.scan}, set(frames) - {""}
+    if canvas.scan and "" not in own and not theirs <= own:
+        why = f"its frame of reference is {_some(sorted(theirs - own))}, that of the scan {_some(sorted(own))}"
+        hint = "find the scan that it was drawn on; a scan that was registered to it can be given as NIfTI"
+        raise GridMismatch(Problem("the mask was drawn in another frame of reference", str(path), why, hint))
+    named = set(series) - {""}
+    if canvas.scan and named and named.isdisjoint(origin.series_uid for origin in canvas.scan):
+        return ["the mask says that it was drawn on another series than this scan"]
+    return []
 
 
 class Painting:
@@ -90,18 +117,21 @@ class Painting:
 
     def __init__(self, path: Path, names: Mapping[int, str], meant: Meant, grid: Grid) -> None:
         self._path, self._names, self._meant = path, names, meant
-        self._numbers = np.zeros(grid.shape, dtype=np.uint16)
+        self._numbers = list(meant.ids)
+        # Places in that list, from 1: the numbers of a file may be any, 0 and negative ones too.
+        self._places = np.zeros(grid.shape, dtype=np.min_scalar_type(len(meant.ids)))
         self._over: Counter[tuple[int, int]] = Counter()
 
     def draw(self, number: int, at: NDArray[np.intp]) -> None:
         """Give the voxels at these indices (3, N) to a structure that is meant."""
-        index = (at[0], at[1], at[2])
-        before = self._numbers[index]
+        index, own = (at[0], at[1], at[2]), self._numbers.index(number) + 1
+        before = self._places[index]
         if not self._meant.may_cover:
-            for other in np.unique(before[(before != 0) & (before != number)]).tolist():
+            for place in np.unique(before[(before != 0) & (before != own)]).tolist():
+                other = self._numbers[place - 1]
                 if self._meant.ids[other] != self._meant.ids[number]:
-                    self._over[other, number] += int((before == other).sum())
-        self._numbers[index] = number
+                    self._over[other, number] += int((before == place).sum())
+        self._places[index] = own
 
     def finished(self, grid: Grid, notes: Iterable[str] = ()) -> LabelMap:
         """The mask. Raises DataError where structures that exclude each other overlap."""
@@ -109,16 +139,18 @@ class Painting:
             pairs = [f"{self._names[a]} and {self._names[b]} ({n} voxels)" for (a, b), n in self._over.items()]
             hint = "a voxel has one label: name overlapping structures in task.regions, or take one out of task.labels"
             raise DataError(Problem("structures of a mask overlap", str(self._path), _some(pairs), hint))
-        highest = max([*self._meant.ids, 0])
-        table = np.zeros(highest + 1, dtype=np.int32)
-        for number, label in self._meant.ids.items():
-            table[number] = label
-        mask = LabelMap(table[self._numbers], grid)
+        table = np.array([0, *self._meant.ids.values()], dtype=np.int32)
+        mask = LabelMap(table[self._places], grid)
         return LabelMap(mask.compact(), grid, (*self._meant.notes, *notes))
 
 
 def _plain(name: str) -> str:
     return re.sub(r"[\s_]+", "_", name.strip()).casefold()
+
+
+def _is_generic(number: int, name: str) -> bool:
+    found = GENERIC.fullmatch(name.strip())
+    return found is not None and found[1] in ("", str(number))
 
 
 def _said(what: str, names: Sequence[str]) -> str:

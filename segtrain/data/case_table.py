@@ -18,15 +18,17 @@ from segtrain.core.errors import ConfigError, Problem
 from segtrain.core.files import write_text
 from segtrain.core.nearest import did_you_mean
 from segtrain.data.faults import Faults
-from segtrain.data.listing import Found, FoundCase, scan_at
+from segtrain.data.listing import Found, FoundCase, is_there, named_in, scan_at
 from segtrain.data.settings import DataSettings
 
 DELIMITERS = (",", ";", "\t")
 IMAGE = re.compile(r"image([2-9]|[1-9]\d+)?")
 PLAIN = ("case", "label", "patient")
 FIX_HEADER = "the first line is case,image,label or case,image,image2,label,patient"
-CASE_ID = re.compile(r"[^/\\:*?\"<>|\x00-\x1f]{1,200}")
-"""A case id names files on every system."""
+CASE_ID = re.compile(r"[^/\\:*?\"<>|\x00-\x1f.][^/\\:*?\"<>|\x00-\x1f]*(?<![. ])")
+DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+"""Names that Windows keeps for itself, whatever their suffix."""
+LONGEST_BYTES = 200
 
 
 @dataclass(frozen=True)
@@ -59,13 +61,19 @@ def table_cases(settings: DataSettings, faults: Faults) -> dict[str, FoundCase] 
         known = len(problems)
         if name in cases:
             problems.append(_problem(settings.table, row, f"case {name} is there twice", hint="a case has one line"))
-        elif not CASE_ID.fullmatch(name) or name.startswith("."):
+        elif not is_case_id(name):
             hint = "a case id names files: letters, digits and _ - . are good"
             problems.append(_problem(settings.table, row, f"{name!r} is no case id", hint=hint))
         found = _scans_of(row, settings.table, problems)
         if len(problems) == known:
             cases[name] = found
     return cases
+
+
+def is_case_id(name: str) -> bool:
+    """Whether a case id may name files, on every system."""
+    fits = len(name.encode(errors="surrogateescape")) <= LONGEST_BYTES
+    return fits and CASE_ID.fullmatch(name) is not None and not DEVICES.fullmatch(name)
 
 
 def read_table(path: Path, problems: list[Problem]) -> list[Row] | None:
@@ -115,7 +123,8 @@ def write_table(path: Path, cases: Mapping[str, FoundCase]) -> None:
 
 
 def _relative(path: Path, folder: Path) -> str:
-    path, folder = path.resolve(), folder.resolve()
+    """Where the folders lie, but the name of a link, not of the file behind it, which may have no suffix."""
+    path, folder = path.parent.resolve() / path.name, folder.resolve()
     if path.anchor != folder.anchor:
         return str(path)
     return Path(os.path.relpath(path, folder)).as_posix()
@@ -153,10 +162,11 @@ def _scans_of(row: Row, path: Path, problems: list[Problem]) -> FoundCase:
     """The scans of a line; what is missing or empty goes to `problems`."""
     images = [_scan(row, name, path, problems) for name in image_columns(row.cells)]
     label = _scan(row, "label", path, problems) if row.cells.get("label") else None
-    patient = row.cells.get("patient", next((scan.patient for scan in images if scan and scan.patient), ""))
+    patients = named_in([*images, label])
+    patient = row.cells.get("patient", min(patients, default=""))
     if row.cells.get("patient") == "":
         problems.append(_problem(path, row, "the cell of patient is empty", hint="name the patient of every case"))
-    return FoundCase(tuple(s.source for s in images if s), label.source if label else None, patient)
+    return FoundCase(tuple(s.source for s in images if s), label.source if label else None, patient, patients)
 
 
 def _scan(row: Row, column: str, path: Path, problems: list[Problem]) -> Found | None:
@@ -164,8 +174,8 @@ def _scan(row: Row, column: str, path: Path, problems: list[Problem]) -> Found |
     if not cell:
         problems.append(_problem(path, row, f"the cell of {column} is empty"))
         return None
-    place = Path(os.path.normpath(path.parent.resolve() / Path(cell).expanduser()))
-    if not place.exists():
+    place = Path(os.path.normpath(path.parent.resolve() / _from_home(cell)))
+    if not is_there(place):
         hint = "paths in the table are relative to it"
         problems.append(_problem(path, row, f"there is no {column} {cell}", f"it would be {place}", hint))
         return None
@@ -174,6 +184,13 @@ def _scan(row: Row, column: str, path: Path, problems: list[Problem]) -> Found |
     if found is None and len(problems) == before:
         problems.append(_problem(path, row, f"no reader knows the {column} {cell}", hint="convert it to .nii.gz"))
     return found
+
+
+def _from_home(cell: str) -> Path:
+    try:
+        return Path(cell).expanduser()
+    except RuntimeError:  # nobody here is called so
+        return Path(cell)
 
 
 def _problem(path: Path, row: Row, what: str, why: str = "", hint: str = "") -> Problem:

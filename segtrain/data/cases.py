@@ -16,7 +16,7 @@ from segtrain.core.errors import ConfigError, DataError, Problem, raise_all
 from segtrain.data.faults import Faults
 from segtrain.data.folders import label_folder
 from segtrain.data.layouts import cases_in
-from segtrain.data.listing import Found, FoundCase, list_scans, scan_at
+from segtrain.data.listing import Found, FoundCase, holds_scan_files, list_scans
 from segtrain.data.settings import DataSettings
 
 PAIRING = "image and label of a case have the same name; put files that belong to no case elsewhere"
@@ -51,10 +51,7 @@ def find_cases(settings: DataSettings) -> list[Case]:
 
     Raises ConfigError where the settings do not say where they are, DataError with every fault found.
     """
-    key = {"folders": "labels", "dicom": "label", "bids": "label"}.get(settings.layout)
-    if key and settings.labels is None and settings.label is None:
-        hint = f"set data.{key}: training needs masks"
-        raise ConfigError(Problem(f"data.{key} is not set", f"data.{key}", hint=hint))
+    _require_labels(settings)
     faults = Faults()
     cases = _find(settings, faults, named_patients=True, labelled=True)
     raise_all(DataError, faults.problems)
@@ -76,8 +73,28 @@ def find_scans(settings: DataSettings, images: Path, labels: Path | None = None)
 
 def sound_cases(settings: DataSettings) -> Scans:
     """As `find_cases`, with the faults beside the cases that have none. DataError where no case is sound."""
+    found = judged_cases(settings)
+    if not found.cases or any(not case for case, _ in found.faults):
+        raise DataError(*([problem for _, problem in found.faults] or [Problem("there is no case")]))
+    return found
+
+
+def judged_cases(settings: DataSettings) -> Scans:
+    """As `sound_cases`, for those who list every fault: also where no case is sound, or a fault costs them all.
+
+    Raises ConfigError where the settings do not say where the cases are.
+    """
+    _require_labels(settings)
     faults = Faults()
-    return _sound(_find(settings, faults, named_patients=True, labelled=True), faults)
+    cases = _find(settings, faults, named_patients=True, labelled=True)
+    return Scans(tuple(case for case in cases if case.id not in faults), tuple(faults))
+
+
+def _require_labels(settings: DataSettings) -> None:
+    key = {"folders": "labels", "dicom": "label", "bids": "label"}.get(settings.layout)
+    if key and settings.labels is None and settings.label is None:
+        hint = f"set data.{key}: training needs masks"
+        raise ConfigError(Problem(f"data.{key} is not set", f"data.{key}", hint=hint))
 
 
 def mask_files(folder: Path) -> Masks:
@@ -99,7 +116,7 @@ def _relocated(settings: DataSettings, images: Path, labels: Path | None) -> Dat
     values = settings.model_dump()
     if settings.layout == "folders":
         return DataSettings.model_validate({**values, "images": images, "labels": labels})
-    if images.is_dir() and any(_is_scan_file(p) for p in images.iterdir()):
+    if images.is_dir() and holds_scan_files(images):
         there = {name: field.default for name, field in DataSettings.model_fields.items() if name in PLACE_KEYS}
         flat = {**there, "layout": "folders", "channels": settings.channel_names, "images": images, "labels": labels}
         return DataSettings.model_validate({**values, **flat})
@@ -114,10 +131,6 @@ def _relocated(settings: DataSettings, images: Path, labels: Path | None) -> Dat
     return DataSettings.model_validate({**values, **place})
 
 
-def _is_scan_file(path: Path) -> bool:
-    return path.is_file() and not path.name.startswith(".") and scan_at(path, []) is not None
-
-
 def _sound(cases: list[Case], faults: Faults) -> Scans:
     """The cases without a fault. DataError where there are none, or a fault costs them all."""
     sound = tuple(case for case in cases if case.id not in faults)
@@ -127,12 +140,14 @@ def _sound(cases: list[Case], faults: Faults) -> Scans:
 
 
 def _find(settings: DataSettings, faults: Faults, *, named_patients: bool, labelled: bool) -> list[Case]:
-    """Every case that its layout has, also with faults of its own. DataError where there is none."""
+    """Every case that its layout has, also with faults of its own; none where a fault says why."""
     found = cases_in(settings, faults)
     labels = None if settings.labels is None else label_folder(settings.labels, found, faults)
     if found is None:
-        raise DataError(*faults.problems)
+        return []
     paired = {name: _label(name, case, labels) for name, case in found.items()}
+    for name, case in found.items():
+        faults.of(name).extend(_strangers(name, case, (labels or {}).get(name)))
     missing = settings.labels is not None and labels is None  # the folder, which is told once
     for name in sorted(found):
         if labelled and paired[name] is None and name not in faults and not missing:
@@ -147,6 +162,15 @@ def _find(settings: DataSettings, faults: Faults, *, named_patients: bool, label
     if named_patients:
         faults.of().extend(_divided(found, patients))
     return [Case(name, patients[name], found[name].images, paired[name]) for name in patients]
+
+
+def _strangers(name: str, case: FoundCase, label: Found | None) -> Iterator[Problem]:
+    """A fault where the images and the label of one case name several patients."""
+    patients = sorted({*case.in_files, *([label.patient] if label and label.patient else [])})
+    if len(patients) > 1:
+        why = f"their PatientIDs differ (shown as {', '.join(patients)})"
+        hint = "find the files that belong together; where the numbers were changed on purpose, write one into both"
+        yield Problem("the files of a case are of several patients", f"case {name}", why, hint)
 
 
 def _divided(found: Mapping[str, FoundCase], patients: Mapping[str, str]) -> Iterator[Problem]:

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from segtrain.core.case import ScanSource
 from segtrain.core.errors import ConfigError, Problem
-from segtrain.data.case_table import CASE_ID
+from segtrain.data.case_table import is_case_id
 from segtrain.data.dataset_json import NAME, DatasetJson, Entry, read_dataset_json
 from segtrain.data.faults import Faults
 from segtrain.data.folders import CHANNEL_NUMBER
+from segtrain.data.formats import format_of
 from segtrain.data.inside import is_below, path_below
-from segtrain.data.listing import FoundCase, scan_at, scan_name
+from segtrain.data.listing import Found, FoundCase, is_there, named_in, scan_at, scan_name
 from segtrain.data.settings import DataSettings
 
 IMAGES, LABELS = "imagesTr", "labelsTr"
+VOLUMES = ("nifti", "mha", "nrrd")
+"""Kinds of files that are nothing but scans or masks."""
 
 
 def nnunet_cases(settings: DataSettings, faults: Faults) -> dict[str, FoundCase] | None:
@@ -45,7 +47,7 @@ def _cases(
         problems = faults.of(name)
         if name in cases:
             problems.append(Problem(f"case {name} is there twice", str(declared.path), hint="keep one of them"))
-        elif not CASE_ID.fullmatch(name) or name.startswith("."):
+        elif not is_case_id(name):
             problems.append(Problem(f"{name!r} is no case id", str(declared.path), hint="a case id names files"))
         found = _found(entry, declared, root, problems)
         if not problems:
@@ -77,8 +79,8 @@ def _of_dataset_key_or_names(declared: DatasetJson, faults: Faults) -> list[Entr
     if declared.entries is not None and all(entry.name for entry in declared.entries):
         return list(declared.entries)
     root = declared.path.parent
-    names = _names_in(root, IMAGES, declared, faults.of())
-    labels = set(_names_in(root, LABELS, declared, faults.of()))
+    names = _names_in(root, IMAGES, declared, faults)
+    labels = set(_names_in(root, LABELS, declared, faults))
     groups: dict[str, set[int]] = {}
     for name in names:
         match = CHANNEL_NUMBER.fullmatch(name)
@@ -102,9 +104,9 @@ def _of_dataset_key_or_names(declared: DatasetJson, faults: Faults) -> list[Entr
     ]
 
 
-def _names_in(root: Path, folder: str, declared: DatasetJson, problems: list[Problem]) -> list[str]:
+def _names_in(root: Path, folder: str, declared: DatasetJson, faults: Faults) -> list[str]:
     """Names without the ending of the files of a folder that have it, sorted."""
-    place = root / folder
+    place, problems = root / folder, faults.of()
     if not place.is_dir():
         problems.append(Problem("there is no such folder", str(place), hint="nnU-Net keeps scans and masks there"))
         return []
@@ -113,6 +115,11 @@ def _names_in(root: Path, folder: str, declared: DatasetJson, problems: list[Pro
     ending = declared.file_ending
     files = sorted(path.name for path in place.iterdir() if not path.name.startswith("."))
     found = [name.removesuffix(ending) for name in files if name.endswith(ending)]
+    others = [name for name in files if not name.endswith(ending) and format_of(place / name) in VOLUMES]
+    if found and others:
+        why, hint = f"{NAME} says file_ending: {ending}", "convert them, or move them out of this folder"
+        what = f"{len(others)} scans have another ending, as {others[0]}"
+        faults.of(others[0]).append(Problem(what, str(place), why, hint))
     if files and not found:
         hint = f"set file_ending in {NAME}"
         problems.append(Problem(f"no file ends in {ending!r}", str(place), f"there is {files[0]}", hint))
@@ -126,23 +133,24 @@ def _name_of(entry: Entry) -> str:
 
 def _found(entry: Entry, declared: DatasetJson, root: Path, problems: list[Problem]) -> FoundCase:
     """The files of a case; what is missing, or leads out of the root, goes to `problems`."""
-    images = [_source(root, name, declared, problems) for name in entry.images]
-    label = None if entry.label is None else _source(root, entry.label, declared, problems)
+    images = [_scan(root, name, declared, problems) for name in entry.images]
+    label = None if entry.label is None else _scan(root, entry.label, declared, problems)
     if len(entry.images) not in (1, len(declared.channels)):
         why = f"{len(entry.images)} images, {len(declared.channels)} channels"
         problems.append(Problem("a case has another number of images", str(declared.path), why))
-    return FoundCase(tuple(s for s in images if s), label, "")
+    sources, patients = tuple(s.source for s in images if s), named_in([*images, label])
+    return FoundCase(sources, label.source if label else None, min(patients, default=""), patients)
 
 
-def _source(root: Path, name: str, declared: DatasetJson, problems: list[Problem]) -> ScanSource | None:
+def _scan(root: Path, name: str, declared: DatasetJson, problems: list[Problem]) -> Found | None:
     path = path_below(root, name, str(declared.path), problems)
     if path is None:
         return None
-    if not path.exists():
+    if not is_there(path):
         problems.append(Problem("a file is missing", str(path), f"{NAME} or the names of its channels ask for it"))
         return None
     before = len(problems)
     found = scan_at(path, problems)
     if found is None and len(problems) == before:
         problems.append(Problem("no reader knows this kind of file", str(path), hint="convert it to .nii.gz"))
-    return found.source if found else None
+    return found

@@ -8,7 +8,7 @@ nnU-Net 2               channel_names {"0": "T2"}, labels {"background": 0, "who
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,9 +81,14 @@ def label_faults(declared: DatasetJson, task: Task) -> Iterator[Problem]:
     for name, members in declared.regions.items():
         own_region = {task.labels[label] for label in (task.regions or {}).get(name, ())}
         if own_region != set(members):
-            told = ", ".join(map(str, sorted(own_region))) or "no such region"
-            what = f"{NAME} has the region {name}: {', '.join(map(str, members))}"
+            told = _listed(sorted(own_region)) or "no such region"
+            what = f"{NAME} has the region {name}: {_listed(members)}"
             yield Problem(what, str(declared.path), f"the task has {told}", hint.replace("labels", "regions"))
+    order = tuple(task.ids[index] for index in task.drawn) if task.regions else ()
+    if tuple(task.regions or ()) == tuple(declared.regions) and order != declared.drawn:
+        why = f"it draws the regions as {_listed(declared.drawn)}, the task as {_listed(order)}"
+        fix = "list the regions from the largest to the smallest, and their ids in the same order"
+        yield Problem(f"regions_class_order of {NAME} is not that of the task", str(declared.path), why, fix)
     for name, label in task.labels.items():
         if label not in ids and label:
             yield Problem(f"{NAME} has no label of the id {label}", str(declared.path), f"task.labels has {name}", hint)
@@ -91,6 +96,10 @@ def label_faults(declared: DatasetJson, task: Task) -> Iterator[Problem]:
         told = f"{NAME} has {declared.ignore}, the task {task.ignore}".replace("None", "none")
         fix = f"set task.ignore: {'null' if declared.ignore is None else declared.ignore}"
         yield Problem("two ids are ignored voxels", str(declared.path), told, fix)
+
+
+def _listed(ids: Iterable[int]) -> str:
+    return ", ".join(map(str, ids))
 
 
 def _parsed(path: Path, value: Any) -> DatasetJson:

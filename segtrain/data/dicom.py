@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from segtrain.core.errors import Problem, UnreadableScan, raise_all
 from segtrain.core.grid import Grid
-from segtrain.core.volume import Volume
+from segtrain.core.volume import DicomOrigin, Volume
 from segtrain.data.dicom_geometry import faults_of_files, faults_of_steps, grid_of, largest_stack, sorted_slices
 from segtrain.data.dicom_headers import list_series, read_file, read_folder
 from segtrain.data.dicom_pet import suv_of
@@ -61,7 +61,8 @@ def read_dicom(place: Path, series_uid: str = "") -> Volume:
     broken = int(array.size - np.isfinite(array).sum())
     if broken:
         raise UnreadableScan(Problem("some voxels are not numbers", str(place), f"{broken} are NaN or infinite"))
-    return Volume(array[np.newaxis], series.grid, tuple(notes))
+    origin = DicomOrigin(series.slices[0].series_uid, series.slices[0].frame_uid)
+    return Volume(array[np.newaxis], series.grid, tuple(notes), (origin,))
 
 
 def checked_series(place: Path, series_uid: str) -> CheckedSeries:

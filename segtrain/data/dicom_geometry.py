@@ -27,6 +27,8 @@ ROUNDING_MM = 0.01
 """Positions are often written with two decimals: so far off is no fault, however thin the slices."""
 SAME_DIRECTION = 0.002
 """Two directions (unit vectors) closer than this, 0.1 degrees, are one; masks often hold six decimals."""
+CLEARLY_ANOTHER = 0.17
+"""From here on, about 10 degrees, a slice is of another stack; one that is turned by less belongs to a damaged scan."""
 LARGEST_TILT_DEGREES = 0.5
 """Beyond it the slices are sheared. Up to it the true step is kept in the affine, so no voxel is moved."""
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -74,7 +76,8 @@ def largest_stack(headers: Headers) -> tuple[list[SliceHeader], str]:
     """The slices without a localizer among them, and a note that names what was left out.
 
     Slices of one size and direction are a stack. One that has more slices than all others together is meant; where
-    there is none, all are kept, and `faults_of_files` refuses the mixture.
+    there is none, all are kept, and `faults_of_files` refuses the mixture. So it does where slices of a stack are
+    turned a little against each other: without those that are, the scan would be a part of itself.
     """
     stacks: list[list[SliceHeader]] = []
     for header in headers:
@@ -92,7 +95,7 @@ def largest_stack(headers: Headers) -> tuple[list[SliceHeader], str]:
 
 
 def _is_like(one: SliceHeader, other: SliceHeader) -> bool:
-    return one.size == other.size and not _differ(one.directions, other.directions, SAME_DIRECTION)
+    return one.size == other.size and not _differ(one.directions, other.directions, CLEARLY_ANOTHER)
 
 
 def _missing_elements(header: SliceHeader) -> str:

@@ -25,6 +25,8 @@ NEEDED = (
     *("Units", "CorrectedImage", "DecayCorrection", "PatientWeight"),
     *("SeriesDate", "SeriesTime", "AcquisitionDate", "AcquisitionTime"),
 )
+ALIKE = ("Units", "SUVType", "DecayCorrection", "PatientWeight", "SeriesDate", "SeriesTime")
+"""What must be the same in all slices, beside the dose."""
 NEEDED_OF_DOSE = ("RadionuclideTotalDose", "RadionuclideHalfLife")
 START_TIMES = ("RadiopharmaceuticalStartDateTime", "RadiopharmaceuticalStartTime")
 PHILIPS_BQML_FACTOR = (0x7053, 0x1009)
@@ -44,14 +46,40 @@ class Suv:
 
 
 def suv_of(slices: Sequence[SliceHeader]) -> Suv:
-    """The factor for all slices of a PET. Raises UnreadableScan with every element that is missing."""
-    path = slices[0].path
+    """The factor for all slices of a PET. Raises UnreadableScan with every element that is missing, or not one for all.
+
+    The slices were acquired one after the other, bed by bed: the scan began with the first of them by time.
+    """
+    files: dict[Path, Any] = {}
+    for path in dict.fromkeys(header.path for header in slices):
+        with dicom_errors(path):
+            files[path] = pydicom.dcmread(path, stop_before_pixels=True)
+    path, first = next(iter(files.items()))
     with dicom_errors(path):
-        data = pydicom.dcmread(path, stop_before_pixels=True)
-        return _suv(path, data)
+        _require_one(path, list(files.values()))
+        return _suv(path, first, list(files.values()))
 
 
-def _suv(path: Path, data: Any) -> Suv:
+def _require_one(path: Path, files: Sequence[Any]) -> None:
+    """UnreadableScan where the slices do not agree in what makes one factor of them."""
+    told = [_told(data) for data in files]
+    differing = [name for name in told[0] if len({of_slice[name] for of_slice in told}) > 1]
+    if differing:
+        why = f"its {len(files)} slices differ in {', '.join(differing)}"
+        raise UnreadableScan(Problem("the SUV of a PET cannot be known", str(path), why, HINT))
+
+
+def _told(data: Any) -> dict[str, str]:
+    """What all slices must agree in, by name."""
+    dose = (data.get("RadiopharmaceuticalInformationSequence") or [{}])[0]
+    told = {name: str(data.get(name)) for name in ALIKE}
+    told |= {name: str(dose.get(name)) for name in (*NEEDED_OF_DOSE, *START_TIMES)}
+    private = {"(7053,1000)": PHILIPS_SUV_FACTOR, "(7053,1009)": PHILIPS_BQML_FACTOR}
+    return told | {name: str(_private(data, tag)) for name, tag in private.items()}
+
+
+def _suv(path: Path, data: Any, files: Sequence[Any]) -> Suv:
+    """The factor by what the first slice says, with the times of all."""
     units = str(data.get("Units", "") or "")
     if units == "GML" and str(data.get("SUVType", "BW") or "BW") == "BW":
         return Suv(1.0, "PET: values are SUV by body weight, as stored (GML)")
@@ -61,7 +89,7 @@ def _suv(path: Path, data: Any) -> Suv:
     if units not in ("BQML", "CNTS", ""):
         why = f"Units is {units}, SUVType {data.get('SUVType', 'not there')}; BQML and GML (BW) are known"
         raise UnreadableScan(Problem("the values of a PET cannot be known", str(path), why, HINT))
-    _require(path, data)
+    _require(path, data, files)
     to_bqml = (_private(data, PHILIPS_BQML_FACTOR) or 0.0) if units == "CNTS" else 1.0
     if not to_bqml:
         why = "Units is CNTS, and neither (7053,1000) nor (7053,1009) says what a count is"
@@ -69,14 +97,14 @@ def _suv(path: Path, data: Any) -> Suv:
     dose = data.RadiopharmaceuticalInformationSequence[0]
     left = float(dose.RadionuclideTotalDose)
     if str(data.DecayCorrection) == "START":
-        left *= 2.0 ** (-_elapsed(path, data, dose).total_seconds() / float(dose.RadionuclideHalfLife))
+        left *= 2.0 ** (-_elapsed(path, files, dose).total_seconds() / float(dose.RadionuclideHalfLife))
     return Suv(to_bqml * float(data.PatientWeight) * 1000 / left, "PET: values are SUV by body weight (QIBA's rule)")
 
 
-def _require(path: Path, data: Any) -> None:
+def _require(path: Path, data: Any, files: Sequence[Any]) -> None:
     """UnreadableScan with everything that is missing or not as it must be."""
     dose = (data.get("RadiopharmaceuticalInformationSequence") or [{}])[0]
-    wanted = [name for name in NEEDED if data.get(name) in (None, "")]
+    wanted = [name for name in NEEDED if any(of_slice.get(name) in (None, "") for of_slice in files)]
     wanted += [name for name in NEEDED_OF_DOSE if not dose.get(name)]
     if not any(dose.get(name) for name in START_TIMES):
         wanted.append(" or ".join(START_TIMES))
@@ -93,9 +121,11 @@ def _require(path: Path, data: Any) -> None:
         raise UnreadableScan(Problem("the SUV of a PET cannot be known", str(path), "; ".join(faults), HINT))
 
 
-def _elapsed(path: Path, data: Any, dose: Any) -> timedelta:
+def _elapsed(path: Path, files: Sequence[Any], dose: Any) -> timedelta:
     """From the injection to the time to which decay was corrected: the begin of the scan."""
-    series, first = _moment(data.SeriesDate, data.SeriesTime), _moment(data.AcquisitionDate, data.AcquisitionTime)
+    data = files[0]
+    series = _moment(data.SeriesDate, data.SeriesTime)
+    first = min(_moment(of_slice.AcquisitionDate, of_slice.AcquisitionTime) for of_slice in files)
     scan, ge_start = series, data.get(GE_SCAN_START)
     if series > first:  # a series that was made later: its time is not that of the scan
         if ge_start is None:

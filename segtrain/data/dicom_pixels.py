@@ -65,26 +65,30 @@ def _read_file(header: SliceHeader) -> Array:
 
 
 def _decoded(header: SliceHeader) -> Array:
-    """The stored values of all frames. Raises UnreadableScan, which names a codec that is missing."""
+    """The stored values of all frames. Raises UnreadableScan."""
     with dicom_errors(header.path):
-        data = pydicom.dcmread(header.path)
+        return stored_values(header.path, pydicom.dcmread(header.path))
+
+
+def stored_values(path: Path, data: Any) -> Array:
+    """What pydicom decodes of all frames of a file. Raises UnreadableScan, which names a codec that is missing."""
+    try:
+        return np.asarray(data.pixel_array)
+    except (RuntimeError, NotImplementedError) as error:
         syntax = UID(data.file_meta.get("TransferSyntaxUID", "1.2.840.10008.1.2"))
-        try:
-            return np.asarray(data.pixel_array)
-        except (RuntimeError, NotImplementedError) as error:
-            package = PACKAGES.get(str(syntax))
-            if package is None:
-                hint = "decompress it with another tool (gdcmconv --raw, dcmdjpeg)"
-            else:
-                hint = f"pip install {package}, or decompress it with another tool"
-            why = f"it is compressed as {syntax.name}, for which there is no codec here, or it is damaged"
-            raise UnreadableScan(Problem("a DICOM file cannot be decoded", str(header.path), why, hint)) from error
+        package = PACKAGES.get(str(syntax))
+        if package is None:
+            hint = "decompress it with another tool (gdcmconv --raw, dcmdjpeg)"
+        else:
+            hint = f"pip install {package}, or decompress it with another tool"
+        why = f"it is compressed as {syntax.name}, for which there is no codec here, or it is damaged"
+        raise UnreadableScan(Problem("a DICOM file cannot be decoded", str(path), why, hint)) from error
 
 
 def _rescaled(stored: Array, header: SliceHeader) -> Array:
-    """Whole numbers where slope and intercept are, as GDCM has it."""
+    """Whole numbers where stored values, slope and intercept are, as GDCM has it; a Parametric Map stores floats."""
     values = stored.astype(np.float64) * header.slope + header.intercept
-    is_whole = header.slope.is_integer() and header.intercept.is_integer()
+    is_whole = stored.dtype.kind in "iu" and header.slope.is_integer() and header.intercept.is_integer()
     return values.astype(np.int32) if is_whole else values
 
 

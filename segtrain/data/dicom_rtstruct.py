@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from segtrain.core.errors import DataError, GridMismatch, Problem, UnreadableScan
 from segtrain.core.grid import Grid
 from segtrain.core.volume import LabelMap
-from segtrain.data.canvas import Canvas, Meant, Painting, by_names
+from segtrain.data.canvas import Canvas, Meant, Painting, by_names, require_drawn_on_scan
 from segtrain.data.contours import filled
 from segtrain.data.dicom_geometry import LPS_TO_RAS, POSITION_TOLERANCE, ROUNDING_MM
 from segtrain.data.dicom_headers import dicom_errors
@@ -49,7 +49,7 @@ def read_rtstruct(path: Path, canvas: Canvas) -> LabelMap:
 
     Points and open lines are left out, and so are outlines beyond the scan: the notes say how many. Raises
     UnreadableScan; DataError without a grid, where names do not match or structures overlap; GridMismatch where an
-    outline lies between slices or across them, or a structure lies all beyond the scan.
+    outline lies between slices or across them, or a structure all beyond the scan, or in another frame of reference.
     """
     if canvas.grid is None:
         hint = "an RTSTRUCT is read together with the scan that it was drawn on, or with a mask on its grid"
@@ -58,9 +58,11 @@ def read_rtstruct(path: Path, canvas: Canvas) -> LabelMap:
         data = pydicom.dcmread(path)
         names = _names(data)
         meant = by_names(path, names, canvas)
+        frames, series = _frames(data, meant.ids), _series(data)
+        notes = require_drawn_on_scan(path, canvas, frames=frames, series=series)
         outlines = list(_outlines(path, data, meant.ids))
     painting = Painting(path, names, meant, canvas.grid)
-    notes = _draw_all(path, outlines, (names, meant), canvas.grid, painting)
+    notes += _draw_all(path, outlines, (names, meant), canvas.grid, painting)
     return painting.finished(canvas.grid, notes)
 
 
@@ -72,6 +74,20 @@ def structure_names(path: Path) -> dict[int, str]:
 
 def _names(data: Any) -> dict[int, str]:
     return {int(r.ROINumber): str(r.get("ROIName", "") or "") for r in data.get("StructureSetROISequence") or []}
+
+
+def _frames(data: Any, wanted: Container[int]) -> list[str]:
+    """UIDs of the frames of reference of these structures."""
+    structures = [roi for roi in data.get("StructureSetROISequence") or [] if int(roi.ROINumber) in wanted]
+    return [str(roi.get("ReferencedFrameOfReferenceUID", "") or "") for roi in structures]
+
+
+def _series(data: Any) -> list[str]:
+    """UIDs of all series that the file refers to."""
+    found = [data]
+    for name in ("ReferencedFrameOfReferenceSequence", "RTReferencedStudySequence", "RTReferencedSeriesSequence"):
+        found = [item for above in found for item in above.get(name) or []]
+    return [str(item.get("SeriesInstanceUID", "") or "") for item in found]
 
 
 def _outlines(path: Path, data: Any, wanted: Container[int]) -> Iterator[_Outline]:
@@ -112,9 +128,12 @@ def _draw_all(
             hint = "find the scan that it was drawn on"
             problems.append(Problem(f"{names[number]} lies beyond the scan", str(path), grid.describe(), hint))
         notes += _left_out(names[number], Counter(o.kind for o in own if not o.has_inside), sorted_out)
+        voxels = 0
         for at, polygons in sorted_out.slices.items():
             x, y = np.nonzero(filled(polygons, grid.shape[:2]))
             painting.draw(number, np.stack([x, y, np.full_like(x, at)]))
+            voxels += len(x)
+        notes += [f"{names[number]}: no voxel has its centre within its outlines"] if drawn and not voxels else []
     if problems:
         raise GridMismatch(*problems)
     return notes
@@ -137,7 +156,7 @@ def _sorted_out(outlines: Sequence[_Outline], grid: Grid) -> _SortedOut:
     inverse = np.linalg.inv(grid.affine)
     step_mm, last = grid.spacing_mm[2], np.array(grid.shape[:2]) - 0.5
     tolerance = max(POSITION_TOLERANCE, ROUNDING_MM / step_mm)
-    slices: dict[int, dict[bytes, NDArray[np.float64]]] = {}
+    slices: dict[int, dict[bytes, NDArray[np.float64]]] = {}  # on each, outlines by their edges
     beyond, cut, between = 0, 0, []
     for outline in outlines:
         index = outline.points_mm @ inverse[:3, :3].T + inverse[:3, 3]
@@ -150,8 +169,24 @@ def _sorted_out(outlines: Sequence[_Outline], grid: Grid) -> _SortedOut:
             between.append(off * step_mm)
         else:
             cut += bool((low < -0.5).any() or (high > last).any())
-            slices.setdefault(at, {})[index[:, :2].tobytes()] = index[:, :2]
+            slices.setdefault(at, {})[_edges(outline.points_mm)] = index[:, :2]
     return _SortedOut({at: list(found.values()) for at, found in slices.items()}, beyond, cut, between)
+
+
+def _edges(points_mm: NDArray[np.float64]) -> bytes:
+    """The same for the same outline, wherever it begins, whichever way it runs, and whether or not it is closed twice.
+
+    What even-odd makes of an outline depends on its edges alone, without order or direction.
+    """
+    ends = np.stack([points_mm, np.roll(points_mm, -1, axis=0)], axis=1) + 0.0  # -0 is 0
+    ends = ends[(ends[:, 0] != ends[:, 1]).any(axis=1)]
+    ways = ends[:, 0] - ends[:, 1]
+    first = (ways != 0).argmax(axis=1)[:, None]  # the coordinate by which one end goes before the other
+    backward = np.take_along_axis(ways, first, axis=1)[:, 0] > 0
+    ends[backward] = ends[backward][:, ::-1]
+    edges = ends.reshape(-1, 6)
+    ordered: NDArray[np.float64] = edges[np.lexsort(edges.T)]
+    return ordered.tobytes()
 
 
 def _between(path: Path, name: str, off_mm: Sequence[float]) -> Problem:

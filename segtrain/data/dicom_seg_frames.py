@@ -17,6 +17,7 @@ from pydicom.uid import UID
 from segtrain.core.errors import Problem, UnreadableScan
 from segtrain.core.grid import Grid
 from segtrain.data.dicom_geometry import LPS_TO_RAS
+from segtrain.data.dicom_pixels import stored_values
 
 LARGEST_SHIFT_VOXELS = 0.5
 """From here on a voxel of the mask lies on another one of the scan."""
@@ -89,7 +90,7 @@ def _pixels(path: Path, data: Any) -> Iterator[NDArray[Any]]:
     """Frames (rows, columns). Bits are packed without a gap between frames, which pydicom cannot read one by one."""
     shape, number = (int(data.Rows), int(data.Columns)), int(data.NumberOfFrames)
     if UID(data.file_meta.TransferSyntaxUID).is_encapsulated:
-        yield from np.asarray(data.pixel_array).reshape((number, *shape))
+        yield from stored_values(path, data).reshape((number, *shape))
         return
     count, bits = shape[0] * shape[1], int(data.BitsAllocated)
     stored = np.frombuffer(data.PixelData, dtype="<u2" if bits == 16 else np.uint8)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from segtrain.core.errors import DataError, GridMismatch, Problem, UnreadableScan
 from segtrain.core.grid import Grid
 from segtrain.core.volume import LabelMap
-from segtrain.data.canvas import Canvas, Painting, by_names, by_numbers
+from segtrain.data.canvas import Canvas, Painting, by_names, by_numbers, require_drawn_on_scan
 from segtrain.data.dicom_headers import dicom_errors
 from segtrain.data.dicom_seg_frames import Frame, frames_of
 
@@ -30,10 +30,13 @@ def read_seg(path: Path, canvas: Canvas) -> LabelMap:
 
     Where the frames lie up to half a voxel beside the voxels of the scan, so does the grid of the mask. Raises
     UnreadableScan; DataError where names do not match, segments overlap, or values are fractions; GridMismatch where
-    pixels lie on no voxel of the scan, or outside it.
+    pixels lie on no voxel of the scan, or outside it, or in another frame of reference.
     """
     with dicom_errors(path):
         data = pydicom.dcmread(path)
+        series = [str(item.get("SeriesInstanceUID", "") or "") for item in data.get("ReferencedSeriesSequence") or []]
+        frame_uid = str(data.get("FrameOfReferenceUID", "") or "")
+        notes = require_drawn_on_scan(path, canvas, frames=[frame_uid], series=series)
         names = _names(data)
         meant = by_numbers(names, canvas) or by_names(path, names, canvas)
         frames = list(frames_of(path, data))
@@ -45,7 +48,7 @@ def read_seg(path: Path, canvas: Canvas) -> LabelMap:
     worst = np.zeros(3)
     for frame in sorted(frames, key=lambda f: order.get(f.segment or 0, 0)):
         worst = max(worst, _draw(path, frame, full, painting, (grid, order)), key=lambda off: np.abs(off).max())
-    return painting.finished(_moved(grid, worst))
+    return painting.finished(_moved(grid, worst), notes)
 
 
 def segment_names(path: Path) -> dict[int, str]:

@@ -92,7 +92,8 @@ def _case_in(folder: Path, settings: DataSettings, problems: list[Problem]) -> F
         problems.append(Problem("a case holds series of several patients", str(folder), why, "check the folder"))
     if len(problems) > before:
         return None
-    return FoundCase(tuple(image for image in images if image), label, patients[0] if patients else "")
+    patient = patients[0] if patients else ""
+    return FoundCase(tuple(image for image in images if image), label, patient, frozenset(patients) - {""})
 
 
 def scans_among(series: Sequence[Series]) -> list[Candidate]:

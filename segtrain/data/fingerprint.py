@@ -31,7 +31,8 @@ class CaseFingerprint:
     foreground_samples: NDArray[np.float32]
     """(channels, n) intensities of labelled voxels, or of all voxels where nothing is labelled."""
     content: tuple[str, ...] = ()
-    """Of each channel, a hash of its values; "" where they are all the same, and tell no image from another."""
+    """Of each channel, a hash of its values, however the file is oriented; "" where they are all the same, and tell no
+    image from another."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +77,7 @@ def fingerprint_case(
         grid=image.grid.canonical(),
         minimum=tuple(float(m) for m in flat.min(axis=1)),
         foreground_samples=flat[:, chosen].astype(np.float32),
-        content=tuple(map(content_hash, image.array)),
+        content=tuple(content_hash(image.grid.turned(channel)) for channel in image.array),
     )
 
 

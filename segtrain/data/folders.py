@@ -8,7 +8,7 @@ from pathlib import Path
 
 from segtrain.core.errors import ConfigError, Problem
 from segtrain.data.faults import Faults
-from segtrain.data.listing import Found, FoundCase, list_scans
+from segtrain.data.listing import Found, FoundCase, list_scans, named_in
 from segtrain.data.settings import DataSettings
 
 CHANNEL_NUMBER = re.compile(r"(?P<case>.+)_(?P<number>\d{4})")
@@ -33,7 +33,7 @@ def folder_cases(settings: DataSettings, faults: Faults) -> dict[str, FoundCase]
         return None
     if numbered:
         return _grouped(scans, names, settings.images, faults)
-    return {name: FoundCase((s.source,), None, s.patient) for name, s in plain.items()}
+    return {name: FoundCase((s.source,), None, s.patient, named_in([s])) for name, s in plain.items()}
 
 
 def label_folder(folder: Path, images: Mapping[str, FoundCase] | None, faults: Faults) -> dict[str, Found] | None:
@@ -69,7 +69,9 @@ def _grouped(scans: Mapping[str, Found], names: tuple[str, ...], folder: Path, f
         for number in sorted(set(range(len(names))) - set(group)):
             what = f"case {case} has no channel {names[number]}"
             faults.of(case).append(Problem(what, str(folder), f"there is no {case}_{number:04}.nii.gz"))
-    return {
-        case: FoundCase(tuple(group[n].source for n in sorted(group)), None, next(iter(group.values())).patient)
-        for case, group in groups.items()
-    }
+    cases = {}
+    for case, group in groups.items():
+        patients = named_in(group.values())
+        images = tuple(group[number].source for number in sorted(group))
+        cases[case] = FoundCase(images, None, min(patients, default=""), patients)
+    return cases

@@ -5,15 +5,15 @@ Pictures (PNG, TIFF, JPEG) are scans only in a folder without any other: beside 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from segtrain.core.case import ScanSource
 from segtrain.core.errors import Problem, UnreadableScan
 from segtrain.data.dicom_headers import dicom_candidates, looks_like_dicom, read_file, read_folder
-from segtrain.data.dicom_records import Drawing
+from segtrain.data.dicom_records import Drawing, SliceHeader
 from segtrain.data.faults import Faults
 from segtrain.data.formats import READ, UNREAD_SUFFIXES, format_of, header_of_pair, scan_name
 
@@ -35,6 +35,21 @@ class FoundCase:
     images: tuple[ScanSource, ...]
     label: ScanSource | None
     patient: str
+    in_files: frozenset[str] = frozenset()
+    """Pseudonyms of the patients that its DICOM files name; of one case they must be one."""
+
+
+def is_there(path: Path) -> bool:
+    """Whether a path leads to something; not where its name is too long for this system."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def named_in(found: Iterable[Found | None]) -> frozenset[str]:
+    """The patients that these scans name."""
+    return frozenset(scan.patient for scan in found if scan and scan.patient)
 
 
 def list_scans(folder: Path, faults: Faults) -> dict[str, Found] | None:
@@ -49,7 +64,8 @@ def list_scans(folder: Path, faults: Faults) -> dict[str, Found] | None:
         return None
     found: dict[str, Found] = {}
     before = len(faults.problems)
-    for path in _candidates(folder):
+    files, slices = _candidates(folder)
+    for path in files:
         name = scan_name(path)
         scan = scan_at(path, faults.of(name))
         if scan and name in found:
@@ -59,33 +75,49 @@ def list_scans(folder: Path, faults: Faults) -> dict[str, Found] | None:
             found[name] = scan
     if not found and len(faults.problems) == before:
         return _folder_itself(folder, faults.of())
+    if slices:
+        why = f"{len(slices)} slices, as {slices[0].name}, are no scan each"
+        hint = "give every series a folder of its own"
+        faults.of(slices[0].name).append(Problem("slices of DICOM lie beside other scans", str(folder), why, hint))
     return found
 
 
-def _candidates(folder: Path) -> list[Path]:
-    """What may be a scan, by name: without previews, and without slices that only together are one."""
+def holds_scan_files(folder: Path) -> bool:
+    """Whether scans lie directly in a folder: each a file of its own, or as slices and no folders beside them."""
+    files, slices = _candidates(folder)
+    if any(path.is_file() and scan_at(path, []) is not None for path in files):
+        return True
+    return bool(slices) and not any(path.is_dir() for path in files)
+
+
+def _candidates(folder: Path) -> tuple[list[Path], list[Path]]:
+    """What may be a scan, by name and without previews; and the slices there that only together are one."""
     files = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
     kinds = {path: format_of(path) for path in files}
     if any(path.is_dir() or kind not in (None, "picture") for path, kind in kinds.items()):
         files = [path for path in files if kinds[path] != "picture"]
-    dicom = [path for path in files if kinds[path] == "dicom"]
-    return [path for path in files if path not in dicom] if _are_slices(dicom) else files
+    dicom = [path for path in files if kinds[path] == "dicom" and is_there(path)]
+    slices = dicom if _are_slices(dicom) else []
+    return [path for path in files if path not in slices], slices
 
 
 def _are_slices(files: Sequence[Path]) -> bool:
-    """Whether files directly in a folder are slices of series, and not a scan or mask each."""
-    try:
-        found = [read_file(path) for path in files]
-    except UnreadableScan:
-        return True  # whatever it is, reading the folder as a series names the file
-    slices = [headers[0] for headers in found if not isinstance(headers, Drawing) and headers]
-    uids = Counter(header.series_uid for header in slices)
-    alone = len(files) == 1 and all(header.frames == 1 for header in slices)
-    return bool(slices) and (alone or len(uids) < len(slices))
+    """Whether files directly in a folder are slices of series, and not a scan or mask each: by those that are sound."""
+    first: list[SliceHeader] = []
+    for path in files:
+        with suppress(UnreadableScan):  # told when it is read, as a file or with its series
+            headers = read_file(path)
+            first += () if isinstance(headers, Drawing) else headers[:1]
+    alone = len(first) == 1 and first[0].frames == 1
+    return bool(first) and (alone or len({header.series_uid for header in first}) < len(first))
 
 
 def scan_at(path: Path, problems: list[Problem]) -> Found | None:
     """The scan that a path is; None where it is none, and where that is a fault, it goes to `problems`."""
+    if not is_there(path):
+        why = "it is a link that leads to nothing" if path.is_symlink() else ""
+        problems.append(Problem("a file is not there", str(path), why, "copy it, or the file that the link stands for"))
+        return None
     if path.is_dir():
         return _series_in(path, problems)
     kind, header = format_of(path), header_of_pair(path)

@@ -75,11 +75,21 @@ def _onto(labels: LabelMap, image: Grid, changes: list[str]) -> LabelMap:
         moved = None if _is_moved(labels.grid, image) else _resampled(labels, image)
         if moved is None:
             raise
-        changes.append(f"it was drawn on another grid ({labels.grid.describe()}) and was brought onto that of the scan")
+        flipped = _flipped(labels.grid, image)
+        how = f"its axes run otherwise ({flipped} flipped)" if flipped else f"it lies on {labels.grid.describe()}"
+        changes.append(f"{how}, and was brought onto the grid of the scan by what both headers say: look at it")
         return moved
     if shifted is not None:
         changes.append(shifted.removeprefix(": "))
     return LabelMap(labels.array, image)
+
+
+def _flipped(mask: Grid, image: Grid) -> str:
+    """Axes along which a mask of the same shape and spacing runs the other way."""
+    own, other = mask.affine[:3, :3], image.affine[:3, :3]
+    signs = np.sign(np.sum(own * other, axis=0))
+    same = mask.shape == image.shape and np.allclose(own * signs, other, atol=SAME_DIRECTION * min(image.spacing_mm))
+    return ", ".join(axis for axis, sign in zip("xyz", signs, strict=True) if sign < 0) if same else ""
 
 
 def _is_moved(mask: Grid, image: Grid) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from segtrain.data.itk_geometry import grid_in_lps
-from segtrain.data.voxel_file import Encoding, VoxelFile, companion, refuse
+from segtrain.data.voxel_file import Encoding, VoxelFile, companion, header_errors, refuse
 
 TYPES: Mapping[str, str] = {
     "MET_CHAR": "i1",
@@ -40,10 +40,17 @@ HEADER_BYTES = 1 << 16
 
 def read_meta_header(path: Path) -> VoxelFile:
     """What a `.mha` or `.mhd` says about its voxels. Raises UnreadableScan."""
+    with header_errors(path):
+        return _voxel_file(path)
+
+
+def _voxel_file(path: Path) -> VoxelFile:
     fields, end = _fields(path)
     axes = _axes(path, fields)
-    sizes = tuple(int(n) for n in _numbers(path, fields, "dimsize", (), count=axes))
+    sizes = _whole(path, fields, "dimsize", count=axes)
     channels = _one(path, fields, "elementnumberofchannels", 1)
+    if channels < 1:
+        refuse(path, "the shape is not that of a scan", f"it has {channels} values a voxel")
     kind = fields.get("elementtype", "").upper()
     if kind not in TYPES:
         hint = "save it as whole numbers or floats, without colours"
@@ -97,13 +104,23 @@ def _axes(path: Path, fields: Mapping[str, str]) -> int:
 
 
 def _one(path: Path, fields: Mapping[str, str], key: str, *default: float) -> int:
-    return int(_numbers(path, fields, key, default, count=1)[0])
+    return _whole(path, fields, key, default, count=1)[0]
+
+
+def _whole(
+    path: Path, fields: Mapping[str, str], key: str, default: Iterable[float] = (), *, count: int
+) -> tuple[int, ...]:
+    """Whole numbers of a line, as `_numbers`."""
+    found = _numbers(path, fields, key, default, count=count)
+    if not all(number.is_integer() for number in found):
+        refuse(path, "the header is damaged", f"{key} is {fields[key]!r}, not {count} whole numbers")
+    return tuple(int(number) for number in found)
 
 
 def _numbers(path: Path, fields: Mapping[str, str], key: str, default: Iterable[float], *, count: int) -> list[float]:
     """The numbers of a line; the default where it is not there. Raises UnreadableScan where they are not so many."""
     try:
-        found = [float(word) for word in fields[key].split()] if key in fields else [*default]
+        found = [float(word) for word in (fields[key].split() if key in fields else default)]
     except ValueError:
         found = []
     if len(found) != count:

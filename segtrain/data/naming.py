@@ -16,6 +16,9 @@ VISIT = (
     r"|baseline|bl|fu\d*|followup\d*"
 )
 PATIENT_AND_VISIT = rf"^(.+?)[-_](?:{VISIT})$"
+PATIENT_PERHAPS_VISIT = rf"^(.+?)(?:[-_](?:{VISIT}))?$"
+DATE = r"\d{1,4}|\d{8}|\d{4}-\d\d(-\d\d)?|\d\d[-.]\d\d[-.]\d{4}"
+"""A number, a year, a date: how a folder of one visit is called."""
 
 
 def is_mask_word(text: str) -> bool:
@@ -49,12 +52,25 @@ def common(parts: Iterable[Collection[str]]) -> tuple[list[str], Mapping[str, in
     return everywhere, {part: count for part, count in counts.items() if count < len(collections)}
 
 
+def mostly_masks(counts: Mapping[str, int], total: int) -> list[str]:
+    """Parts called as masks that more than half of the cases have, the commonest first: `check` names the others."""
+    masks = [part for part, count in counts.items() if is_mask_word(part.rpartition("_")[2]) and 2 * count > total]
+    return sorted(masks, key=lambda part: (-counts[part], part))
+
+
+def is_visit(name: str) -> bool:
+    """Whether a folder is called as one visit: `t1`, `baseline`, `2021-03-04`, `02-28-2001-NA`."""
+    return re.match(rf"(?:{VISIT}|{DATE})(?:[-_. ]|$)", name, re.IGNORECASE) is not None
+
+
 def patient_pattern(cases: Collection[str]) -> str | None:
     """The regular expression that finds the patient of a case, where that is sound.
 
-    Every id must end in a visit, as `P01_t1`, `sub-01_ses-2` or `A_baseline`, and at least one patient have two.
+    At least one patient has two visits, as `P01_t1` and `P01_t2`, `sub-01_ses-2` or `A_baseline`, and there is another
+    patient, with a visit or without: `ct_scan_1` to `ct_scan_9` are not one patient.
     """
     matches = [re.fullmatch(PATIENT_AND_VISIT, case, re.IGNORECASE) for case in cases]
-    patients = {match[1] for match in matches if match}
-    sound = all(matches) and len(patients) < len(cases)
-    return f"(?i){PATIENT_AND_VISIT}" if sound else None
+    patients = [match[1] if match else case for match, case in zip(matches, cases, strict=True)]
+    if not 2 <= len(set(patients)) < len(patients):
+        return None
+    return f"(?i){PATIENT_AND_VISIT if all(matches) else PATIENT_PERHAPS_VISIT}"

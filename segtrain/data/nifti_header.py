@@ -18,8 +18,9 @@ from nibabel.nifti2 import Nifti2Header
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
-from segtrain.core.errors import Problem, ResourceError, UnreadableScan
+from segtrain.core.errors import OutOfMemory, Problem, UnreadableScan
 from segtrain.core.grid import Grid
+from segtrain.core.machine import available_ram_bytes
 
 Header = Nifti1Header | Nifti2Header
 
@@ -30,6 +31,7 @@ GZIP_MAGIC = b"\x1f\x8b"
 LARGEST_GZIP_RATIO = 1040
 """Deflate cannot pack more than 1032 bytes into one (zlib's technical details); a little room for the header."""
 NIFTI1_BYTES, NIFTI2_BYTES = 348, 540
+NO_ROOM, SMALLER = "a scan does not fit into memory", "crop it, or use a larger machine"
 KNOWN_CONTENT = (
     (b"<", "it holds HTML or XML: probably the error page of a download"),
     (b"\x89HDF", "it is an HDF5 file"),
@@ -54,8 +56,7 @@ def nifti_errors(path: Path) -> Iterator[None]:
         why = {EOFError: "it ends in the middle of the compressed data", zlib.error: "its compressed data are damaged"}
         refuse(path, "the file is damaged", why.get(type(error), str(error)))
     except MemoryError as error:
-        problem = Problem("a scan does not fit into memory", str(path), hint="crop it, or use a larger machine")
-        raise ResourceError(problem) from error
+        raise OutOfMemory(Problem(NO_ROOM, str(path), hint=SMALLER)) from error
 
 
 def refuse(path: Path, what: str, why: str, hint: str = "copy it again from its source, or leave it out") -> NoReturn:
@@ -168,6 +169,10 @@ def _check_size(path: Path, header: Header) -> None:
             refuse(path, "the file is truncated", f"{shape} voxels need {claimed} bytes, {there} are there")
     elif claimed > there * LARGEST_GZIP_RATIO:
         refuse(path, "the header is damaged", f"{shape} voxels ({claimed / 1e9:.3g} GB) cannot be in {there} bytes")
+    free = available_ram_bytes()
+    if free is not None and claimed > free:  # a system may end a process that asks for it, without a word
+        why = f"{shape} voxels take {claimed / 1e9:.3g} GB, {free / 1e9:.3g} GB are free"
+        raise OutOfMemory(Problem(NO_ROOM, str(path), why, SMALLER))
 
 
 def shape_of(header: Header) -> tuple[int, ...]:

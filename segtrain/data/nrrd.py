@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtrain.data.itk_geometry import grid_in_lps
-from segtrain.data.voxel_file import Encoding, VoxelFile, companion, refuse
+from segtrain.data.voxel_file import Encoding, VoxelFile, companion, header_errors, refuse
 
 TYPES: Mapping[str, str] = {
     **dict.fromkeys(("signed char", "int8", "int8_t"), "i1"),
@@ -46,6 +46,8 @@ SPATIAL_KINDS = ("domain", "space", "???", "none", "")
 NO_SPACE = "it does not say in which space it lies; LPS is assumed, as ITK does"
 HEADER_BYTES = 1 << 20
 """A segmentation of 3D Slicer has a dozen lines a segment."""
+MILLIMETRES = ("mm", "millimeter", "millimeters", "millimetre", "millimetres", "???", "")
+UNIT = re.compile(r'"([^"]*)"')
 VECTOR = re.compile(r"\([^)]*\)|none", re.IGNORECASE)
 
 
@@ -74,11 +76,8 @@ class _Header:
 
 def read_nrrd_header(path: Path) -> VoxelFile:
     """What a `.nrrd` or `.nhdr` says about its voxels. Raises UnreadableScan."""
-    header = _read(path)
-    try:
-        return _voxel_file(header)
-    except (ValueError, KeyError, IndexError) as error:
-        refuse(path, "the header is damaged", f"it cannot be understood ({error})")
+    with header_errors(path):
+        return _voxel_file(_read(path))
 
 
 def _voxel_file(header: _Header) -> VoxelFile:
@@ -153,6 +152,7 @@ def _geometry(
     if space.endswith("-time") or space in ("rast", "last", "lpst"):
         refuse(header.path, "time is an axis of its space", f"space: {space}", "save one volume a file")
     notes = () if space in TO_LPS else (NO_SPACE,)
+    _require_mm(header, axes, spatial)
     flips = np.array(TO_LPS.get(space, (1.0, 1.0, 1.0)))[:count]
     vectors = VECTOR.findall(fields.get("space directions", ""))
     if vectors:
@@ -164,6 +164,15 @@ def _geometry(
         spacing, directions = np.array([float(words[axis]) for axis in spatial]), np.eye(count)
     origin = _vector(fields["space origin"], count) if "space origin" in fields else _corner(header, axes, spatial)
     return flips[:, None] * directions, spacing.tolist(), (flips * origin).tolist(), notes
+
+
+def _require_mm(header: _Header, axes: int, spatial: Sequence[int]) -> None:
+    """UnreadableScan where the axes of space are measured in anything else; without a word it is mm."""
+    per_axis = UNIT.findall(header.fields.get("units", ""))
+    own = [per_axis[axis] for axis in spatial] if len(per_axis) == axes else per_axis
+    for unit in (*UNIT.findall(header.fields.get("space units", "")), *own):
+        if unit.strip().lower() not in MILLIMETRES:
+            refuse(header.path, f"the spacing is in {unit}", "segtrain measures in mm", "save the file again in mm")
 
 
 def _vector(text: str, count: int) -> NDArray[np.float64]:
@@ -196,6 +205,6 @@ def _skip(header: _Header) -> int:
     lines = int(fields.get("line skip", fields.get("lineskip", "0")))
     skip = int(fields.get("byte skip", fields.get("byteskip", "0")))
     attached = "data file" not in fields
-    if lines or (skip and fields["encoding"].lower() != "raw"):
+    if lines or skip < -1 or (skip and fields["encoding"].lower() != "raw"):
         refuse(header.path, "lines or bytes ahead of the voxels are not read", header.damaged("line skip"))
     return -1 if skip == -1 else skip + (header.end if attached else 0)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence, UnidentifiedImageError
 
-from segtrain.core.errors import DataError, Problem
+from segtrain.core.errors import DataError, Problem, ResourceError
 from segtrain.core.files import write_bytes
 from segtrain.core.grid import Grid
 from segtrain.core.volume import LabelMap, Volume
@@ -31,6 +31,10 @@ JPEG_SUFFIXES = (".jpg", ".jpeg")
 FORMATS = ("PNG", "TIFF", "JPEG")
 GREY = ("1", "L", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 WITH_ALPHA = {"LA": "L", "La": "L", "RGBA": "RGB", "RGBa": "RGB"}
+MOST_PIXELS = 2 * 89_478_485
+"""From here on Pillow refuses a picture of one page (twice its MAX_IMAGE_PIXELS)."""
+LARGEST_RATIO = 1040
+"""Pixels a byte of the file that packing explains; deflate cannot do more than 1032."""
 STRETCHED = {"L;2": 85, "L;4": 17}
 """Pillow spreads grey values of two and four bits over 0 to 255; here they stay what they are."""
 
@@ -80,6 +84,7 @@ def _volume(path: Path, values: Callable[[Path, Image.Image], NDArray[Any]]) -> 
         with Image.open(path, formats=FORMATS) as image:
             image.verify()  # the checksums of a PNG, which reading alone does not look at
         with Image.open(path, formats=FORMATS) as image:
+            _check_size(path, image)
             pages = [values(path, page) for page in ImageSequence.Iterator(image)]
     if len({page.shape for page in pages}) > 1:
         refuse(path, "the pages of a picture differ in size", f"it has {len(pages)} pages", "save one page a file")
@@ -87,6 +92,15 @@ def _volume(path: Path, values: Callable[[Path, Image.Image], NDArray[Any]]) -> 
     array = array.astype(np.uint8) if array.dtype == bool else array.astype(array.dtype.newbyteorder("="))
     x, y, z = array.shape
     return Volume(finite(path, array[np.newaxis]), picture_grid((x, y, z)), (NOTE,))
+
+
+def _check_size(path: Path, image: Image.Image) -> None:
+    """UnreadableScan where many pages claim more than can be in the file, as where they share their bytes."""
+    pixels = sum(page.width * page.height for page in ImageSequence.Iterator(image))
+    there = path.stat().st_size
+    if pixels > max(MOST_PIXELS, there * LARGEST_RATIO):
+        why = f"{pixels / 1e9:.3g} billion pixels on all pages, in {there} bytes"
+        refuse(path, "the picture is too large", why, "save it as .mha or .nii.gz, or in pieces")
 
 
 def _ids(path: Path, page: Image.Image) -> NDArray[Any]:
@@ -125,6 +139,9 @@ def _errors(path: Path) -> Iterator[None]:
             yield
     except Image.DecompressionBombError as error:
         refuse(path, "the picture is too large", str(error), "save it as .mha or .nii.gz, or in pieces")
+    except MemoryError as error:
+        problem = Problem("a scan does not fit into memory", str(path), hint="crop it, or use a larger machine")
+        raise ResourceError(problem) from error
     except UnidentifiedImageError:
         refuse(path, "this is no picture", "it is neither PNG nor TIFF nor JPEG, or damaged at its beginning")
     except (OSError, SyntaxError, ValueError, TypeError, KeyError, EOFError) as error:

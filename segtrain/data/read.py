@@ -99,15 +99,18 @@ def read_volume(sources: Sequence[ScanSource]) -> Volume:
     notes = tuple(dict.fromkeys(note for volume in volumes for note in volume.notes))
     dtype = np.result_type(*{v.array.dtype for v in volumes})
     dtype = dtype if dtype.kind in "iu" else np.dtype(np.float32)
-    return Volume(np.concatenate([v.array.astype(dtype, copy=False) for v in volumes]), first, notes)
+    origins = (
+        tuple(origin for volume in volumes for origin in volume.origins) if all(v.origins for v in volumes) else ()
+    )
+    return Volume(np.concatenate([v.array.astype(dtype, copy=False) for v in volumes]), first, notes, origins)
 
 
 def read_labels(source: ScanSource, task: Task | None = None, *, canvas: Canvas | None = None) -> LabelMap:
     """Read a mask of whole numbers; with a task, every id in it must be declared there.
 
-    A mask that was drawn on a scan (DICOM SEG, RTSTRUCT) needs the canvas: the grid of that scan, and its labels by
-    name. Raises UnreadableScan for a damaged file, DataError for numbers that are no labels or not declared, and as
-    `read_seg` and `read_rtstruct`.
+    A mask that was drawn on a scan (DICOM SEG, RTSTRUCT) needs the canvas: the grid and series of that scan, and its
+    labels by name. Raises UnreadableScan for a damaged file, DataError for numbers that are no labels or not declared,
+    and as `read_seg` and `read_rtstruct`.
     """
     drawing = drawing_of(source.path)
     if drawing is not None:

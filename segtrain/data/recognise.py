@@ -6,15 +6,15 @@ folders whose names pair, a tree of DICOM series, masks that are called after th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from segtrain.core.errors import DataError, Problem, raise_all
-from segtrain.data.bids import files_of, sessions_in
+from segtrain.data.bids import files_of, sessions_in, suffix_of
 from segtrain.data.case_table import image_columns, read_table
 from segtrain.data.dataset_json import NAME, DatasetJson, read_dataset_json
 from segtrain.data.inside import path_below
-from segtrain.data.naming import common, is_mask_word
+from segtrain.data.naming import common, is_mask_word, mostly_masks
 from segtrain.data.recognise_dicom import recognise_dicom
 from segtrain.data.recognise_files import recognise_case_folders, recognise_pairs
 from segtrain.data.recognise_folders import names_that_do_not_pair, recognise_folders
@@ -92,10 +92,12 @@ def _of_bids(place: Path) -> Recognised | None:
     if not sessions:
         return None
     files = {name: files_of(place, session) for name, session in sessions.items()}
-    raw = [[_suffix(c.names[0], sessions[name].parts) for c in both[0]] for name, both in files.items()]
-    derived = [[_suffix(c.names[0], sessions[name].parts) for c in both[1]] for name, both in files.items()]
+    raw = [[suffix_of(c.names[0], sessions[name]) for c in both[0]] for name, both in files.items()]
+    derived = [[suffix_of(c.names[0], sessions[name]) for c in both[1]] for name, both in files.items()]
     channels, rare = common(raw)
-    masks = [m for m in dict.fromkeys((*common(derived)[0], *channels)) if is_mask_word(m.rpartition("_")[2])]
+    drawn, some_lack = common(derived)
+    masks = [m for m in dict.fromkeys((*drawn, *channels)) if is_mask_word(m.rpartition("_")[2])]
+    masks = masks or mostly_masks(some_lack, len(sessions))
     channels = [suffix for suffix in dict.fromkeys(channels) if suffix not in masks]
     if not masks or not channels:
         why = f"in every session: {some(channels) or 'no scan'}; masks in every session: {some(masks) or 'none'}"
@@ -107,16 +109,17 @@ def _of_bids(place: Path) -> Recognised | None:
     )
     said += [f"no channel, because some sessions lack it: {some(sorted(rare))}"] if rare else []
     names = channel_names([suffix.rpartition("_")[2].removesuffix("w") for suffix in channels])
-    patterns = {name: f"*_{suffix}" for name, suffix in zip(names, channels, strict=True)}
-    values = {"layout": "bids", "root": place, "channels": patterns, "label": f"*_{mask}"}
+    there = {suffix for one in (*raw, *derived) for suffix in one}
+    patterns = {name: _pattern(suffix, there) for name, suffix in zip(names, channels, strict=True)}
+    values = {"layout": "bids", "root": place, "channels": patterns, "label": _pattern(mask, there)}
     named_in = (place, *sorted((place / "derivatives").glob("*")), place / "derivatives")
     words = f"a BIDS data set of {len(sessions)} sessions of {len({s.parts[0] for s in sessions.values()})} subjects"
     return Recognised(words, values, guesses=tuple(said), named_in=named_in)
 
 
-def _suffix(name: str, parts: tuple[str, ...]) -> str:
-    """What follows the subject and the session in a name, as acq-3d_T1w."""
-    return name.removeprefix("_".join(parts)).lstrip("_")
+def _pattern(suffix: str, there: Collection[str]) -> str:
+    """As *_T1w; or T1w, from its beginning, where acq-3d_T1w is there as well."""
+    return suffix if any(other.endswith(f"_{suffix}") for other in there) else f"*_{suffix}"
 
 
 ATTEMPTS: tuple[Callable[[Path], Recognised | None], ...] = (

@@ -7,24 +7,34 @@ a folder a case     P1/P1_t1.nii.gz P1/P1_seg.nii.gz, or case_1/imaging.nii.gz c
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from segtrain.core.case import ScanSource
 from segtrain.core.errors import DataError, Problem
 from segtrain.data.formats import format_of, scan_name
 from segtrain.data.listing import FoundCase
-from segtrain.data.naming import SEPARATORS, by_case_and_part, common, is_mask_word, without_mask_word
+from segtrain.data.naming import (
+    SEPARATORS,
+    by_case_and_part,
+    common,
+    is_mask_word,
+    is_visit,
+    mostly_masks,
+    without_mask_word,
+)
 from segtrain.data.recognised import Recognised, channel_names, some
 
 MOST_FILES = 100_000
+MOST_UNNAMED = 3
+"""Cases in one folder that are taken for those of one patient, whatever they are called."""
 
 
 def recognise_pairs(place: Path) -> Recognised | None:
     """Files of one folder, where masks are called after their scan; None where there is no such mask."""
     files = scan_files(place)
     masks = {name: case for name in files if (case := without_mask_word(name))}
-    parts = by_case_and_part((name for name in files if name not in masks), set(masks.values()))
+    parts = by_case_and_part((name for name in files if name not in masks), sorted(set(masks.values())))
     parts = {case: found for case, found in parts.items() if found}
     if not parts:
         return None
@@ -48,22 +58,41 @@ def recognise_case_folders(place: Path) -> Recognised | None:
         folders.setdefault(path.parent.relative_to(place), {})[_part(path, place)] = path
     folders = {folder: files for folder, files in folders.items() if folder.parts}
     everywhere, elsewhere = common(folders.values())
-    masks = [part for part in everywhere if is_mask_word(part)]
-    channels = [part for part in everywhere if part not in masks]
+    channels = [part for part in everywhere if not is_mask_word(part)]
+    masks = [part for part in everywhere if is_mask_word(part)] or mostly_masks(elsewhere, len(folders))[:1]
     if not masks or not channels:
         return None
     said = [f"{masks[0]} is taken as the mask; {some(masks[1:])} could be it too"] if len(masks) > 1 else []
-    said += _incomplete(elsewhere, len(folders))
+    said += _incomplete({part: n for part, n in elsewhere.items() if part != masks[0]}, len(folders))
     names = {folder: "_".join(folder.parts) for folder in folders}
     if len(set(names.values())) < len(names):
         raise DataError(Problem("two folders would be one case", str(place), "with _ for / they are called alike"))
     scans = {names[folder]: {part: files[part] for part in channels} for folder, files in folders.items()}
-    labels = {names[folder]: files[masks[0]] for folder, files in folders.items()}
-    patients = {names[folder]: folder.parts[0] for folder in folders if len(folder.parts) > 1}
-    if patients:
-        said.append("the first folder of a case is taken as its patient")
+    labels = {names[folder]: files[masks[0]] for folder, files in folders.items() if masks[0] in files}
+    patients, how = _patients(list(folders))
+    said += [how] if how else []
     words = f"{len(folders)} folders of a case each, with a mask called {masks[0]}"
-    return as_table(words, scans, labels, tuple(said), (place,), patients)
+    named = {names[folder]: patient for folder, patient in patients.items()}
+    return as_table(words, scans, labels, tuple(said), (place,), named)
+
+
+def _patients(folders: Sequence[Path]) -> tuple[dict[Path, str], str]:
+    """Whose the cases are, and the sentence that says so: a first folder is a patient, or a group as BraTS's HGG."""
+    inside = [folder for folder in folders if len(folder.parts) > 1]
+    if not inside:
+        return {}, ""
+    most = max(Counter(folder.parts[0] for folder in inside).values())
+    if most <= MOST_UNNAMED or any(_is_visit(folder, inside) for folder in inside):
+        said = "the first folder of a case is taken as its patient"
+        return {folder: folder.parts[0] for folder in inside}, said
+    return {}, "each case is taken as a patient: first folders hold many, and what is in them is not called as a visit"
+
+
+def _is_visit(folder: Path, all_folders: Sequence[Path]) -> bool:
+    """Whether a folder is called as a visit, after the one around it, or as one in the folder of somebody else."""
+    patient, name = folder.parts[:2]
+    alike = any(other.parts[0] != patient and other.parts[1] == name for other in all_folders)
+    return alike or is_visit(name) or name.startswith(tuple(f"{patient}{mark}" for mark in SEPARATORS))
 
 
 def scan_files(folder: Path) -> dict[str, Path]:
@@ -82,6 +111,8 @@ def as_table(
 ) -> Recognised:
     """Case -> part -> scan, and case -> mask, as the rows of a table; the parts that all cases have are channels.
 
+    A case without a mask has a row that lacks it, for `check` to name.
+
     DataError where they have none in common.
     """
     parts, elsewhere = common(scans.values())
@@ -92,7 +123,9 @@ def as_table(
     parts = sorted(parts)
     rows = {
         case: FoundCase(
-            tuple(ScanSource(found[part]) for part in parts), ScanSource(labels[case]), (patients or {}).get(case, "")
+            tuple(ScanSource(found[part]) for part in parts),
+            ScanSource(labels[case]) if case in labels else None,
+            (patients or {}).get(case, ""),
         )
         for case, found in scans.items()
     }

@@ -31,6 +31,9 @@ class _Pair:
     labels: Path
     scans: Mapping[str, Mapping[str, Path]]
     masks: Mapping[str, Path]
+    """Of cases that have a scan."""
+    left_out: tuple[str, ...]
+    """What belongs to no case, a sentence for each kind."""
 
     @property
     def shared(self) -> int:
@@ -78,15 +81,38 @@ def _names(folder: Path) -> dict[str, Path]:
 
 
 def _paired(images: Path, labels: Path, scans: Mapping[str, Path], masks: Mapping[str, Path]) -> _Pair | None:
-    """Masks are called as their scan, or as the scan with a word as _seg; scans may have a part more, as _T1."""
+    """Each mask is called as its scan, or as the scan with a word as _seg; scans may have a part more, as _T1."""
     if not masks or not scans or any(path.is_dir() for path in masks.values()):
         return None
-    for cases in (dict(zip(masks, masks, strict=True)), {name: without_mask_word(name) or "" for name in masks}):
-        parts = by_case_and_part(scans, [case for case in cases.values() if case])
-        found = {case: {part: scans[name] for part, name in own.items()} for case, own in parts.items() if own}
-        if found:
-            return _Pair(images, labels, found, {case: masks[name] for name, case in cases.items() if case})
-    return None
+    whole = by_case_and_part(scans, masks)
+    taken = {name for own in whole.values() for name in own.values()}
+    others = {name: without_mask_word(name) or "" for name in masks if not whole[name]}
+    worded = by_case_and_part([name for name in scans if name not in taken], sorted({*others.values()} - {""}))
+    found = {case: own for case, own in (*worded.items(), *whole.items()) if own}
+    if not found:
+        return None
+    case_of = {name: others.get(name, name) for name in sorted(masks, key=others.__contains__)}
+    first: dict[str, str] = {}
+    for name, case in case_of.items():
+        first.setdefault(case, name)
+    paired = {name for own in found.values() for name in own.values()}
+    alone = {name for name, case in case_of.items() if case not in found}
+    return _Pair(
+        images,
+        labels,
+        {case: {part: scans[name] for part, name in own.items()} for case, own in found.items()},
+        {case: masks[name] for case, name in first.items() if case in found},
+        tuple(_left_out(sorted({*scans} - paired), sorted(alone), sorted({*masks} - alone - {*first.values()}))),
+    )
+
+
+def _left_out(scans: list[str], masks: list[str], doubled: list[str]) -> Iterator[str]:
+    if scans:
+        yield f"left out, because no mask is called after it: {some(scans)}"
+    if masks:
+        yield f"masks without a scan, left out: {some(masks)}"
+    if doubled:
+        yield f"second masks of a case, left out: {some(doubled)}"
 
 
 def _is_plausible(pair: _Pair) -> bool:
@@ -116,9 +142,8 @@ def _described(pair: _Pair, said: list[str]) -> Recognised:
             said = [*said, f"files end in _0000 to {last}: {len(names)} channels, whose names you may change"]
         values = {"images": pair.images, "labels": pair.labels, "channels": names}
         return Recognised(f"two folders: {count}", values, guesses=tuple(said), named_in=around)
-    scans = {case: own for case, own in pair.scans.items() if case in pair.masks}
-    labels = {case: pair.masks[case] for case in scans}
-    return as_table(f"two folders with names of their own: {count}", scans, labels, tuple(said), around)
+    words = f"two folders with names of their own: {count}"
+    return as_table(words, pair.scans, pair.masks, (*said, *pair.left_out), around)
 
 
 def _channels_of_layout(pair: _Pair, parts: list[str]) -> list[str] | None:

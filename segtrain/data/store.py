@@ -29,7 +29,7 @@ from segtrain.data.prepare import PreparedCase
 
 STORE_VERSION = 2
 """Raised when what a prepared case holds changes."""
-FACTS_VERSION = 2
+FACTS_VERSION = 3
 """Raised when what is written of a case's facts changes."""
 CENTRES_PER_CLASS = 2_000
 """Voxels of each class that patches may be centred on."""

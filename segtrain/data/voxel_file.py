@@ -21,14 +21,19 @@ from numpy.typing import NDArray
 
 from segtrain.core.errors import Problem, ResourceError, UnreadableScan
 from segtrain.core.grid import Grid
+from segtrain.data.inside import path_below
 
 Encoding = Literal["raw", "deflate", "bzip2", "text"]
 """deflate: gzip or zlib, whichever it is."""
 
-LARGEST_RATIO = {"deflate": 1040, "bzip2": 50_000, "text": 1}
-"""Values a byte of the file at most. Deflate cannot pack more than 1032 (zlib's technical details), bzip2 not more than
-a block of 900 kB into some 40 bytes; a number in words takes a digit and a blank."""
+LARGEST_RATIO = {"deflate": 1040, "text": 1}
+"""Values a byte of the file at most. Deflate cannot pack more than 1032 (zlib's technical details), a number in words
+takes a digit and a blank. There is no such bound for bzip2, which counts equal bytes: an empty mask of 79 MB takes 82.
+"""
 CHUNK = 1 << 20
+"""Bytes read and unpacked at a time, and how many may be there beyond those that are announced."""
+EXACT = 2**53
+"""Whole numbers up to here are what they are as floats."""
 ANY_WRAPPER = 47
 """What tells zlib to expect gzip or zlib."""
 HINT = "copy it again from its source, or leave it out"
@@ -86,10 +91,10 @@ def read_voxels(file: VoxelFile) -> NDArray[Any]:
 
 def companion(header: Path, name: str) -> Path:
     """A file that a header names; it lies in the folder of the header or below. Raises UnreadableScan."""
-    given = Path(name.replace("\\", "/"))
-    if given.is_absolute() or ".." in given.parts:
+    outside: list[Problem] = []
+    path = path_below(header.parent, name.replace("\\", "/"), str(header), outside)
+    if path is None:
         refuse(header, "the header points out of its folder", f"its voxels would be in {name}")
-    path = header.parent / given
     if not path.is_file():
         refuse(header, "the file with the voxels is missing", f"{name} is not there", "copy both files")
     return path
@@ -109,14 +114,26 @@ def finite(path: Path, array: NDArray[Any]) -> NDArray[Any]:
 
 
 @contextmanager
+def header_errors(path: Path) -> Iterator[None]:
+    """Translate what reading and understanding a header raises into UnreadableScan."""
+    try:
+        yield
+    except OSError as error:
+        refuse(path, "the file cannot be read", error.strerror or str(error))
+    except (ValueError, KeyError, IndexError, OverflowError) as error:
+        refuse(path, "the header is damaged", f"it cannot be understood ({error})")
+
+
+@contextmanager
 def _errors(path: Path) -> Iterator[None]:
     """Translate what the system and the packers raise."""
     try:
         yield
     except (zlib.error, EOFError, ValueError) as error:
         refuse(path, "the file is damaged", f"its voxels cannot be unpacked ({error})")
-    except OSError as error:
-        refuse(path, "the file is damaged", error.strerror or str(error))
+    except OSError as error:  # bz2 raises it as well, without a number
+        what = "the file cannot be read" if error.errno else "the file is damaged"
+        refuse(path, what, error.strerror or str(error))
     except MemoryError as error:
         problem = Problem("a scan does not fit into memory", str(path), hint="crop it, or use a larger machine")
         raise ResourceError(problem) from error
@@ -130,7 +147,7 @@ def _check_sizes(file: VoxelFile) -> None:
         if there < file.bytes_needed:
             why = f"{shape} voxels need {file.bytes_needed} bytes, {max(there, 0)} are there"
             refuse(file.header, "the file is truncated", why)
-    elif file.bytes_needed > max(there, 0) * LARGEST_RATIO[file.encoding] * file.dtype.itemsize:
+    elif file.bytes_needed > max(there, 0) * LARGEST_RATIO.get(file.encoding, math.inf) * file.dtype.itemsize:
         why = f"{shape} voxels ({file.bytes_needed / 1e9:.3g} GB) cannot be in {max(there, 0)} bytes"
         refuse(file.header, "the header is damaged", why)
 
@@ -142,35 +159,76 @@ def _unpacked(file: VoxelFile, part: Path, needed: int) -> bytes | bytearray:
         if file.encoding == "raw":
             return content.read(needed)
         if file.encoding == "text":
-            return np.array(content.read().split(), dtype=np.float64).astype(file.dtype).tobytes()
-        fresh = bz2.BZ2Decompressor if file.encoding == "bzip2" else lambda: zlib.decompressobj(ANY_WRAPPER)
-        return _inflated(content, fresh, needed)
+            return _numbers_in_words(part, content.read(), file.dtype)
+        return _inflated(content, bz2.BZ2Decompressor if file.encoding == "bzip2" else _Deflate, needed)
+
+
+def _numbers_in_words(part: Path, text: bytes, dtype: np.dtype[Any]) -> bytes:
+    """The bytes of numbers in words. UnreadableScan where one is not of this type: a cast would change it unseen."""
+    numbers = np.array(text.split(), dtype=np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):
+        stored = numbers.astype(dtype)
+    if dtype.kind in "iu":
+        wrong = (stored.astype(np.float64) != numbers) | (np.abs(numbers) > EXACT)
+        if wrong.any():
+            why = f"{int(wrong.sum())} of {numbers.size} are no {dtype.name}, as {numbers[wrong][0]:g}"
+            refuse(part, "values are not of the type that the header announces", why, "save it again as floats")
+    return stored.tobytes()
 
 
 class _Unpacker(Protocol):
-    """What the decompressors of zlib and bz2 have in common."""
+    """What the decompressors of bz2 and ours of zlib have in common."""
 
     @property
     def eof(self) -> bool: ...
 
     @property
+    def needs_input(self) -> bool: ...
+
+    @property
     def unused_data(self) -> bytes: ...
 
-    def decompress(self, data: bytes, /) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+
+
+class _Deflate:
+    """zlib's decompressor, with the words of that of bz2."""
+
+    def __init__(self) -> None:
+        self._zlib, self.needs_input = zlib.decompressobj(ANY_WRAPPER), True
+
+    @property
+    def eof(self) -> bool:
+        """Whether the member is read to its checksum."""
+        return self._zlib.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        """What follows the member."""
+        return self._zlib.unused_data
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes:
+        """At most so many bytes; the rest comes with the next call."""
+        piece = self._zlib.decompress(self._zlib.unconsumed_tail + data, max_length)
+        self.needs_input = len(piece) < max_length
+        return piece
 
 
 def _inflated(content: BinaryIO, fresh: Callable[[], _Unpacker], needed: int) -> bytearray:
-    """All members of a stream, each read to its checksum; stops where more comes than is needed. EOFError."""
+    """All members of a stream, each read to its checksum, in pieces: a few bytes may unpack to gigabytes.
+
+    Raises EOFError where the stream ends within a member, ValueError where far more comes than is needed.
+    """
     data, unpacker = bytearray(), fresh()
-    while chunk := content.read(CHUNK):
-        while chunk:
-            data += unpacker.decompress(chunk)
-            chunk = unpacker.unused_data if unpacker.eof else b""
-            if unpacker.eof and (len(data) >= needed or not chunk):
+    while len(data) <= needed + CHUNK:
+        if unpacker.eof:
+            packed = b"" if len(data) >= needed else unpacker.unused_data or content.read(CHUNK)
+            if not packed:
                 return data
-            unpacker = fresh() if unpacker.eof else unpacker
-        if len(data) > needed + CHUNK * LARGEST_RATIO["deflate"]:
-            break
-    if not unpacker.eof:
-        raise EOFError("it ends in the middle of the compressed data")
-    return data
+            unpacker = fresh()
+        else:
+            packed = content.read(CHUNK) if unpacker.needs_input else b""
+            if not packed and unpacker.needs_input:
+                raise EOFError("it ends in the middle of the compressed data")
+        data += unpacker.decompress(packed, CHUNK)
+    raise ValueError(f"{needed} bytes are announced, and more come")

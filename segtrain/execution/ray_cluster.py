@@ -30,6 +30,7 @@ from typing import Any, TypeVar
 
 from segtrain.core.errors import ConfigError, Problem, ResourceError, raise_all
 from segtrain.core.events import StillWorking
+from segtrain.execution.child import OUT_OF_MEMORY, reason, taken
 from segtrain.execution.ray_nodes import (
     Mark,
     Needs,
@@ -41,7 +42,7 @@ from segtrain.execution.ray_nodes import (
     node_faults,
 )
 from segtrain.execution.ray_task import Order, Stranger, TooLarge, do
-from segtrain.execution.workers import ATTENTION_SECONDS, OUT_OF_MEMORY, Died, Done, reason, taken
+from segtrain.execution.workers import ATTENTION_SECONDS, Died, Done
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")

@@ -72,9 +72,10 @@ def cores_of_a_gpu(nodes: Sequence[Mapping[str, Any]]) -> int:
 def marked(folder: Path) -> Iterator[Mark]:
     """A mark in a folder, or in the next one above it that exists, for the time of a block."""
     near = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.is_dir())
-    file = near / f".cluster.{os.getpid()}.tmp"  # a name that the next lock clears away where this process was killed
+    token = secrets.token_hex(16)
+    file = near / f".cluster.{token}.{os.getpid()}.tmp"  # the next lock clears it away where this process was killed
     with disk_errors(file):
-        file.write_text(secrets.token_hex(16), encoding="utf-8")
+        file.write_text(token, encoding="utf-8")
     try:
         yield Mark(file, Path.cwd(), looker()(str(file), str(Path.cwd())))
     finally:

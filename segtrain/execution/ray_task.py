@@ -7,15 +7,17 @@ nobody can say at once whether it still writes.
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from segtrain.execution.child import answer
+from segtrain.execution.leaving import heeding
 from segtrain.execution.patience import be_patient
 from segtrain.execution.ray_nodes import Mark, Seen, looker
-from segtrain.execution.workers import answer
 
 PATIENCE_SECONDS = 300.0
 """Within this a node that lost the others has ended its processes: Ray's own limit is a minute."""
@@ -46,7 +48,7 @@ class TooLarge:
 
 
 def do(order: Order) -> tuple[bool, Any] | Stranger | TooLarge:
-    """Do the piece, and answer as `workers.answer` does, unless this node is another than it should be."""
+    """Do the piece, and answer as `child.answer` does, unless this node is another than it should be."""
     seen = looker()(str(order.mark.file), str(order.mark.folder))
     if seen != order.mark.seen:
         return Stranger(socket.gethostname(), seen)
@@ -56,7 +58,8 @@ def do(order: Order) -> tuple[bool, Any] | Stranger | TooLarge:
     timer.daemon = True
     timer.start()
     try:
-        return answer(order.function, order.piece)
+        with heeding(signal.SIGINT):  # what `ray.cancel` does to a task
+            return answer(order.function, order.piece)
     except MemoryError:
         return TooLarge()
     finally:

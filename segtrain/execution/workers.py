@@ -4,29 +4,26 @@ Why not `multiprocessing`: its children import the main module of the caller, so
 `segtrain.fit` outside of `if __name__ == "__main__"` would begin again in each of them (on Windows and macOS always);
 and its pools do not know which piece a dead child held, but give all of them up. Here a child is a plain
 `python -c`, which reads a piece from its stdin, answers on its stdout, and ends when its stdin does: when the command
-was killed, too. It holds one piece at a time, so `workers` pieces are in memory at once and never more.
+was killed, too. It holds one piece at a time, so `workers` pieces are in memory at once and never more. `child` is what
+runs there.
 """
 
 from __future__ import annotations
 
-import os
 import pickle
-import signal
 import subprocess
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing, contextmanager, suppress
-from contextvars import ContextVar
 from dataclasses import dataclass
 from queue import SimpleQueue
-from types import FrameType
 from typing import IO, Any, Generic, TypeVar, cast
 
 from segtrain.core.events import StillWorking
+from segtrain.execution.child import CHILD, GRACE_SECONDS, reason, taken
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
@@ -35,17 +32,6 @@ HANG_SECONDS = 3600.0
 """A process that works longer on one piece hangs, as on a network drive that went away: it is ended."""
 ATTENTION_SECONDS = 0.5
 """An interrupt that comes just before a wait for a lock does not end it: nobody waits longer than this at once."""
-GRACE_SECONDS = 15.0
-"""In which a child that is asked to end may put its work in order."""
-OUT_OF_MEMORY = 77
-"""Exit code of a child whose memory did not suffice, where the system says so instead of killing it."""
-CHILD = (
-    "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
-    "from segtrain.execution.workers import serve; serve({number})"
-)
-
-_slot: ContextVar[int] = ContextVar("slot")
-"""Set once, in a child."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,65 +85,6 @@ def each_watched(
             else:
                 yield outcome
     yield from _elsewhere(function, once_more, 1, hang_seconds)
-
-
-def slot() -> int | None:
-    """Which of the processes this one is, from 0 on; None in the one that asked for them."""
-    return _slot.get(None)
-
-
-def serve(number: int) -> None:
-    """The child: answer until the command ends."""
-    _slot.set(number)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Windows no session of its own keeps Ctrl-C away
-    signal.signal(signal.SIGTERM, _leave)
-    with os.fdopen(os.dup(1), "wb") as answers, suppress(BrokenPipeError):
-        os.dup2(2, 1)  # what a library prints is no answer
-        while True:
-            try:
-                function, piece = pickle.load(sys.stdin.buffer)
-            except EOFError:
-                return
-            try:
-                pickle.dump(answer(function, piece), answers)
-            except MemoryError:
-                os._exit(OUT_OF_MEMORY)
-            answers.flush()
-
-
-def _leave(number: int, frame: FrameType | None) -> None:
-    """The command asks its child to end: what it works on is closed on the way out, and so put in order."""
-    del number, frame
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise SystemExit(128 + signal.SIGTERM)
-
-
-def answer(function: Callable[[Any], Any], piece: Any) -> tuple[bool, Any]:
-    """Whether the function returned, and what, or what it raised: for `taken` in another process.
-
-    Raises MemoryError, which is an end without an answer.
-    """
-    try:
-        return True, function(piece)
-    except MemoryError:
-        raise
-    except Exception as error:
-        told = traceback.format_exc()
-        try:
-            whole = pickle.loads(pickle.dumps(error))
-        except Exception:  # an exception that cannot travel; its text can
-            whole = RuntimeError(told)
-        return False, (whole, told)
-
-
-def taken(answered: tuple[bool, Any]) -> Any:
-    """What the function of an `answer` returned; raises what it raised."""
-    returned, value = answered
-    if returned:
-        return value
-    raised, told = value
-    raised.add_note(f"in another process:\n{told}")
-    raise raised
 
 
 def _here(
@@ -230,14 +157,15 @@ class _Child:
 
     def ask(self, function: Callable[[Any], Any], piece: Any) -> Any:
         """What the function makes of the piece. Raises _Ended, or what the function raises."""
+        question = pickle.dumps((function, piece))
         process = self._started()
         questions, answers = cast(IO[bytes], process.stdin), cast(IO[bytes], process.stdout)
         with _limited(process, self._hang_seconds) as hung:
             try:
-                pickle.dump((function, piece), questions)
+                pickle.dump(question, questions)
                 questions.flush()
                 answered = pickle.load(answers)
-            except (EOFError, OSError, pickle.UnpicklingError) as error:
+            except (EOFError, OSError, ValueError, pickle.UnpicklingError) as error:  # ValueError: closed meanwhile
                 code = self.close()
                 why = f"it gave no answer in {self._hang_seconds / 60:.0f} minutes" if hung.is_set() else reason(code)
                 raise _Ended(why) from error
@@ -248,7 +176,8 @@ class _Child:
         with self._lock:
             self._over = True
             if self._process is not None:
-                self._process.terminate()
+                with suppress(OSError):
+                    cast(IO[bytes], self._process.stdin).close()
 
     def kill(self, wait_seconds: float) -> None:
         """End the process, whatever it does, where it has not ended by itself within a time."""
@@ -301,15 +230,3 @@ def _limited(process: subprocess.Popen[bytes], seconds: float) -> Iterator[threa
         yield hung
     finally:
         timer.cancel()
-
-
-def reason(code: int) -> str:
-    """What an exit code says about a process that should have answered."""
-    if code == OUT_OF_MEMORY:
-        return "out of memory"
-    if code >= 0:
-        return f"it ended with exit code {code}"
-    number = -code
-    name = signal.Signals(number).name if number in {*signal.Signals} else f"signal {number}"
-    hint = ", as a system ends what takes too much memory" if name == "SIGKILL" else ""
-    return f"it was ended by {name}{hint}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +10,18 @@ import torch
 
 from segtrain.config.load import Loaded
 from segtrain.config.schema import LossSettings
-from segtrain.core.errors import DataError, Problem, SegtrainError, raise_all
+from segtrain.core.errors import Problem, SegtrainError
 from segtrain.core.events import Event, Finished
-from segtrain.data.cases import find_cases, sound_cases
+from segtrain.data.cases import judged_cases
+from segtrain.data.fingerprint import CaseFingerprint
 from segtrain.data.layouts import declared_label_faults
 from segtrain.data.leaks import leaks_in
-from segtrain.data.splits import split_folds
+from segtrain.data.splits import Fold, split_folds
 from segtrain.metrics.chosen import chosen_metrics
 from segtrain.models.registry import find_model
 from segtrain.recipes.assemble import answer_for, make_loss
 from segtrain.recipes.contact_sheet import draw_contact_sheet
-from segtrain.recipes.dataset import Reading, fingerprint_all, result_of
+from segtrain.recipes.dataset import Reading, fingerprint_readable, result_of
 from segtrain.recipes.decide import draw_split, plan_from
 from segtrain.recipes.init_from import followed, try_network
 from segtrain.recipes.mend import mend, require_empty
@@ -45,11 +46,12 @@ def checking(loaded: Loaded) -> Generator[Reading, None, list[Problem]]:
 
 
 def check_and_show(
-    loaded: Loaded, *, sheet: Path | None = None, fix: Path | None = None
+    loaded: Loaded, *, sheet: Path | None = None, fix: Path | None = None, name: str = ""
 ) -> Generator[Event, None, None]:
     """`checking`, then what was asked for: all cases on a `sheet`, and in `fix` a data set without what can be mended.
 
-    The last event is Finished: `problems`, and what `mend` did. Raises ConfigError and ResourceError.
+    `name` is what the data are called, where no config lies beside them. The last event is Finished: `problems`, and
+    what `mend` did. Raises ConfigError and ResourceError.
     """
     if sheet is not None:
         require_sheet(sheet)
@@ -58,7 +60,7 @@ def check_and_show(
     problems = yield from checking(loaded)
     result: dict[str, Any] = {"problems": problems}
     if sheet is not None:
-        yield from draw_contact_sheet(loaded, sound_cases(loaded.config.data).cases, problems, sheet)
+        yield from draw_contact_sheet(loaded, judged_cases(loaded.config.data), problems, sheet, name)
         result["sheet"] = str(sheet)
     if fix is not None:
         result["fixed"] = yield from mend(loaded, fix)
@@ -108,17 +110,33 @@ def _of_declared_labels(loaded: Loaded) -> list[Problem]:
 
 
 def _of_data(loaded: Loaded) -> Generator[Reading, None, list[Problem]]:
+    """Faults of pairing, then those of reading, then the leaks among the cases that could be read."""
     config = loaded.config
     try:
-        cases = find_cases(config.data)
-        names, workers = config.data.channel_names, config.data.workers
-        records = yield from fingerprint_all(cases, names, config.task, workers=workers)
-        folds = draw_split(loaded, cases, None).folds
-        compared = split_folds(cases, config.compare.folds, config.compare.seeds[0]).folds if config.compare else ()
-        raise_all(DataError, leaks_in((*folds, *compared), records, cases))
+        scans = judged_cases(config.data)
+    except SegtrainError as error:
+        return list(error.problems)
+    problems = [problem for _, problem in scans.faults]
+    names, workers = config.data.channel_names, config.data.workers
+    records, unread = yield from fingerprint_readable(scans.cases, names, config.task, workers=workers)
+    problems += unread
+    try:
+        folds = draw_split(loaded, scans.cases, None).folds
+        compared: tuple[Fold, ...] = ()
+        if config.compare:
+            compared = split_folds(scans.cases, config.compare.folds, config.compare.seeds[0]).folds
+    except SegtrainError as error:  # with cases that have a fault, there may be enough
+        return problems if scans.faults else [*problems, *error.problems]
+    problems += leaks_in((*folds, *compared), records, scans.cases)
+    return problems or _of_plan(loaded, records, folds[0])
+
+
+def _of_plan(loaded: Loaded, records: Mapping[str, CaseFingerprint], fold: Fold) -> list[Problem]:
+    """Whether a plan for these cases fits the network that the config names."""
+    try:
         loaded = followed(loaded)
-        plan = plan_from(loaded, records, folds[0], torch.device("cpu"))
-        try_network(loaded.config, plan, answer_for(config.task, config.loss.name, loaded.folder))
+        plan = plan_from(loaded, records, fold, torch.device("cpu"))
+        try_network(loaded.config, plan, answer_for(loaded.config.task, loaded.config.loss.name, loaded.folder))
     except SegtrainError as error:
         return list(error.problems)
     return []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -14,7 +15,7 @@ from segtrain.core.events import Event, Finished, Note
 from segtrain.core.plan import Plan
 from segtrain.data.cases import find_cases
 from segtrain.data.splits import Splits, split_folds
-from segtrain.execution.executor import ONE_PROCESS, Executor
+from segtrain.execution.executor import ONE_PROCESS, Executor, Processes
 from segtrain.recipes.assemble import answer_for, make_loss
 from segtrain.recipes.comparison import conclude
 from segtrain.recipes.dataset import logged
@@ -28,6 +29,7 @@ from segtrain.recipes.room import (
     Need,
     cases_need,
     checkpoints_need,
+    masks_need,
     require_memory,
     require_room,
 )
@@ -72,6 +74,7 @@ def compare_losses(
     try_losses(loaded, runs)
     meaning = try_meaning(loaded)
     target = find_device(device)
+    at_once = executor.at_once if isinstance(executor, Processes) else 1
     settled = resume and all(one.settled for one in still_in(runs, decisions_in(run, loaded)))
     cases = [] if settled else find_cases(loaded.config.data)
     drawn = None if settled else split_folds(cases, settings.folds, settings.seeds[0])
@@ -82,7 +85,8 @@ def compare_losses(
             keep_code(folder, loaded, (loaded.config.model.name, *(e.name for e in settings.losses), *meaning.best))
             about = {"seeds": list(settings.seeds), "folds": settings.folds, "device": str(target)}
             write_record(folder, {**about, "meaning": meaning.model_dump(mode="json")})
-            shared = (yield from logged(folder, share(loaded, folder, cases, drawn, target))) if drawn else []
+            sharing = share(loaded, folder, cases, drawn, target, at_once) if drawn else None
+            shared = [] if sharing is None else (yield from logged(folder, sharing))
         jobs = Jobs(loaded, runs, runs[0], shared, device)
         broken = yield from (halve(jobs, meaning, executor) if rung_epochs(loaded) else do_runs(jobs, executor))
         summary = {**conclude(run), "broken_runs": broken}
@@ -92,18 +96,19 @@ def compare_losses(
 
 
 def share(
-    loaded: Loaded, folder: RunFolder, cases: Sequence[Case], drawn: Splits, device: torch.device
+    loaded: Loaded, folder: RunFolder, cases: Sequence[Case], drawn: Splits, device: torch.device, at_once: int = 1
 ) -> Generator[Event, None, list[Shared]]:
     """What the fits of each fold have in common. A case is prepared once for all folds whose plans prepare it alike.
 
-    DataError where the sweep was begun with other scans.
+    DataError where the sweep was begun with other scans; ResourceError where disk or memory have too little room for
+    all of them, of which `at_once` are done on this machine at the same time.
     """
     splits = keep_splits(folder.splits, cases, drawn)
     paths = {folder.path / "plans" / f"{number}.json": fold for number, fold in enumerate(splits.folds)}
     store = store_of(loaded, folder)
     plans = yield from decide_plans(loaded, paths, cases, device, store)
-    require_room(_needs(loaded, folder, cases, plans, store))
-    require_memory(plans[0], loaded.config.training, device)
+    require_memory(plans[0], loaded.config.training, device, at_once)
+    require_room(_needs(loaded, folder, cases, plans, at_once))
     prepared: dict[str, dict[str, Path]] = {}
     for plan in plans:
         if plan.preparation_hash not in prepared:
@@ -115,17 +120,20 @@ def share(
 
 
 def _needs(
-    loaded: Loaded, folder: RunFolder, cases: Sequence[Case], plans: Sequence[Plan], store: Path
+    loaded: Loaded, folder: RunFolder, cases: Sequence[Case], plans: Sequence[Plan], at_once: int
 ) -> Iterator[Need]:
-    """What a sweep will write that is not there yet; of the runs that are done at once, one is counted as writing."""
+    """What a sweep will write that is not there yet: each run has the masks of its fold, and all folds those of all."""
+    store = store_of(loaded, folder)
     runs = [one for one in runs_of(settings_of(loaded), folder.path) if not one.folder.is_finished]
     by_preparation = {plan.preparation_hash: plan for plan in plans}
     yield from (cases_need(loaded, cases, plan, store) for plan in by_preparation.values())
     if runs:
         first = config_of(loaded, runs[0])
         answer = answer_for(first.config.task, first.config.loss.name, first.folder)
-        count = KEPT_CHECKPOINTS * len(runs) + 1
+        count = KEPT_CHECKPOINTS * len(runs) + at_once
         yield checkpoints_need(first, plans[0], answer, folder.path, count)
+        masks = masks_need(cases, folder.path)
+        yield replace(masks, size_bytes=masks.size_bytes * len(runs) // len(plans))
 
 
 def try_meaning(loaded: Loaded) -> Meaning:

@@ -13,11 +13,12 @@ from segtrain.core.errors import DataError, Problem
 from segtrain.core.events import CaseRead, Event, Note
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap, Volume
+from segtrain.data.cases import Scans
 from segtrain.execution.workers import Died, each
 from segtrain.recipes.dataset import processes_for
 from segtrain.recipes.one_case import read_case
 from segtrain.recipes.predict_cases import volumes_ml
-from segtrain.reports.contact_sheet import ContactSheet, Tile, picture_of, write_contact_sheet
+from segtrain.reports.contact_sheet import ContactSheet, Tile, picture_of, require_sheet, write_contact_sheet
 from segtrain.reports.wording import count
 
 MOST_LABELS = 4
@@ -34,13 +35,15 @@ class Drawing:
 
 
 def draw_contact_sheet(
-    loaded: Loaded, cases: Sequence[Case], problems: Sequence[Problem], path: Path
+    loaded: Loaded, scans: Scans, problems: Sequence[Problem], path: Path, name: str = ""
 ) -> Generator[Event, None, None]:
     """Read every case, and write the sheet as `path` ends: .png or .html. Faults stand with the case they name.
 
-    A case that cannot be read has no picture. Raises ConfigError and ResourceError.
+    A case that cannot be read, or is not whole, has no picture. `name` is what the data are called, without it as their
+    config's folder. Raises ConfigError and ResourceError.
     """
-    config = loaded.config
+    config, cases = loaded.config, scans.cases
+    require_sheet(path, len({case.id for case in cases} | {case for case, _ in scans.faults if case}))
     jobs = [Drawing(case, config.data.channel_names, config.task) for case in cases]
     tiles: dict[str, Tile] = {}
     with closing(each(draw_tile, jobs, processes_for(cases, config.data.workers))) as outcomes:
@@ -54,7 +57,8 @@ def draw_contact_sheet(
             else:
                 tiles[case] = outcome.result
             yield CaseRead(case, len(tiles), len(cases))
-    told = [_with_faults(tiles[case.id], problems) for case in cases]
+    tiles |= {case: tile for case, tile in _without_pictures(scans.faults).items() if case not in tiles}
+    told = [_with_faults(tile, problems) for _, tile in sorted(tiles.items())]
     faulty = sum(bool(tile.faults) for tile in told)
     facts = {
         "cases": str(len(told)),
@@ -62,7 +66,16 @@ def draw_contact_sheet(
         "with a fault": str(faulty),
     }
     names = {name: config.task.labels[name] for name in config.task.names[1:]}
-    write_contact_sheet(path, ContactSheet(f"All cases of {name_of(loaded)}", facts, names, told))
+    write_contact_sheet(path, ContactSheet(f"All cases of {name or name_of(loaded)}", facts, names, told))
+
+
+def _without_pictures(faults: Iterable[tuple[str, Problem]]) -> dict[str, Tile]:
+    """Cases that were not even put together, as one without its mask, with the reasons."""
+    found: dict[str, list[str]] = {}
+    for case, problem in faults:
+        if case:
+            found.setdefault(case, []).append(problem.what)
+    return {case: Tile(case, (), None, tuple(whats)) for case, whats in found.items()}
 
 
 def name_of(loaded: Loaded) -> str:
@@ -105,6 +118,12 @@ def _label_words(labels: LabelMap | None, task: Task) -> Iterable[str]:
 
 
 def _with_faults(tile: Tile, problems: Sequence[Problem]) -> Tile:
-    """Those whose place names the case, beside those that reading it found."""
-    own = [p.what for p in problems if p.where == f"case {tile.case}" or p.where.startswith(f"case {tile.case},")]
+    """Those whose place names the case, alone or as one of two, beside those that reading it found."""
+    own = [problem.what for problem in problems if _names(problem.where, tile.case)]
     return Tile(tile.case, tile.words, tile.picture, tuple(dict.fromkeys((*tile.faults, *own))))
+
+
+def _names(where: str, case: str) -> bool:
+    if where == f"case {case}" or where.startswith((f"case {case},", f"cases {case} and ")):
+        return True
+    return where.startswith("cases ") and where.endswith(f" and {case}")

@@ -6,7 +6,7 @@ was made before is taken from the store. A case that cannot be used is named, wi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
@@ -62,6 +62,16 @@ def fingerprint_all(
     jobs = [Fingerprinting(case, tuple(channels), task, samples, store) for case in cases]
     found = yield from _all(jobs, recall_fingerprint, make_fingerprint, CaseRead, workers)
     return {case.id: record for case in cases if (record := found[case.id]) is not None}
+
+
+def fingerprint_readable(
+    cases: Sequence[Case], channels: Sequence[str], task: Task, *, workers: int | None = None
+) -> Generator[Reading, None, tuple[dict[str, CaseFingerprint], list[Problem]]]:
+    """As `fingerprint_all` without a store, for those who report: the facts of who can be read, and all faults."""
+    jobs = [Fingerprinting(case, tuple(channels), task, samples_per_case(len(cases)), None) for case in cases]
+    found, _ = yield from _each(jobs, recall_fingerprint, make_fingerprint, CaseRead, workers)
+    records = {case.id: record for case in cases if (record := found[case.id].value) is not None}
+    return records, _faults(jobs, found)
 
 
 def prepare_all(
@@ -126,6 +136,23 @@ def _all(
     workers: int | None,
 ) -> Generator[Reading, None, dict[str, T | None]]:
     """Case id -> what came of it. Raises one error with the faults of all cases, in their order."""
+    found, lost = yield from _each(jobs, recall, make, event, workers)
+    raise_all(ResourceError if lost else DataError, _faults(jobs, found))
+    return {case: worked.value for case, worked in found.items()}
+
+
+def _faults(jobs: Sequence[Job], found: Mapping[str, Worked[T]]) -> list[Problem]:
+    return [problem for job in jobs for problem in found[job.case.id].problems]
+
+
+def _each(
+    jobs: Sequence[Job],
+    recall: Callable[[Job], Worked[T] | None],
+    make: Callable[[Job], Worked[T]],
+    event: type[CaseRead] | type[CasePrepared],
+    workers: int | None,
+) -> Generator[Reading, None, tuple[dict[str, Worked[T]], bool]]:
+    """Case id -> what came of it, or why nothing did; and whether a case cost every process its life."""
     found: dict[str, Worked[T]] = {}
     notes = Repeated()
     for job in jobs:
@@ -145,9 +172,7 @@ def _all(
             found[case] = worked = _lost(case, outcome.why) if isinstance(outcome, Died) else outcome.result
             yield from _told(worked, event(case, len(found), len(jobs), worked.seconds), notes)
     yield from notes.rest()
-    faults = [problem for job in jobs for problem in found[job.case.id].problems]
-    raise_all(ResourceError if lost else DataError, faults)
-    return {case: worked.value for case, worked in found.items()}
+    return found, lost
 
 
 def _told(worked: Worked[T], event: CaseRead | CasePrepared, notes: Repeated) -> Iterator[Reading]:

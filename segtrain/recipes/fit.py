@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ def fit(
     if resume and not folder.record.is_file():
         yield Note(f"there is no run in {run} to go on with: it begins")
     open_for_writing(run, resume=resume, overwrite=overwrite)
-    with locked(run):
+    with locked(run) as lock:
         if sound is None:
             keep_config(folder, loaded)
             keep_fold(folder, fold)
@@ -82,8 +82,8 @@ def fit(
             if loaded.config.training.compile:
                 yield from logged(folder, compile_where_it_pays(job, read_record(folder.record).get("compiled")))
                 write_record(folder, {"compiled": job.state.compiled is not None})
-        yield from logged(folder, run_training(job))
-        yield from finish(job, alone=shared is None)
+        yield from logged(folder, lock.guarded(run_training(job)))
+        yield from lock.guarded(finish(job, alone=shared is None))
 
 
 def run_training(job: Job) -> Generator[Event, None, None]:
@@ -182,7 +182,7 @@ def keep_unfinished_epoch(job: Job) -> None:
         write_record(job.folder, {"seconds": job.seconds})
 
 
-def finish(job: Job, *, alone: bool) -> Iterator[Event]:
+def finish(job: Job, *, alone: bool) -> Generator[Event, None, None]:
     """Score the best checkpoint on the validation cases, on their own grids, and write the reports.
 
     The last one is taken where no validation had a value of the first metric.

@@ -6,7 +6,7 @@ says.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 
 from segtrain.config.load import Loaded
@@ -34,8 +34,9 @@ def require_margin(loaded: Loaded, meaning: Meaning) -> None:
 def halve(jobs: Jobs, meaning: Meaning, executor: Executor) -> Generator[Event, None, dict[str, str]]:
     """Do the runs rung by rung; returns those that could not be done to the end, with the reason.
 
-    At a rung all losses of a fold and seed come before the next, as in `do_runs`. A loss one of whose runs diverged, or
-    broke off, is not judged there and goes on.
+    At a rung all losses of a fold and seed come before the next, as in `do_runs`. A loss one of whose runs diverged is
+    not judged there and goes on. Where a run broke off nothing is decided and the sweep ends: it may be sound when it
+    is tried again, and a decision is for good.
     """
     rungs, sweep = rung_epochs(jobs.loaded), jobs.first.sweep
     taken: list[Rung] = []
@@ -47,18 +48,24 @@ def halve(jobs: Jobs, meaning: Meaning, executor: Executor) -> Generator[Event, 
             losses = "1 loss" if number == 1 else f"{number} losses"
             yield Note(f"rung {place} of {len(rungs)}: {losses} up to epoch {epoch} of {whole}")
             broken = yield from do_runs(replace(jobs, runs=runs, until=epoch), executor)
-            found = decide(replace(jobs, runs=runs, until=epoch), meaning, broken, taken)
+            if broken:
+                yield Note(
+                    f"nothing is decided at epoch {epoch}: {len(broken)} of {len(runs)} runs broke off before it"
+                )
+                yield Note("the same command with --resume tries them again, and goes on from there")
+                return broken
+            found = decide(replace(jobs, runs=runs, until=epoch), meaning, taken)
             keep_rung(sweep, found)
         taken.append(found)
         yield from map(Note, told(found))
     return (yield from do_runs(replace(jobs, runs=still_in(jobs.runs, taken)), executor))
 
 
-def decide(jobs: Jobs, meaning: Meaning, broken: Mapping[str, str], taken: Sequence[Rung]) -> Rung:
+def decide(jobs: Jobs, meaning: Meaning, taken: Sequence[Rung]) -> Rung:
     """Who goes on from the rung where `jobs` ended, going by the scores in the folders of their runs."""
     epoch, settings = jobs.until or 0, settings_of(jobs.loaded)
     headline, best = next(iter(meaning.best.items()))
-    not_judged = dict(_not_judged(jobs.runs, epoch, broken))
+    not_judged = dict(_not_judged(jobs.runs, epoch))
     judged = [run for run in jobs.runs if run.entry.label not in not_judged]
     scores = read_scores(judged, {headline: best}, {run: run.rung(epoch) for run in judged})
     values = scores.values(headline)
@@ -91,16 +98,9 @@ def told(rung: Rung) -> Iterator[str]:
             yield f"{row.loss} is dropped {drop_sentence(rung, row)}"
 
 
-def _not_judged(runs: Sequence[SweepRun], epoch: int, broken: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _not_judged(runs: Sequence[SweepRun], epoch: int) -> Iterator[tuple[str, str]]:
     """Loss -> why it cannot be judged, of the last of its runs that has no scores there."""
     for run in runs:
         if not run.rung(epoch).is_file():
-            yield run.entry.label, f"{run.name} {_why(run, broken)}"
-
-
-def _why(run: SweepRun, broken: Mapping[str, str]) -> str:
-    if run.failure is not None:
-        return "diverged"
-    if run.name in broken:
-        return f"broke off: {' '.join(broken[run.name].split()).rstrip('.')}"
-    return "has no scores of this epoch"
+            why = "has no scores of this epoch" if run.failure is None else "diverged"
+            yield run.entry.label, f"{run.name} {why}"

@@ -12,12 +12,13 @@ from typing import Any
 from segtrain.config.load import Loaded, from_python
 from segtrain.config.schema import FitConfig
 from segtrain.core.case import Case
-from segtrain.core.errors import ConfigError, Problem
+from segtrain.core.errors import ConfigError, DataError, Problem
 from segtrain.core.files import write_text
 from segtrain.core.task import Task
 from segtrain.data.case_table import write_table
 from segtrain.data.cases import sound_cases
 from segtrain.data.naming import patient_pattern
+from segtrain.data.read import read_volume
 from segtrain.data.recognise import recognise
 from segtrain.data.recognised import Recognised
 from segtrain.data.settings import DataSettings
@@ -56,7 +57,11 @@ def guess(place: Path) -> Guess:
         if pattern := _patients_in_names(cases):
             values["patient_from"] = pattern
             cases = sound_cases(settings.model_copy(update={"patient_from": pattern})).cases
-            said.append(f"ids such as {cases[0].id} end in a visit: what is before it is taken as the patient")
+            visit = next(case.id for case in cases if case.id != case.patient)
+            said.append(f"ids such as {visit} end in a visit: what is before it is taken as the patient")
+    if channels := _volumes_of_one_file(cases, values):
+        values["channels"] = channels
+        said.append(f"a scan holds {len(channels)} volumes: taken as channels, whose names you may change")
     ids = ids_in_masks(cases)
     task = guess_task(ids, recognised.declared, recognised.named_in)
     faults = [problem for _, problem in scans.faults] + list(ids.unread)
@@ -121,6 +126,18 @@ def _settings(recognised: Recognised, values: Mapping[str, Any] | None = None) -
         table = Path(folder).resolve() / "cases.csv"
         write_table(table, recognised.rows)
         yield DataSettings.model_validate({**values, "table": table})
+
+
+def _volumes_of_one_file(cases: Sequence[Case], values: Mapping[str, Any]) -> list[str]:
+    """Names for the volumes of a 4D scan, where one name stands for a file of each case; else none."""
+    channels = values["channels"]
+    if isinstance(channels, Mapping) or len(channels) != 1 or len(cases[0].images) != 1:
+        return []
+    try:
+        count = len(read_volume(cases[0].images).array)
+    except DataError:  # `check` names it
+        return []
+    return [f"channel_{number}" for number in range(count)] if count > 1 else []
 
 
 def _patients_in_names(cases: Sequence[Case]) -> str | None:

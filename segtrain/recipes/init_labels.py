@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -108,7 +109,7 @@ def guess_task(ids: MaskIds, declared: DatasetJson | None, folders: Iterable[Pat
     said = [f"{source}; {', '.join(map(str, unnamed))} have none there"] if named and unnamed else [source]
     if not wanted:
         raise DataError(Problem("no mask holds a label", why=f"every voxel of {ids.read} masks is 0"))
-    return GuessedTask(Task(labels={_free("background", labels): 0, **labels}), tuple(said))
+    return GuessedTask(_task("the masks", labels), tuple(said))
 
 
 def _drawn_task(ids: MaskIds) -> GuessedTask:
@@ -117,7 +118,7 @@ def _drawn_task(ids: MaskIds) -> GuessedTask:
     said = ["labels are the structures that every mask has"]
     if ids.rare:
         said.append(f"no label, because some masks lack it: {', '.join(ids.rare)}")
-    return GuessedTask(Task(labels={_free("background", labels): 0, **labels}), tuple(said))
+    return GuessedTask(_task("the masks", labels), tuple(said))
 
 
 def _declared_task(ids: MaskIds, declared: DatasetJson) -> GuessedTask:
@@ -127,15 +128,27 @@ def _declared_task(ids: MaskIds, declared: DatasetJson) -> GuessedTask:
     labels = dict(declared.labels) | {f"label_{i}": i for i in members if i not in named}
     by_id = {label: name for name, label in labels.items()}
     regions = {name: tuple(by_id[i] for i in region) for name, region in declared.regions.items()}
-    try:
+    with _usable(str(declared.path)):
         task = Task(labels=labels, regions=regions or None, ignore=declared.ignore)
-    except ValidationError as error:
-        raise DataError(*problems_of(error, Task, str(declared.path))) from error
     strange = sorted(ids.masks.keys() - {*task.ids, task.ignore})
     said = [f"labels from {NAME}"]
     if strange:
         said.append(f"masks hold ids that {NAME} does not name: {', '.join(map(str, strange))}")
     return GuessedTask(task, tuple(said))
+
+
+def _task(where: str, labels: Mapping[str, int]) -> Task:
+    with _usable(where):
+        return Task(labels={_free("background", labels): 0, **labels})
+
+
+@contextmanager
+def _usable(where: str) -> Iterator[None]:
+    """DataError where labels that were found make no task: too many, or with ids beyond 32 bits."""
+    try:
+        yield
+    except ValidationError as error:
+        raise DataError(*problems_of(error, Task, where)) from error
 
 
 def _free(name: str, labels: Mapping[str, int]) -> str:

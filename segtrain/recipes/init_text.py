@@ -48,8 +48,14 @@ def flow(value: Any) -> str:
         return "[" + ", ".join(map(flow, value)) + "]"
     if isinstance(value, str):
         is_plain = PLAIN.fullmatch(value) is not None and value.lower() not in WORDS
-        return value if is_plain else json.dumps(value)
+        return value if is_plain else _quoted(value)
     return json.dumps(value)
+
+
+def _quoted(text: str) -> str:
+    """Between quotes, with signs that YAML does not take as they are written by their number."""
+    quoted = json.dumps(text, ensure_ascii=False)
+    return "".join(sign if sign.isprintable() else f"\\U{ord(sign):08x}" for sign in quoted)
 
 
 def from_folder(path: Path, folder: Path) -> str:

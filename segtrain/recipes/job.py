@@ -245,9 +245,9 @@ def decide(
     if started is None:
         try_network(config, plan, sound.answer)
     cases = tuple(c for c in sound.cases if c.id in {*chosen.train, *chosen.validation})
+    require_memory(plan, config.training, device)
     if shared is None:
         require_room(fit_needs(loaded, folder, (plan, chosen), sound.answer, cases, store))
-    require_memory(plan, config.training, device)
     prepared = shared.prepared if shared else (yield from prepare_cases(loaded, cases, plan, store))
     if started is not None:
         require_same_data(folder.record, {case.id: load(prepared[case.id]).key for case in cases})

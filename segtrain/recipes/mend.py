@@ -7,8 +7,7 @@ be used as it is and cannot be mended is left out, by name.
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,6 @@ from segtrain.core.case import Case, ScanSource
 from segtrain.core.errors import ConfigError, DataError, Problem
 from segtrain.core.events import CaseFailed, CasePrepared, Event, Note
 from segtrain.core.files import disk_errors, write_text
-from segtrain.core.registry import code_file
 from segtrain.core.task import Task
 from segtrain.core.volume import Volume
 from segtrain.data.canvas import Canvas
@@ -117,7 +115,7 @@ def mend_case(job: Mending) -> Mended:
 def _mask(source: ScanSource, task: Task, image: Volume, case: str) -> MendedMask:
     if drawing_of(source.path) is None:
         return mended_mask(source, read_mask(source), task, image.grid)
-    labels = read_labels(source, task, canvas=Canvas.of(task, image.grid, case))
+    labels = read_labels(source, task, canvas=Canvas.of(task, image.grid, case, image.origins))
     return MendedMask(labels, (*labels.notes, "it was drawn on the scan (DICOM), and is voxels now"))
 
 
@@ -129,27 +127,16 @@ def require_empty(out: Path) -> None:
 
 
 def _write_about(loaded: Loaded, out: Path, done: dict[str, Mended], lost: dict[str, list[Problem]]) -> None:
-    """Table, config, the user's own code that it names, and what was changed."""
+    """Table, config, and what was changed. Code of one's own stays where it is: the config has its whole path."""
     write_table(out / TABLE, {name: one.found for name, one in done.items() if one.found is not None})
     data = loaded.config.data
     plain = DataSettings(
         table=Path(TABLE), channels=data.channel_names, modality=data.modality, workers=data.workers, store=data.store
     )
     write_text(out / CONFIG, to_yaml(derived(loaded, loaded.config.model_copy(update={"data": plain}), "file")))
-    for file in _own_code(loaded):
-        with disk_errors(out):
-            shutil.copyfile(file, out / file.name)
     rows = [[name, "mended", change] for name, one in sorted(done.items()) for change in one.changes]
     rows += [[name, "left out", problem.what] for name, found in sorted(lost.items()) for problem in found]
     write_csv(out / FIXES, ["case", "what", "why"], rows)
-
-
-def _own_code(loaded: Loaded) -> Sequence[Path]:
-    """Files beside the config that it takes losses, metrics and networks from."""
-    config = loaded.config
-    compared = [entry.name for entry in config.compare.losses] if config.compare else []
-    names = dict.fromkeys((config.model.name, config.loss.name, *config.evaluation.metrics, *compared))
-    return [file for name in names if (file := code_file(name, loaded.folder)) is not None]
 
 
 def _result(out: Path, done: dict[str, Mended], lost: dict[str, list[Problem]]) -> dict[str, Any]:

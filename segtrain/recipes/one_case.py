@@ -68,7 +68,7 @@ def read_case(case: Case, channels: Sequence[str], task: Task) -> tuple[Volume, 
         require_channels(case, image, channels)
         if case.label is None:
             return image, None, _note(case, image.notes)
-        labels = read_labels(case.label, task, canvas=Canvas.of(task, image.grid, case.id))
+        labels = read_labels(case.label, task, canvas=Canvas.of(task, image.grid, case.id, image.origins))
         require_drawn(case.id, labels, task)
         shifted = require_same_grid(image.grid, labels.grid, case.id)
     note = _note(case, dict.fromkeys((*image.notes, *labels.notes)), shifted)

@@ -138,14 +138,19 @@ def _for_all(sizes: Sequence[int], count: int) -> int:
     return sum(sizes) * count // len(sizes) if sizes else 0
 
 
-def require_memory(plan: Plan, settings: TrainingSettings, device: torch.device) -> None:
-    """OutOfMemory where the values that a step keeps for its gradient alone are more than the machine has left."""
+def require_memory(plan: Plan, settings: TrainingSettings, device: torch.device, at_once: int = 1) -> None:
+    """OutOfMemory where the values that a step keeps for its gradient alone are more than the machine has left.
+
+    `at_once` trainings are done at the same time.
+    """
     free = None if device.type == "cuda" else available_ram_bytes()
-    least = step_bytes(plan) * -(-plan.batch_size // settings.accumulation)
+    least = at_once * step_bytes(plan) * -(-plan.batch_size // settings.accumulation)
     if free is not None and least > free:
-        what = f"a training step takes at least {said(least)} of memory, {said(free)} are free"
+        steps = "a training step takes" if at_once == 1 else f"training steps of {at_once} runs at once take"
+        what = f"{steps} at least {said(least)} of memory, {said(free)} are free"
         why = f"patch {'x'.join(map(str, plan.patch_size))}, batch {plan.batch_size}"
-        hint = "set a smaller model.patch_size or training.batch_size, or training.accumulation"
+        hint = "take fewer --workers, " if at_once > 1 else ""
+        hint += "set a smaller model.patch_size or training.batch_size, or training.accumulation"
         raise OutOfMemory(Problem(what, str(device), why, hint))
 
 

@@ -209,7 +209,8 @@ def overlay_of(files: ScoredFiles, task: Task, caption: str) -> Overlay:
     """Image and masks of a case, read. DataError where one cannot be, GridMismatch where they do not fit together."""
     scan = read_volume(files.images) if files.images else None
     masks = files.prediction.path, files.label.path if files.label else None
-    canvas = Canvas.of(task, scan.grid if scan else common_grid(*masks), files.case)
+    grid, origins = (scan.grid, scan.origins) if scan else (common_grid(*masks), ())
+    canvas = Canvas.of(task, grid, files.case, origins)
     prediction = read_labels(files.prediction, canvas=canvas)
     reference = read_labels(files.label, canvas=canvas) if files.label else None
     grid = (reference or prediction).grid

@@ -18,6 +18,7 @@ from segtrain.core.case import Case
 from segtrain.core.events import CheckpointSaved, EpochEnded, Event
 from segtrain.inference.predict import Ensemble
 from segtrain.metrics.settings import EvaluationSettings
+from segtrain.recipes.lock import locked
 from segtrain.recipes.predict_cases import predict_cases
 from segtrain.recipes.results_folder import PREDICTIONS
 from segtrain.recipes.run_folder import RunFolder
@@ -48,13 +49,18 @@ def epochs_done(folder: RunFolder) -> float:
 
 def score_rung(
     folder: RunFolder, cases: list[Case], evaluation: EvaluationSettings, out: Path, device: str
-) -> Generator[Event, None, None]:
+) -> Generator[Event, None, tuple[tuple[str, str], ...]]:
     """Predict the held-out cases with a run as it is, and write their scores by the headline metric to the file `out`.
 
-    The masks are not kept.
+    The masks are not kept. Returns the cases that failed, with the reason; then there is no file, since a loss is not
+    judged by some of its cases.
     """
     headline = evaluation.model_copy(update={"metrics": evaluation.metrics[:1]})
-    network = load_predictor(folder.path, device=device, allow_code=True)  # the sweep names the code itself
-    outcome = yield from predict_cases(Ensemble((network,)), cases, out.parent, headline)
-    write_cases_csv(out, outcome.scores)
-    shutil.rmtree(out.parent / PREDICTIONS, ignore_errors=True)
+    with locked(folder.path) as lock:
+        network = load_predictor(folder.path, device=device, allow_code=True)  # the sweep names the code itself
+        predicted = predict_cases(Ensemble((network,)), cases, out.parent, headline)
+        outcome = yield from lock.guarded(predicted)
+        shutil.rmtree(out.parent / PREDICTIONS, ignore_errors=True)
+        if not outcome.failed:
+            write_cases_csv(out, outcome.scores)  # the last: it says that all is done
+    return outcome.failed

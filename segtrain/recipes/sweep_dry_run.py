@@ -18,7 +18,7 @@ import torch
 
 from segtrain.config.load import Loaded
 from segtrain.core.events import Event, Finished
-from segtrain.core.machine import free_disk_bytes
+from segtrain.core.machine import free_disk_bytes, usable_cores
 from segtrain.execution.executor import Processes
 from segtrain.recipes.compare_losses import try_losses, try_meaning
 from segtrain.recipes.dataset import processes_for
@@ -82,7 +82,8 @@ def _tried(loaded: Loaded, runs: Sequence[SweepRun], device: torch.device) -> Ge
             config = config_of(loaded, one)
             answer, loss = try_loss(config)
             its = replace(sound, loaded=config, answer=answer, loss=loss)
-            found[label] = yield from measure(its, work, few, device, Path(place) / "runs" / label)
+            steps = next(iter(found.values())).steps_per_epoch if found else None
+            found[label] = yield from measure(its, work, few, device, Path(place) / "runs" / label, steps)
     return Tried(loaded, runs, work, found, read_seconds)
 
 
@@ -92,8 +93,9 @@ def _facts(tried: Tried, at_once: int, device: torch.device, run: Path) -> dict[
     any_one = next(iter(tried.losses.values()))
     processes = max(1, processes_for(work.cases, tried.loaded.config.data.workers))
     preparing = any_one.voxel_seconds * work.voxels() / processes
-    running = sum(found["seconds"] for found in losses.values()) / at_once
+    running = sum(found["seconds"] for found in losses.values()) * rounds(len(tried.runs), at_once, device)
     memory = [m.peak_bytes for m in tried.losses.values() if m.peak_bytes is not None]
+    beside = -(-at_once // torch.cuda.device_count()) if device.type == "cuda" else at_once
     return {
         "losses": losses,
         "folds": settings.folds,
@@ -111,9 +113,18 @@ def _facts(tried: Tried, at_once: int, device: torch.device, run: Path) -> dict[
             "running": running,
             "total": tried.read_seconds + preparing + running,
         },
-        "memory": {"peak_bytes": max(memory) * at_once if memory else None, "size_bytes": size_bytes(device)},
+        "memory": {"peak_bytes": max(memory) * beside if memory else None, "size_bytes": size_bytes(device)},
         "disk": _disk(tried, at_once, run),
     }
+
+
+def rounds(runs: int, at_once: int, device: torch.device) -> float:
+    """The time of all runs as a share of what they take one after another: they are done in rounds, the last not full.
+
+    More at once than there are cores, or GPUs, slow each other down: that many are counted.
+    """
+    places = torch.cuda.device_count() if device.type == "cuda" else usable_cores()
+    return -(-runs // min(at_once, places)) / runs
 
 
 def _of_loss(tried: Tried, measured: Measured) -> dict[str, Any]:
@@ -121,6 +132,7 @@ def _of_loss(tried: Tried, measured: Measured) -> dict[str, Any]:
     work, settings = tried.work, settings_of(tried.loaded)
     training = work.loaded.config.training
     validations = -(-training.planned_epochs // training.validate_every) + 1  # and the best one at the end
+    validations += len(rung_epochs(tried.loaded))
     windows = sum(map(work.windows, work.shapes.values()))
     runs = settings.folds * len(settings.seeds)
     seconds = measured.step_seconds * measured.total_steps * runs

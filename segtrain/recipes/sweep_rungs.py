@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
-from math import ceil
+from math import floor
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -20,26 +20,31 @@ from segtrain.reports.wording import count
 RUNG: TypeAdapter[Rung] = TypeAdapter(Rung)
 FEWEST_RUNGS = 2
 ROUNDING = 9
-"""Digits that count of an epoch: 0.7 of 10 are 7, and not the next whole number after 7.000000000000001."""
+"""Digits that count of an epoch: 0.7 of 10 are 7, and not the whole number before 6.999999999999999."""
 
 
 def rung_epochs(loaded: Loaded) -> tuple[int, ...]:
-    """After which epochs losses may be dropped: the next that are validated; none with the strategy `full`.
+    """After which epochs losses are judged: validated ones at or before the shares; none with the strategy `full`.
 
+    Where a share is twice the one before, so is its epoch at least: a loss that learns half as fast is not dropped.
     ConfigError where the trainings are too short for one.
     """
     settings, training = settings_of(loaded), loaded.config.training
     epochs, every = training.planned_epochs, training.validate_every
     if settings.strategy == "full":
         return ()
-    due = (every * ceil(round(share * epochs / every, ROUNDING)) for share in settings.halving.rungs)
-    found = {epoch for epoch in due if epoch < epochs}
+    found: list[int] = []
+    for place, share in enumerate(settings.halving.rungs):
+        doubled = place > 0 and share >= 2 * settings.halving.rungs[place - 1]
+        least = (2 * found[-1] if doubled else found[-1] + every) if found else every
+        found.append(max(least, every * floor(round(share * epochs / every, ROUNDING))))
+    found = [epoch for epoch in found if epoch < epochs]
     if len(found) < FEWEST_RUNGS:
         what = f"with {count(epochs, 'epoch')} there are no two rungs before the end"
         why = "losses are judged after an epoch that is validated, and by what the best one had at the rung before"
         hint = "set more epochs, an earlier rung in compare.halving.rungs, or a smaller training.validate_every"
         raise ConfigError(Problem(what, "compare.halving", why, hint))
-    return tuple(sorted(found))
+    return tuple(found)
 
 
 def decisions_in(sweep: Path, loaded: Loaded) -> list[Rung]:

@@ -53,7 +53,8 @@ class Jobs:
 def do_runs(jobs: Jobs, executor: Executor) -> Generator[Event, None, dict[str, str]]:
     """Do every run; returns those that could not be done, with the reason.
 
-    The first run comes first where its steps are those of all others (a budget of minutes is timed once).
+    The first run comes first where its steps are those of all others (a budget of minutes is timed once); where it
+    breaks off before they are known, the others wait for it.
     """
     runs = jobs.runs
     place = {one.name: number for number, one in enumerate(runs)}
@@ -66,9 +67,14 @@ def do_runs(jobs: Jobs, executor: Executor) -> Generator[Event, None, dict[str, 
     broken: dict[str, str] = {}
     done = 0
     for one in alone:
-        message = jobs.settled(one) or (yield from run_events(jobs.job(one))).message
+        settled = jobs.settled(one)
+        ended = Ended(settled) if settled else (yield from run_events(jobs.job(one)))
+        if ended.broken:
+            broken[one.name] = ended.message
         done += 1
-        yield RunEnded(one.name, done, len(runs), message)
+        yield RunEnded(one.name, done, len(runs), ended.message)
+        if jobs.is_timed and jobs.first.steps_per_epoch is None:
+            return broken
     pieces = [replace(jobs.job(one), threads=executor.threads) for one in together]
     with closing(executor.each(do_run, pieces, hang_seconds=LONGEST_RUN_SECONDS)) as outcomes:
         for outcome in outcomes:

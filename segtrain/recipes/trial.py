@@ -119,11 +119,16 @@ def prepare_few(work: Work, place: Path) -> Generator[Event, None, Few]:
     return Few(cases, few, prepared, time.perf_counter() - began)
 
 
-def measure(sound: Sound, work: Work, few: Few, device: torch.device, run: Path) -> Generator[Event, None, Measured]:
-    """Train some steps on a few cases with the loss of `sound`, and predict a little; `run` is deleted afterwards."""
-    config = sound.loaded.config
+def measure(
+    sound: Sound, work: Work, few: Few, device: torch.device, run: Path, steps_per_epoch: int | None = None
+) -> Generator[Event, None, Measured]:
+    """Train some steps on a few cases with the loss of `sound`, and predict a little; `run` is deleted afterwards.
+
+    With a budget of minutes `steps_per_epoch` are those that another training found out; None finds them out.
+    """
+    training = sound.loaded.config.training
     splits = Splits((few.fold,), sound.splits.seed)
-    steps = None if config.training.budget_minutes else config.training.steps_per_epoch
+    steps = steps_per_epoch if training.budget_minutes else training.steps_per_epoch
     shared = Shared(work.plan, splits, few.cases, few.prepared, steps)
     run.mkdir(parents=True)
     job = yield from set_up(replace(sound, cases=few.cases, splits=splits), RunFolder(run), None, shared, device)

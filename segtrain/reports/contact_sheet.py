@@ -32,6 +32,8 @@ THICK = 1.5
 """A scan whose slices are so much thicker than its pixels was taken across them."""
 COLUMNS, GAP, LINE, LINES = 6, 12, 15, 3
 """Of the PNG: tiles in a row, pixels between them, of a line, and lines under a picture."""
+MOST_TILES = 2_000
+"""Of a PNG, which is drawn in memory: 333 rows are 88,000 pixels and 350 MB."""
 PAPER, INK, MUTED, BAD = (16, 21, 27), (230, 235, 240), (151, 164, 178), (240, 138, 126)
 SUFFIXES = (".png", ".html")
 
@@ -59,8 +61,11 @@ class ContactSheet:
     tiles: Sequence[Tile]
 
 
-def require_sheet(path: Path) -> None:
-    """ConfigError where the name does not end as that of a PNG or a page."""
+def require_sheet(path: Path, cases: int = 0) -> None:
+    """ConfigError where the name does not end as that of a PNG or a page, or a PNG would have too many cases."""
+    if path.suffix.lower() == ".png" and cases > MOST_TILES:
+        why = f"a picture holds {MOST_TILES}, and these are {cases}"
+        raise ConfigError(Problem("there are too many cases for one picture", "--sheet", why, "let it end in .html"))
     if path.suffix.lower() not in SUFFIXES:
         hint = "let it end in .png or .html"
         raise ConfigError(Problem(f"{path.name} is no sheet that can be written", "--sheet", hint=hint))
@@ -193,6 +198,7 @@ def _place(canvas: Image.Image, draw: ImageDraw.ImageDraw, font: Any, tile: Tile
 
 def _fitting(draw: ImageDraw.ImageDraw, text: str, font: Any, width: int) -> str:
     """The beginning of a text that is not wider than `width` pixels."""
+    text = text.replace("×", "x")  # which the font has no sign for
     text = "".join(letter if letter.isprintable() else " " for letter in text)
     if draw.textlength(text, font=font) <= width:
         return text

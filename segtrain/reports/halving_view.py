@@ -91,7 +91,7 @@ def trained_until(halving: Halving, losses: Sequence[str]) -> Plot | None:
         axes.barh(place, width, height=0.5, color=colour, linewidth=0)
         if loss in ended:
             axes.text(width, place, f" dropped after {width}", va="center", ha="left", color=INK, fontsize=8)
-    for rung in halving.rungs:
+    for rung in halving.rungs[1:]:
         axes.axvline(rung.epoch, color=MUTED, linewidth=0.9, linestyle=(0, (3, 2)))
     axes.set_xlim(0, epochs)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -121,7 +121,8 @@ def _statistics(report: ComparisonReport, cited: _Cited) -> Iterator[str]:
     if not report.comparisons:
         return
     made, comparison = report.made, next(iter(report.comparisons.values()))
-    unit, n = made.unit, len(made.losses) - 1
+    unit = made.unit
+    n = sum(row.p is not None for row in comparison.against_baseline) + comparison.rules.dropped
     boot = cited.cite("bootstrap", "cluster") if made.patients_known else cited.cite("bootstrap")
     gone = any(rung.dropped for rung in report.halving.rungs) if report.halving else False
     counted = ", those of dropped losses counted as not rejected" if gone else ""
@@ -131,7 +132,8 @@ def _statistics(report: ComparisonReport, cited: _Cited) -> Iterator[str]:
         had been named as the baseline, by the mean paired difference with its interval and by the two-sided Wilcoxon
         signed-rank test {cited.cite("wilcoxon")}, corrected over {count(n, "comparison")} by Holm's method
         {cited.cite("holm")}, for each metric by itself{counted}. A difference whose whole interval lies within the
-        margin is called equivalent ({margin_words(report)}); under {FEWEST_PATIENTS} {unit}s no verdict is given."""
+        margin is called equivalent ({margin_words(report)}), each pair by itself; under {FEWEST_PATIENTS} {unit}s no
+        verdict is given."""
     folds, ranks = _folds(comparison, made, cited), _ranks(comparison, unit, cited)
     yield f"{folds} {ranks} {_seeds(made)} {_agreement(report, cited)}"
 
@@ -150,16 +152,18 @@ def _halving(report: ComparisonReport, cited: _Cited) -> str:
     if report.halving is None:
         return ""
     rungs, unit = report.halving.rungs, report.made.unit
-    epochs = listed([str(rung.epoch) for rung in rungs])
+    first, others = rungs[0].epoch, [str(rung.epoch) for rung in rungs[1:]]
+    later = f"after epoch {listed(others)}" if others else "later"
     gone = [f"{loss} after epoch {rung.epoch}" for rung in rungs for loss in rung.dropped]
     said = f"dropped {listed(gone)}, which left out {100 * report.halving.saved:.0f} % of all steps" if gone else ""
     return f"""Losses could be dropped early, in the manner of successive halving
-        {cited.cite("jamieson", "hyperband")}, but by tests: after epoch {epochs} of {report.made.epochs} a loss was
-        dropped if it was behind the best one by the Wilcoxon signed-rank test over {unit}s (p < 0.05, corrected by
-        Holm's method over all pairs of losses at all rungs, since the best one is chosen by the data), by an interval
-        on one side of 0, by more than the margin, and also behind what the best one had had at the epoch before of
-        these. This {said or "dropped none"}. Dropped losses have no final
-        score, and are not ranked."""
+        {cited.cite("jamieson", "hyperband")}, but by tests: all were judged after epoch {first} of
+        {report.made.epochs}, and {later} a loss was dropped if it was behind the best one by the Wilcoxon signed-rank
+        test over {unit}s (p < 0.05, corrected by Holm's method over all pairs of losses at all rungs, since the best
+        one is chosen by the data), by an interval on one side of 0, by more than the margin, and also behind what the
+        best one had had at the epoch before of these; never {report.made.baseline}, the baseline, and nobody under
+        {FEWEST_PATIENTS} {unit}s. This {said or "dropped none"}. Dropped losses have no final score, and are not
+        ranked."""
 
 
 def _few(comparison: Comparison) -> bool:

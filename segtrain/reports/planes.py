@@ -120,8 +120,7 @@ def grey_pages(seen: Shown, plane: Plane, slices: NDArray[np.intp]) -> NDArray[n
 
 def turned(array: NDArray[Any], grid: Grid) -> NDArray[Any]:
     """The array with its axes along R, A, S."""
-    order, flips = grid.orientation()
-    return array.transpose(order)[tuple(slice(None, None, -1 if flip else 1) for flip in flips)]
+    return grid.turned(array)
 
 
 def _box_of(masks: Sequence[NDArray[Any]], grid: Grid) -> tuple[list[int], Box]:

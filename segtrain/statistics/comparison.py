@@ -90,7 +90,7 @@ class PairRow:
     n_undefined: int
     """Cases of the comparison that one of the two lacks."""
     patients_needed: int | None
-    """About how many patients would show a true difference as large as the margin."""
+    """About how many patients would show a true difference as large as the margin, where nothing is decided yet."""
     fold_p: float | None = None
     """Of the corrected test over folds and seeds (`folds.corrected_test`), beside the one over patients."""
     fold_low: float | None = None
@@ -291,7 +291,7 @@ def _pair_row(
         n_patients=pair.n_patients,
         n_cases=pair.n_cases,
         n_undefined=frame.n_cases - pair.n_cases,
-        patients_needed=patients_needed(pair.differences, rules.margin) if pair.n_patients else None,
+        patients_needed=patients_needed(pair.differences, rules.margin) if word == "not decided" else None,
         fold_p=None if folds is None else folds.p,
         fold_low=None if folds is None else folds.low,
         fold_high=None if folds is None else folds.high,

@@ -114,7 +114,9 @@ def read_foreign(path: Path, part: str | None = None) -> Foreign:
             return found.part(found.content(), part)
     except FileNotFoundError:
         _refuse(path, "there is no such file", "", "check the path and the spelling")
-    except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
+    except CheckpointError:
+        raise
+    except Exception as error:  # an archive that makes no sense raises what it likes
         why = f"{error}: it is damaged, or was saved by torch before 1.6 (2020)"
         _refuse(
             path, "this is no checkpoint of torch", why, "load it and save it again with torch.save, or copy it again"

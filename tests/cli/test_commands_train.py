@@ -260,7 +260,7 @@ class TestCompareLosses:
         assert done.exit_code == 0, done.output
         assert "12 runs: 2 losses x 3 folds x 2 seeds (0, 1), 20 cases" in done.stdout
         assert "about 1 h 12 min" in done.stdout
-        assert "at most: losses that are behind are dropped after epoch 5 and 10" in done.stdout
+        assert "at most: losses that are behind are dropped after epoch 10" in done.stdout
         assert "warning: the loss focal is not finite" in done.stdout
         assert "--workers 3" in done.stderr
         found = json.loads(segtrain("compare-losses", "--config", config, "--dry-run", "--json").stdout)

@@ -29,6 +29,7 @@ from segtrain.core.errors import (
     SegtrainError,
     UnreadableScan,
 )
+from tests.faults.table import fault
 
 PROBLEM = Problem("the mask is larger than its scan", "case_7.nii.gz", "64 slices, 60 expected", "export it anew")
 
@@ -217,6 +218,7 @@ except typer.Exit as error:
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
+@fault("F32", "stdout closed, as by `head`", then="0 or 141 without a word")
 def test_a_reader_that_goes_away_is_no_error(unbuffered: str) -> None:
     environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
     command = [sys.executable, "-c", WRITER]

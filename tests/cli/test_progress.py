@@ -27,6 +27,7 @@ from segtrain.core.events import (
 )
 from segtrain.core.scores import CaseScores, Score
 from tests.cli.commands import UNSCORED
+from tests.faults.table import fault
 
 SCORES = CaseScores(
     "a", "p", {"liver": {"dice": Score(0.5, "ok")}, "cyst": {"dice": Score(None, "both_empty")}}, {}, {}
@@ -114,6 +115,7 @@ def test_bars_on_a_terminal(monkeypatch: pytest.MonkeyPatch, verbose: bool) -> N
     assert "\x1b[2J" not in seen
 
 
+@fault("F32", "NO_COLOR", then="0, no colours")
 def test_no_color(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = _Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
@@ -123,6 +125,7 @@ def test_no_color(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not re.search(r"\x1b\[[0-9;]*3[0-9]m", terminal.getvalue())
 
 
+@fault("F32", "no terminal, or a dumb one", then="0, lines in place of bars")
 def test_a_dumb_terminal_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = _Terminal()
     monkeypatch.setattr("sys.stderr", terminal)

@@ -14,6 +14,7 @@ import pytest
 
 from segtrain.cli.signals import INTERRUPTED, TERMINATED, Terminated, deferred, sigterm_raises
 from segtrain.core.launch import NAMES
+from tests.faults.table import fault
 
 BOTH = [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)]
 OTHERS = [getattr(signal, name) for name in ("SIGHUP", "SIGUSR1") if hasattr(signal, name)]
@@ -52,6 +53,7 @@ def test_the_second_signal_stops_at_once(first: int, second: int, error: type[Ba
 
 
 @pytest.mark.parametrize("number", OTHERS)
+@fault("F20", "SIGHUP and SIGUSR1, twice", then="143, and the second does not break off what is being saved")
 def test_a_closed_terminal_and_a_batch_system_ask_as_sigterm_does_and_never_hurry(number: int) -> None:
     with deferred(lambda text: None) as stop:
         send(number)

@@ -52,9 +52,9 @@ class Running:
         if self.process.pid is not None and self.process.is_alive():
             os.kill(self.process.pid, number)
 
-    def ended(self) -> int:
+    def ended(self, patience: float = PATIENCE) -> int:
         """Wait for its end: the exit code, or minus the signal that killed it."""
-        self.process.join(PATIENCE)
+        self.process.join(patience)
         if self.process.exitcode is None:
             self.process.kill()
             raise TimeoutError(self.said)
@@ -76,15 +76,23 @@ class Running:
             time.sleep(0.001)
 
 
-def start(output: Path, *arguments: str | Path, environment: Mapping[str, str] | None = None) -> Running:
-    """Begin a command with one thread; both of its streams go to a file."""
-    given = output, [str(a) for a in arguments], environment or {}
+def start(
+    output: Path,
+    *arguments: str | Path,
+    environment: Mapping[str, str] | None = None,
+    before: Callable[[], object] | None = None,
+) -> Running:
+    """Begin a command with one thread; both of its streams go to a file. `before`, a function that can be pickled, is
+    called in its process first."""
+    given = output, [str(a) for a in arguments], environment or {}, before
     process = CONTEXT.Process(target=_run, args=given, daemon=True)
     process.start()
     return Running(process, output)
 
 
-def _run(output: Path, arguments: list[str], environment: Mapping[str, str]) -> None:
+def _run(
+    output: Path, arguments: list[str], environment: Mapping[str, str], before: Callable[[], object] | None
+) -> None:
     os.environ.update(environment)
     import torch
 
@@ -95,5 +103,7 @@ def _run(output: Path, arguments: list[str], environment: Mapping[str, str]) -> 
         os.dup2(file.fileno(), 2)
     sys.stdout, sys.stderr = os.fdopen(1, "w", encoding="utf-8"), os.fdopen(2, "w", encoding="utf-8")
     torch.set_num_threads(1)
+    if before is not None:
+        before()
     sys.argv = ["segtrain", *arguments]
     main()

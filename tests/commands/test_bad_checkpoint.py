@@ -13,6 +13,7 @@ import pytest
 
 from tests.commands.conftest import Trained
 from tests.commands.projects import CONFIG, done, files_in, read, refused, study, truncate, unfinish
+from tests.faults.table import fault
 
 
 @pytest.fixture
@@ -29,6 +30,7 @@ def refusal(trained: Trained, run: Path) -> dict[str, str]:
     return problem
 
 
+@fault("F12", "a flipped bit in the weights", then="6, `sha256 is not the recorded one`")
 def test_a_flipped_bit(trained: Trained, run: Path) -> None:
     for name in ("best", "last"):
         model = run / "checkpoints" / name / "model.safetensors"
@@ -41,11 +43,13 @@ def test_a_flipped_bit(trained: Trained, run: Path) -> None:
     assert "sha256" in problem["why"]
 
 
+@fault("F12", "half of a checkpoint", then="6, the file is named")
 def test_half_a_file(trained: Trained, run: Path) -> None:
     truncate(run / "checkpoints" / "best" / "state.safetensors", lambda n: n // 2)
     assert "damaged" in refusal(trained, run)["what"]
 
 
+@fault("F12", "a pickle under the name of the weights, with the right hash", then="6, nothing of it runs")
 def test_a_pickle_with_the_right_hash_is_not_opened(trained: Trained, run: Path) -> None:
     canary = run.parent / "canary"
 
@@ -63,6 +67,7 @@ def test_a_pickle_with_the_right_hash_is_not_opened(trained: Trained, run: Path)
     assert not canary.exists()
 
 
+@fault("F12", "weights of another network", then="6, what the network needs")
 def test_weights_of_another_network(trained: Trained, run: Path) -> None:
     best = run / "checkpoints" / "best" / "checkpoint.json"
     about = read(best)
@@ -71,6 +76,7 @@ def test_weights_of_another_network(trained: Trained, run: Path) -> None:
     assert "the network needs" in refusal(trained, run)["what"]
 
 
+@fault("F12", "no checkpoint, and no run", then="6, which of them")
 def test_no_checkpoint_and_no_run(trained: Trained, run: Path) -> None:
     shutil.rmtree(run / "checkpoints")
     assert "no checkpoint yet" in refusal(trained, run)["what"]
@@ -94,6 +100,7 @@ def test_a_record_that_is_cut_short(trained: Trained, run: Path, name: str, code
     assert problem["where"] == str(run / name)
 
 
+@fault("F12", "a run that names code", then="6, `--allow-code`; nothing of it runs")
 def test_code_that_a_run_names_is_not_run_unless_it_is_allowed(trained: Trained, tmp_path: Path) -> None:
     config = study(tmp_path, config=CONFIG + "loss: {name: 'mine.py:Loss'}\n")
     (tmp_path / "mine.py").write_text(
@@ -115,6 +122,7 @@ def test_code_that_a_run_names_is_not_run_unless_it_is_allowed(trained: Trained,
     done("predict", *arguments, "--allow-code")
 
 
+@fault("F12", "a run or sweep whose losses or metrics are code", then="6, or a report without it; nothing of it runs")
 def test_a_metric_or_loss_that_a_run_or_sweep_names_is_not_imported(trained: Trained, tmp_path: Path) -> None:
     config = study(tmp_path, config=CONFIG + "evaluation: {metrics: [dice, 'mine.py:Missed']}\n")
     canary = "import pathlib\npathlib.Path(__file__).with_name('canary').touch()\n"

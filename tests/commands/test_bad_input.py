@@ -27,6 +27,7 @@ from tests.commands.projects import (
     write_image,
     write_mask,
 )
+from tests.faults.table import fault
 
 
 def with_nan(root: Path) -> None:
@@ -77,6 +78,11 @@ DATA: dict[str, tuple[Callable[[Path], Any], list[str]]] = {
 
 
 @pytest.mark.parametrize("fault", DATA)
+@fault(
+    "F1",
+    "half an image, a mask without its end, HTML, nothing, NaN, other shapes and ids",
+    then="3, the case, the file and the remedy; nothing is begun",
+)
 def test_data_that_cannot_be_used(tmp_path: Path, fault: str) -> None:
     config = study(tmp_path)
     spoil, words = DATA[fault]
@@ -144,6 +150,7 @@ def test_a_config_that_is_not_there_is_answered_with_the_nearest(trained: Traine
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is here")
+@fault("F26", "`--device cuda` without a GPU", then="4, `--device auto`")
 def test_a_device_that_is_not_there(trained: Trained, tmp_path: Path) -> None:
     run = tmp_path / "run"
     problem = refused("fit", "--config", trained.config, "--run", run, "--device", "cuda", code=4)[0]
@@ -156,6 +163,7 @@ def test_a_device_that_is_not_there(trained: Trained, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["fit", "compare-losses", "eval", "predict", "demo"])
+@fault("F11", "a place that cannot be written to", then="4, the path; what was there stays")
 def test_a_folder_that_cannot_be_written(trained: Trained, tmp_path: Path, command: str) -> None:
     (tmp_path / "file").write_text("mine")
     place = tmp_path / "file" / "out"

@@ -13,6 +13,7 @@ import pytest
 
 from tests.commands.conftest import Trained
 from tests.commands.projects import GRIDS, answer, done, files_in, read, rows, write_mask
+from tests.faults.table import fault
 
 Evaluated = tuple[Path, dict[str, Any]]
 
@@ -112,6 +113,7 @@ class TestScansWithoutLabels:
 
 
 @pytest.mark.parametrize("command", ["eval", "predict"])
+@fault("F31", "one bad scan among several", then="1, it is named in text and JSON; the others are done")
 def test_one_bad_case_among_several_is_named_and_the_others_are_done(
     trained: Trained, tmp_path: Path, command: str
 ) -> None:
@@ -146,6 +148,7 @@ def test_a_prediction_that_was_broken_off_is_gone_on_with(trained: Trained, tmp_
     done("predict", *places, "--out", out, "--resume", "inference.overlap=0.75", code=2)
 
 
+@fault("F31", "one bad scan, `--strict`", then="3, stops there")
 def test_strict_stops_at_the_first_bad_case(trained: Trained, tmp_path: Path) -> None:
     images = shutil.copytree(trained.root / "images", tmp_path / "images")
     (images / "P1.nii.gz").write_bytes(b"no scan")
@@ -203,11 +206,13 @@ class TestMasks:
         done("report", tmp_path / "out")
         assert (tmp_path / "out" / "report.html").read_bytes() == before
 
+    @fault("F28", "prediction and reference swapped", then="0, the same Dice")
     def test_swapped_folders_have_the_same_dice(self, folders: tuple[Path, Path], tmp_path: Path) -> None:
         one = answer("eval", "--predictions", folders[0], "--labels", folders[1], "--out", tmp_path / "one")
         two = answer("eval", "--predictions", folders[1], "--labels", folders[0], "--out", tmp_path / "two")
         assert one["metrics"]["mean"] == two["metrics"]["mean"]
 
+    @fault("F27", "missing predictions", then="1, named, and scored as the worst")
     def test_missing_masks_are_all_named_and_the_worst(self, folders: tuple[Path, Path]) -> None:
         predictions, labels = folders
         for file in (predictions / "half.nii.gz", predictions / "nothing.nii.gz", labels / "missed.nii.gz"):
@@ -218,6 +223,7 @@ class TestMasks:
         left_out = done("eval", "--predictions", predictions, "--labels", labels, "--allow-missing", "--overwrite")
         assert "there is no prediction: half, nothing" in left_out.stderr
 
+    @fault("F27", "a mask on another grid", then="1, its case fails by name")
     def test_a_mask_on_another_grid_fails_alone(self, folders: tuple[Path, Path]) -> None:
         predictions, labels = folders
         write_mask(predictions / "half.nii.gz", cube(slice(0, 4), shape=(10, 10, 9)))

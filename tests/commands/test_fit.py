@@ -11,6 +11,7 @@ import pytest
 
 from tests.commands.conftest import Trained
 from tests.commands.projects import CONFIG, answer, done, files_in, json_of, read, rows, study, unfinish, weights
+from tests.faults.table import fault
 
 CONTRACT = (
     "config.yaml",
@@ -167,6 +168,7 @@ def test_resume_of_a_finished_run_says_so_and_changes_nothing(trained: Trained, 
 
 
 @pytest.mark.parametrize("change", [("training.epochs=4",), ("loss.name=dice",), ("--fold", "0")])
+@fault("F18", "resumed with another loss, network, length or fold", then="2, the key with both values")
 def test_resume_with_another_config_or_fold_is_refused(trained: Trained, copied: Path, change: tuple[str]) -> None:
     told = done("fit", "--config", trained.config, "--run", copied, "--resume", *change, code=2)
     assert "this run began with" in told.stderr
@@ -180,6 +182,7 @@ def test_resume_of_a_run_that_was_cut_short_refuses_the_same_changes(trained: Tr
         assert "this run began with" in told.stderr
 
 
+@fault("F18", "resumed with other scans", then="3, the cases")
 def test_resume_refuses_scans_that_were_changed(tmp_path: Path) -> None:
     config = study(tmp_path)
     done("fit", "--config", config, "--run", tmp_path / "run")
@@ -198,6 +201,7 @@ def test_dry_run_says_what_would_be_done_and_writes_nothing(trained: Trained, tm
     assert not (tmp_path / "run").exists()
 
 
+@fault("F24", "a loss that diverges", then="5, the steps and their cases; no NaN in a checkpoint")
 def test_a_loss_that_diverges_ends_with_5_and_names_the_step(trained: Trained, tmp_path: Path) -> None:
     told = done("fit", "--config", trained.config, "--run", tmp_path / "run", "training.learning_rate=1e30", code=5)
     assert "step" in told.stderr

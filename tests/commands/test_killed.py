@@ -18,10 +18,15 @@ import pytest
 
 from tests.commands.processes import Running, start
 from tests.commands.projects import CONFIG, files_in, read, rows, study, unfinish, weights
+from tests.faults.table import fault
 
 LONGER = CONFIG.replace("epochs: 2, steps_per_epoch: 3", "epochs: 3, steps_per_epoch: 40")
 LONGER += "evaluation: {metrics: [dice]}\n"
 EPOCH, LAST_STEP = 40, 120
+OTHERS = [getattr(signal, name) for name in ("SIGHUP", "SIGUSR1") if hasattr(signal, name)]
+"""Of a terminal that was closed, and of a batch system."""
+SIGNALS = [(signal.SIGINT, 130), *((number, 143) for number in (signal.SIGTERM, *OTHERS))]
+"""With the exit code of each."""
 SOME_STEPS = 0.06
 """Seconds after an epoch's picture, its last file, when the next one is neither at its start nor at its end."""
 TRIALS = [0, *(pytest.param(trial, marks=pytest.mark.slow) for trial in range(1, 16))]
@@ -95,6 +100,7 @@ MOMENTS: dict[str, Callable[[Path], bool]] = {
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
+@fault("F17", "killed at five moments of a fit", then="kept: resumed to equal bits")
 def test_killed_at_a_moment(whole: Whole, tmp_path: Path, moment: str) -> None:
     run = tmp_path / "run"
     assert fit(whole.config, run).kill_when(lambda: MOMENTS[moment](run)) == -signal.SIGKILL
@@ -102,6 +108,7 @@ def test_killed_at_a_moment(whole: Whole, tmp_path: Path, moment: str) -> None:
 
 
 @pytest.mark.parametrize("moment", ["when the first case was prepared", "while the first checkpoint is written"])
+@fault("F17", "killed with two processes that prepare", then="kept: resumed to equal bits")
 def test_killed_with_two_processes_that_prepare(whole: Whole, tmp_path: Path, moment: str) -> None:
     run, two = tmp_path / "run", "data.workers=2"
     assert fit(whole.config, run, two).kill_when(lambda: MOMENTS[moment](run)) == -signal.SIGKILL
@@ -111,6 +118,7 @@ def test_killed_with_two_processes_that_prepare(whole: Whole, tmp_path: Path, mo
 
 
 @pytest.mark.parametrize("trial", TRIALS)
+@fault("F17", "killed four times at random moments", then="kept: resumed to equal bits")
 def test_killed_again_and_again_at_random_moments(whole: Whole, tmp_path: Path, trial: int) -> None:
     run = tmp_path / "run"
     delays = [random.Random(4 * trial + number).uniform(0.0, 0.2) for number in range(4)]
@@ -121,7 +129,14 @@ def test_killed_again_and_again_at_random_moments(whole: Whole, tmp_path: Path, 
     assert_resumes_to_the_same(whole, run)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), *((number, 143) for number in OTHERS)]
+)
+@fault(
+    "F20",
+    "SIGINT, SIGTERM, SIGHUP, SIGUSR1 in an epoch",
+    then="130/143, a checkpoint, how to go on; equal bits",
+)
 def test_a_signal_saves_the_epoch_and_says_how_to_go_on(whole: Whole, tmp_path: Path, number: int, code: int) -> None:
     run = tmp_path / "run"
     running = fit(whole.config, run)
@@ -142,6 +157,7 @@ def test_a_signal_saves_the_epoch_and_says_how_to_go_on(whole: Whole, tmp_path: 
     assert_same(whole, run)
 
 
+@fault("F20", "SIGTERM before anything is trained", then="143, it begins anew")
 def test_a_signal_before_training_needs_no_checkpoint(whole: Whole, tmp_path: Path) -> None:
     run = tmp_path / "run"
     running = fit(whole.config, run)
@@ -151,6 +167,7 @@ def test_a_signal_before_training_needs_no_checkpoint(whole: Whole, tmp_path: Pa
     assert_resumes_to_the_same(whole, run)
 
 
+@fault("F19", "a second process in a run folder", then="2, `another segtrain writes to this folder`")
 def test_a_second_process_is_kept_out_of_a_run(whole: Whole, tmp_path: Path) -> None:
     run = tmp_path / "run"
     running = fit(whole.config, run)
@@ -163,6 +180,7 @@ def test_a_second_process_is_kept_out_of_a_run(whole: Whole, tmp_path: Path) -> 
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs Linux")
+@fault("F16", "a disk that is full at a checkpoint", then="4, the checkpoint before is whole; goes on with --resume")
 def test_a_disk_that_fills_up_leaves_the_checkpoint_before(whole: Whole, tmp_path: Path) -> None:
     run = tmp_path / "run"
     running = fit(whole.config, run)

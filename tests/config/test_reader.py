@@ -8,6 +8,7 @@ import pytest
 
 from segtrain.config.reader import MAX_DEPTH, MAX_NODES, read_tree, read_value
 from segtrain.core.errors import ConfigError
+from tests.faults.table import fault
 
 PLAIN: list[tuple[str, Any]] = [
     ("true", True),
@@ -102,6 +103,7 @@ def test_the_same_number_as_key_in_two_spellings_is_two_texts() -> None:
         "!!python/object:object {}",
     ],
 )
+@fault("F13", "tags that would build objects", then="2, the tag and its line")
 def test_tags_are_refused(text: str) -> None:
     [(line, problem)] = read_tree(text).problems
     assert line == 1
@@ -167,6 +169,7 @@ def test_a_merge_of_something_else() -> None:
     assert "<<" in read_tree("a: {<<: 3}").problems[0][1].what
 
 
+@fault("F13", "an alias bomb", then="2, `over 20000 values`")
 def test_many_laughs_do_not_fill_the_memory() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]

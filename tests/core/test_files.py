@@ -21,6 +21,7 @@ from segtrain.core.files import (
     write_json,
     write_text,
 )
+from tests.faults.table import fault
 
 
 def names(folder):
@@ -97,6 +98,7 @@ def test_a_folder_that_cannot_be_made_is_a_resource_error_with_the_path(tmp_path
     assert error.value.exit_code == 4
 
 
+@fault("F16", "no space for any file", then="4, the path and a way out")
 def test_a_full_disk_is_told_with_its_reason_and_a_way_out(tmp_path):
     with pytest.raises(ResourceError) as error, disk_errors(tmp_path / "scan.npy"):
         raise OSError(errno.ENOSPC, "No space left on device")

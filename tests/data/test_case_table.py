@@ -6,7 +6,7 @@ import pytest
 
 from segtrain.core.case import ScanSource
 from segtrain.core.errors import ConfigError, DataError
-from segtrain.data.case_table import read_table, write_table
+from segtrain.data.case_table import is_case_id, read_table, write_table
 from segtrain.data.cases import find_cases, find_scans
 from segtrain.data.listing import FoundCase
 from segtrain.data.settings import DataSettings
@@ -152,3 +152,26 @@ def test_a_written_table_is_read_as_it_was(scans, tmp_path):
     again = find_scans(DataSettings(table=path, channels=("x", "y")), path).cases
     assert [(c.id, c.patient) for c in again] == [("a,b", "P1"), ("b", "P2")]
     assert [row.cells["label"] for row in read_table(path, [])] == ["../scans/m.nii.gz", ""]
+
+
+def test_a_name_that_no_system_takes_is_a_fault_of_its_line(tmp_path):
+    write_scan(tmp_path / "a.nii.gz")
+    path = tmp_path / "cases.csv"
+    path.write_text(f"case,image,label\nx,{'y' * 300}.nii.gz,a.nii.gz\nz,~nobody_is_called_so/a.nii.gz,a.nii.gz\n")
+    with pytest.raises(DataError) as error:
+        find_cases(DataSettings(table=path))
+    assert [problem.what[:17] for problem in error.value.problems] == ["there is no image"] * 2
+
+
+def test_links_are_written_under_their_own_name(tmp_path):
+    write_scan(tmp_path / "blobs" / "x.nii.gz").rename(tmp_path / "blobs" / "0a1b")
+    (tmp_path / "a.nii.gz").symlink_to("blobs/0a1b")
+    source = ScanSource(tmp_path / "a.nii.gz")
+    write_table(tmp_path / "cases.csv", {"a": FoundCase((source,), source, "")})
+    assert (tmp_path / "cases.csv").read_text().splitlines()[1] == "a,a.nii.gz,a.nii.gz"
+
+
+@pytest.mark.parametrize("name", ["NUL", "con.x", "P1.", "P1 ", ".a", "ä" * 101, "a/b", ""])
+def test_a_name_that_names_no_file_on_some_system_is_no_case_id(name):
+    assert not is_case_id(name)
+    assert is_case_id("P1.2 console-ä")

@@ -7,6 +7,7 @@ from segtrain.data.settings import DataSettings
 from tests import phantoms
 from tests.data.dicom_phantoms import write_series
 from tests.data.folders import write_folders, write_scan
+from tests.data.rtstruct_phantoms import write_rtstruct
 
 
 def settings(folder, images, labels=(), **more):
@@ -205,3 +206,17 @@ def test_the_planted_defects_are_told():
     message = str(faults(DataSettings(images=folder / "images", labels=folder / "labels")))
     assert "image hippocampus_118 has no label" in message
     assert "label hippocampus_010 has no image" in message
+
+
+def test_files_of_two_patients_are_no_case(tmp_path):
+    write_series(tmp_path / "images" / "P1", PatientID="77")
+    write_rtstruct(tmp_path / "labels" / "P1.dcm", {"organ": []}, PatientID="78")
+    data = DataSettings(images=tmp_path / "images", labels=tmp_path / "labels")
+    (problem,) = faults(data).problems
+    assert (problem.what, problem.where) == ("the files of a case are of several patients", "case P1")
+    for number, patient in enumerate(("77", "78")):
+        write_series(tmp_path / "channels" / f"P1_000{number}", PatientID=patient)
+    with pytest.raises(DataError, match="several patients"):
+        find_scans(DataSettings(channels=("a", "b")), tmp_path / "channels")
+    (tmp_path / "cases.csv").write_text("case,image,label,patient\nx,images/P1,labels/P1.dcm,P1\n")
+    assert "several patients" in str(faults(DataSettings(table=tmp_path / "cases.csv")))

@@ -9,6 +9,7 @@ from segtrain.data.cases import find_cases, find_scans
 from segtrain.data.settings import DataSettings
 from tests.data.data_sets import write_decathlon, write_nnunet
 from tests.data.folders import write_scan
+from tests.faults.table import fault
 
 
 def settings(root, layout="nnunet", channels=("MRI",)):
@@ -91,6 +92,7 @@ def test_faults_of_a_decathlon_task_are_told(tmp_path):
     assert "no list `training`" in refused(settings(write_decathlon(tmp_path / "2", training=None), "decathlon"))[0]
 
 
+@fault("F14", "`../` in dataset.json", then="refused, all of them")
 def test_no_name_in_the_file_leads_out_of_the_root_and_all_that_do_are_told(tmp_path):
     write_scan(tmp_path / "outside.nii.gz")
     inside, label = "imagesTr/h_001.nii.gz", "labelsTr/h_001.nii.gz"
@@ -103,6 +105,7 @@ def test_no_name_in_the_file_leads_out_of_the_root_and_all_that_do_are_told(tmp_
     assert sum("a link leads out of the data set" in line for line in told) == 1
 
 
+@fault("F14", "links out of an nnU-Net folder", then="refused")
 def test_links_out_of_the_folders_of_nnunet_are_refused_too(tmp_path):
     write_scan(tmp_path / "outside.nii.gz")
     root = write_nnunet(tmp_path / "root")
@@ -119,3 +122,12 @@ def test_one_bad_case_costs_no_other_when_the_data_set_is_predicted(tmp_path):
     scans = find_scans(settings(root), root, root)
     assert [c.id for c in scans.cases] == ["h_002"]
     assert {case for case, _ in scans.faults} == {"h_001"}
+
+
+def test_scans_of_another_ending_are_told(tmp_path):
+    root = write_nnunet(tmp_path, ["a", "b"])
+    image = next((root / "imagesTr").glob("a_*"))
+    image.rename(image.with_name("c_0000.nii"))
+    scans = find_scans(settings(root), root)
+    assert "b" in [case.id for case in scans.cases]
+    assert "1 scans have another ending, as c_0000.nii" in [problem.what for _, problem in scans.faults]

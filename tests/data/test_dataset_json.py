@@ -90,6 +90,14 @@ def test_a_task_that_names_the_labels_as_the_file_does_has_no_fault(tmp_path):
     assert whats(read(tmp_path, REGIONS), labels=names, regions=regions, ignore=4) == []
 
 
+def test_regions_that_are_drawn_as_other_ids_than_the_file_says_are_a_fault(tmp_path):
+    names = {"background": 0, "oedema": 1, "necrosis": 2, "active": 3}
+    regions = {"whole": ["oedema", "necrosis", "active"], "core": ["necrosis", "active"], "active": ["active"]}
+    swapped = read(tmp_path, {**REGIONS, "regions_class_order": [2, 1, 3]})
+    (told,) = whats(swapped, labels=names, regions=regions, ignore=4)
+    assert told.endswith("it draws the regions as 2, 1, 3, the task as 1, 2, 3")
+
+
 def test_every_other_name_id_and_region_is_a_fault(tmp_path):
     told = whats(read(tmp_path, V2), labels={"background": 0, "liver": 1, "tumour": 207}, ignore=9)
     assert told == [

@@ -10,6 +10,7 @@ from segtrain.data.dicom import list_series, read_dicom
 from segtrain.data.nifti import read_nifti
 from tests import phantoms
 from tests.data.dicom_phantoms import pixels_of, write_on_grid, write_series, write_slice
+from tests.faults.table import fault
 
 
 def expected(count=4):
@@ -17,6 +18,7 @@ def expected(count=4):
     return np.stack([pixels_of(n).T for n in range(count)], axis=-1)
 
 
+@fault("F9", "names in another order", then="read in the order of positions")
 def test_slices_are_sorted_by_position_whatever_their_names(tmp_path):
     write_series(tmp_path)
     volume = read_dicom(tmp_path)
@@ -46,6 +48,7 @@ def test_what_is_written_on_a_grid_is_read_on_it(tmp_path, flips, degrees):
         assert volume.array[(0, *np.round(found[:3]).astype(int))] == array[tuple(index)]
 
 
+@fault("F9", "a slope for each slice", then="read, each with its own")
 def test_every_slice_has_its_own_slope_as_pydicom_reads_it(tmp_path):
     for n, (slope, intercept) in enumerate([(1, -1024), (0.5, 3), (2.25, 0)]):
         write_slice(
@@ -84,6 +87,7 @@ def test_two_slices_are_a_scan_and_one_is_where_its_thickness_is_known(tmp_path)
         read_dicom(tmp_path / "none")
 
 
+@fault("F9", "two series in a folder", then="refused, both are listed")
 def test_one_of_several_series_must_be_chosen(tmp_path):
     write_series(tmp_path, uid="1.2.1", SeriesDescription="T1")
     for path in tmp_path.iterdir():
@@ -109,6 +113,7 @@ def test_a_compressed_file_that_is_cut_off_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["rle", "jpeg", "jpegls", "j2k"])
+@fault("F9", "every compressed syntax", then="read to the same voxels")
 def test_every_compression_is_decoded_to_the_same_voxels_and_in_silence(name, capfd):
     folder = phantoms.real_data("awkward") / "dicom" / "generic"
     volume = read_dicom(folder / f"compressed_{name}" / "001")
@@ -141,6 +146,7 @@ def test_voxels_lie_where_dicom2nifti_puts_them(name):
         ("sliceorientation/001", ("orientations", "localizer")),
     ],
 )
+@fault("F9", "the failing series of dicom2nifti: tilt, gaps, one position", then="refused, each with its fault")
 def test_the_failing_series_are_refused_with_their_fault(name, words):
     folder = phantoms.real_data("awkward") / "dicom" / "failing" / name
     with pytest.raises(UnreadableScan) as error:

@@ -5,6 +5,7 @@ from segtrain.core.errors import UnreadableScan
 from segtrain.data.dicom import read_dicom
 from tests.data.dicom_phantoms import pixels_of, write_series, write_slice
 from tests.data.enhanced_phantoms import write_enhanced
+from tests.faults.table import fault
 
 
 def refusal(folder):
@@ -16,6 +17,7 @@ def refusal(folder):
     return str(error.value)
 
 
+@fault("F9", "one slice of a series missing", then="refused, the gap in mm")
 def test_one_missing_slice_is_named_with_its_gap(tmp_path):
     write_series(tmp_path, (0, 2.5, 7.5, 10))
     message = refusal(tmp_path)
@@ -24,16 +26,19 @@ def test_one_missing_slice_is_named_with_its_gap(tmp_path):
     assert "2.5 mm is usual" in message
 
 
+@fault("F9", "three slices missing", then="refused, their number")
 def test_several_missing_slices_are_counted(tmp_path):
     write_series(tmp_path, (0, 2.5, 5, 12.5, 15, 20))
     assert "3 slices are missing" in refusal(tmp_path)
 
 
+@fault("F9", "2.5 and 5 mm in one series", then="refused")
 def test_two_spacings_are_uneven(tmp_path):
     write_series(tmp_path, (0, 2.5, 5, 7.5, 11, 14.5, 18))
     assert "unevenly" in refusal(tmp_path)
 
 
+@fault("F9", "duplicate positions", then="refused")
 def test_slices_at_one_position_are_told_from_gaps(tmp_path):
     write_series(tmp_path, (0, 2.5, 2.5, 5))
     message = refusal(tmp_path)
@@ -42,6 +47,7 @@ def test_slices_at_one_position_are_told_from_gaps(tmp_path):
 
 
 @pytest.mark.parametrize("shift", [0.001, 0.02])
+@fault("F9", "0.001 mm of jitter", then="read")
 def test_jitter_within_one_percent_is_no_fault(tmp_path, shift):
     write_series(tmp_path, (0, 2.5 + shift, 5, 7.5 - shift, 10))
     assert read_dicom(tmp_path).grid.spacing_mm[2] == pytest.approx(2.5)
@@ -65,6 +71,7 @@ def test_small_steps_do_not_add_up_over_many_slices(tmp_path):
 
 
 @pytest.mark.parametrize("degrees", [15, -15, 1])
+@fault("F9", "a tilted gantry", then="refused, the angle")
 def test_gantry_tilt_is_refused_with_its_angle(tmp_path, degrees):
     for n in range(4):
         position = (0, np.tan(np.radians(degrees)) * 2.5 * n, 2.5 * n)
@@ -99,12 +106,23 @@ def test_slices_that_differ_otherwise_than_in_size_and_direction_are_refused(tmp
 @pytest.mark.parametrize(
     "elements", [{"ImageOrientationPatient": [0, 1, 0, 0, 0, -1]}, {"Rows": 3}], ids=["direction", "size"]
 )
+@fault("F9", "a localizer under the same UID", then="read without it, and said")
 def test_a_localizer_within_the_series_is_left_out_and_said(tmp_path, elements):
     write_series(tmp_path, uid="1.2.9")
     write_slice(tmp_path / "x.dcm", pixels_of(9)[: elements.get("Rows", 6)], "1.2.9", (0, 0, 10), **elements)
     scan = read_dicom(tmp_path)
     assert scan.grid.shape == (5, 6, 4)
     assert scan.notes == ("1 slices of another size or direction are left out (a localizer?), as x.dcm",)
+
+
+@pytest.mark.parametrize("degrees", [0.26, 5])
+def test_slices_that_are_turned_a_little_are_not_left_out_but_refused(tmp_path, degrees):
+    """Without its last slices the scan would end too early, and nothing but a note would say so."""
+    turn = np.radians(degrees)
+    for n in range(10):
+        more = {"directions": (1, 0, 0, 0, np.cos(turn), np.sin(turn))} if n > 7 else {}
+        write_slice(tmp_path / f"{n}.dcm", pixels_of(n), "1.2.9", (0, 0, 2.5 * n), **more)
+    assert "mixes orientations" in refusal(tmp_path)
 
 
 def test_echoes_in_one_series_are_told_apart(tmp_path):
@@ -122,6 +140,7 @@ def test_time_points_in_an_enhanced_file_are_told_apart(tmp_path):
     assert "TemporalPositionIndex is 1, 2" in refusal(tmp_path)
 
 
+@fault("F9", "two slices", then="read, and said")
 def test_a_series_of_few_slices_is_read_and_said(tmp_path):
     write_series(tmp_path, (0, 2.5))
     assert read_dicom(tmp_path).notes == ("the series has 2 slices only",)

@@ -7,6 +7,7 @@ from segtrain.core.errors import UnreadableScan
 from segtrain.data.dicom_headers import list_series, looks_like_dicom, read_folder
 from tests import phantoms
 from tests.data.dicom_phantoms import header, pixels_of, write_series, write_slice
+from tests.faults.table import fault
 
 
 def test_series_are_told_apart_wherever_their_files_lie(tmp_path):
@@ -26,6 +27,7 @@ def test_no_series_is_no_error_and_no_folder_is_one(tmp_path):
         list_series(tmp_path / "x")
 
 
+@fault("F9", "junk among the slices", then="read without it")
 def test_junk_and_hidden_files_and_what_is_no_image_are_passed_over(tmp_path):
     paths = write_series(tmp_path)
     (tmp_path / "notes").write_text("no dicom")
@@ -39,6 +41,7 @@ def test_junk_and_hidden_files_and_what_is_no_image_are_passed_over(tmp_path):
     assert {h.path for h in read_folder(tmp_path).slices} == set(paths)
 
 
+@fault("F9", "slices without a suffix", then="read")
 def test_files_need_no_suffix(tmp_path):
     for path in write_series(tmp_path):
         path.rename(path.with_suffix(""))
@@ -46,6 +49,7 @@ def test_files_need_no_suffix(tmp_path):
 
 
 @pytest.mark.parametrize("keep", [-10, 700, 300, 133, 0])
+@fault("F1", "DICOM slices cut short", then="refused, every slice is named")
 def test_every_truncated_slice_is_named(tmp_path, keep):
     broken = write_series(tmp_path)[1:3]
     for path in broken:
@@ -62,6 +66,7 @@ def test_a_text_named_dcm_is_refused(tmp_path):
         list_series(tmp_path)
 
 
+@fault("F33", "a patient's name in DICOM headers", then="kept out of everything that is read of them")
 def test_no_name_of_a_patient_leaves_the_border(tmp_path):
     write_series(tmp_path / "a", PatientID="4711")
     write_series(tmp_path / "b", PatientID=" 4711 ")

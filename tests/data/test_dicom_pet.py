@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 from segtrain.core.errors import UnreadableScan
 from segtrain.data.dicom import read_dicom
 from tests.data.dicom_phantoms import pixels_of, write_slice
+from tests.faults.table import fault
 
 HALF_LIFE_S = 6586.2
 ELEMENTS = {
@@ -92,6 +93,35 @@ def test_counts_with_a_factor_of_philips(tmp_path, element, times):
     assert factor(folder) == pytest.approx(times, rel=1e-5)
 
 
+def changed_in_one(folder, number, change):
+    data = pydicom.dcmread(folder / f"{number}.dcm")
+    change(data)
+    data.save_as(folder / f"{number}.dcm")
+    return folder
+
+
+@pytest.mark.parametrize("number", [0, 3])
+def test_the_scan_begins_with_its_first_acquisition_whatever_bed_that_is(tmp_path, number):
+    """QIBA: SeriesTime is the begin of the scan only where no slice was acquired before it."""
+    folder = pet(tmp_path, SeriesTime="115000", AcquisitionTime="120000")
+    assert factor(folder) == pytest.approx(decayed(3000), rel=1e-5)
+    changed_in_one(folder, number, lambda data: setattr(data, "AcquisitionTime", "114000"))
+    with pytest.raises(UnreadableScan, match="SeriesTime is later"):
+        read_dicom(folder)
+
+
+@pytest.mark.parametrize("name", ["Units", "PatientWeight", "SeriesTime", "RadionuclideTotalDose", "AcquisitionTime"])
+def test_slices_that_do_not_agree_make_no_suv(tmp_path, name):
+    values = {"Units": "GML", "PatientWeight": 71, "SeriesTime": "115959", "RadionuclideTotalDose": 3.6e8}
+
+    def change(data):
+        of = data.RadiopharmaceuticalInformationSequence[0] if name in DOSE else data
+        setattr(of, name, values.get(name))
+
+    with pytest.raises(UnreadableScan, match=f"(differ in|no) {name}"):
+        read_dicom(changed_in_one(pet(tmp_path), 2, change))
+
+
 def test_a_series_that_was_made_later_has_the_begin_of_its_scan_from_ge(tmp_path):
     folder = pet(tmp_path, SeriesTime="180000")
     for path in folder.iterdir():
@@ -122,6 +152,7 @@ def test_a_series_that_was_made_later_has_the_begin_of_its_scan_from_ge(tmp_path
         ({}, {"RadiopharmaceuticalStartDateTime": "20240103110000"}, "injected after its scan"),
     ],
 )
+@fault("F9", "PET without weight, dose or times", then="refused, the tag is named")
 def test_what_is_missing_or_odd_is_named(tmp_path, elements, dose, word):
     with pytest.raises(UnreadableScan, match=word):
         read_dicom(pet(tmp_path, dose, **elements))
@@ -132,6 +163,7 @@ def test_all_that_is_missing_is_told_at_once(tmp_path):
         read_dicom(pet(tmp_path, {"RadionuclideHalfLife": None}, PatientWeight=None))
 
 
+@fault("F33", "times and weight in PET headers", then="kept out of every message")
 def test_times_and_weights_leave_in_no_message(tmp_path):
     with pytest.raises(UnreadableScan) as error:
         read_dicom(pet(tmp_path, SeriesTime="180000"))

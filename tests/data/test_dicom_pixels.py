@@ -14,6 +14,7 @@ from segtrain.data.dicom_pixels import PACKAGES, read_slices
 from tests import phantoms
 from tests.data.dicom_phantoms import pixels_of, write_slice
 from tests.data.enhanced_phantoms import write_enhanced
+from tests.faults.table import fault
 
 
 def retold(path, syntax):
@@ -46,6 +47,7 @@ def test_packed_frames_are_decoded(tmp_path):
 
 
 @pytest.mark.parametrize("syntax", PACKAGES)
+@fault("F9", "a codec that is missing", then="refused, with the package that brings it")
 def test_a_codec_that_is_missing_is_named_with_what_brings_it(tmp_path, syntax):
     """Or else the file is damaged, which no codec tells from the outside."""
     path = retold(write_enhanced(tmp_path / "a.dcm"), syntax)
@@ -71,6 +73,20 @@ def test_only_radiographs_are_turned_round_and_either_is_said(tmp_path, modality
     wanted = 4095 - stored if modality == "DX" else stored
     np.testing.assert_array_equal(volume.array[0, :, :, 0].T, wanted)
     assert ("inverted, so" if modality == "DX" else "not inverted") in " ".join(volume.notes)
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_floats_of_a_parametric_map_keep_their_fractions(tmp_path, frames):
+    """Such maps have values as 0.0013 (ADC in mm2/s), of which whole numbers would leave nothing."""
+    path = write_enhanced(tmp_path / "a.dcm", tuple(2.5 * n for n in range(frames)), (1,) * frames)
+    data = pydicom.dcmread(path)
+    values = np.linspace(0, 0.003, frames * data.Rows * data.Columns, dtype="<f4").reshape(frames, data.Rows, -1)
+    for frame in data.PerFrameFunctionalGroupsSequence:
+        del frame.PixelValueTransformationSequence
+    del data.PixelData
+    data.FloatPixelData, data.BitsAllocated = values.tobytes(), 32
+    data.save_as(path)
+    np.testing.assert_array_equal(read_dicom(path).array[0], values.T)
 
 
 def test_a_real_enhanced_file_is_its_slices():

@@ -10,11 +10,14 @@ from scipy.spatial.transform import Rotation
 from segtrain.core.case import ScanSource
 from segtrain.core.errors import DataError, GridMismatch, UnreadableScan
 from segtrain.core.grid import Grid
+from segtrain.core.volume import DicomOrigin
 from segtrain.data.canvas import Canvas
 from segtrain.data.dicom_rtstruct import read_rtstruct
 from segtrain.data.read import read_volume
 from tests import phantoms
+from tests.data.enhanced_phantoms import group
 from tests.data.rtstruct_phantoms import contour, outline, write_rtstruct
+from tests.faults.table import fault
 
 GRID = phantoms.grid((60, 50, 6), spacing_mm=(0.8, 0.8, 2.5), flips=(-1, -1, 1))
 
@@ -36,6 +39,7 @@ def oblique(seed):
 
 
 @pytest.mark.parametrize("grid", [GRID, oblique(1), oblique(2)], ids=["axial", "oblique", "oblique too"])
+@fault("F9", "RTSTRUCT with a hole", then="read, the hole is one")
 def test_a_disk_with_a_hole_has_its_area_on_its_slices(tmp_path, grid):
     drawn = [outline(grid, circle((30, 25), 20.3), at) for at in (1, 2)]
     drawn += [outline(grid, circle((34, 26), 8.2), at) for at in (1, 2)]
@@ -49,6 +53,23 @@ def test_a_disk_with_a_hole_has_its_area_on_its_slices(tmp_path, grid):
     weights = np.array([20.3, 8.2]) ** 2 * (1, -1)
     expected = weights @ [[30, 25], [34, 26]] / weights.sum()
     np.testing.assert_allclose(centre, expected, atol=0.05)
+
+
+def test_the_frame_of_reference_and_the_series_are_those_of_the_scan(tmp_path):
+    path = write_rtstruct(tmp_path / "rt.dcm", {"organ": [outline(GRID, circle((30, 25), 10), 2)], "couch": []})
+    data = pydicom.dcmread(path)
+    series = group(RTReferencedSeriesSequence={"SeriesInstanceUID": "1.1"})
+    frame = group(RTReferencedStudySequence={"RTReferencedSeriesSequence": series.RTReferencedSeriesSequence})
+    data.ReferencedFrameOfReferenceSequence = [frame]
+    organ, couch = data.StructureSetROISequence
+    organ.ReferencedFrameOfReferenceUID, couch.ReferencedFrameOfReferenceUID = "2.1", "2.9"
+    data.save_as(path)
+    mask = read_rtstruct(path, Canvas(GRID, {"organ": 1}, scan=(DicomOrigin("1.1", "2.1"),)))
+    assert mask.notes == ("left out, because no label has its name: couch",)
+    mask = read_rtstruct(path, Canvas(GRID, {"organ": 1}, scan=(DicomOrigin("1.2", "2.1"),)))
+    assert "another series" in mask.notes[1]
+    with pytest.raises(GridMismatch, match="another frame of reference"):
+        read_rtstruct(path, Canvas(GRID, {"organ": 1}, scan=(DicomOrigin("1.1", "2.2"),)))
 
 
 def test_structures_become_labels_by_name_and_the_rest_is_said(tmp_path):
@@ -83,9 +104,43 @@ def test_points_and_lines_are_left_out_and_said(tmp_path):
     ]
 
 
-def test_a_contour_that_is_there_twice_is_no_hole(tmp_path):
-    drawn = [outline(GRID, circle((30, 25), 10), 2)] * 2
-    assert read(write_rtstruct(tmp_path / "rt.dcm", {"organ": drawn})).array[30, 25, 2] == 1
+AGAIN = {
+    "as it is": lambda points: points,
+    "from another point": lambda points: np.roll(points, 100, axis=0),
+    "the other way": lambda points: points[::-1],
+    "the other way from another point": lambda points: np.roll(points[::-1], 7, axis=0),
+    "closed by its first point": lambda points: np.concatenate([points, points[:1]]),
+}
+
+
+@pytest.mark.parametrize("again", AGAIN.values(), ids=AGAIN)
+@pytest.mark.parametrize("grid", [GRID, oblique(1)], ids=["axial", "oblique"])
+def test_a_contour_that_is_there_twice_is_no_hole(tmp_path, again, grid):
+    points = circle((30, 25), 10)
+    once = read(write_rtstruct(tmp_path / "once.dcm", {"organ": [outline(grid, points, 2)]}), grid)
+    drawn = [outline(grid, points, 2), outline(grid, again(points), 2)]
+    twice = read(write_rtstruct(tmp_path / "rt.dcm", {"organ": drawn}), grid)
+    assert twice.array[30, 25, 2] == 1
+    np.testing.assert_array_equal(twice.array, once.array)
+
+
+def test_a_structure_whose_outlines_hold_no_voxel_is_said(tmp_path):
+    path = write_rtstruct(tmp_path / "rt.dcm", {"organ": [outline(GRID, circle((30.5, 25.5), 0.3), 2)]})
+    mask = read(path)
+    assert not mask.array.any()
+    assert mask.notes == ("organ: no voxel has its centre within its outlines",)
+
+
+@pytest.mark.parametrize("number", [0, -1, 70_000, 2**31 - 1])
+def test_a_structure_may_have_any_number(tmp_path, number):
+    """0 is one that programs write, and not the background."""
+    path = write_rtstruct(tmp_path / "rt.dcm", {"organ": [outline(GRID, circle((30, 25), 10), 2)]})
+    wanted = read(path).array
+    data = pydicom.dcmread(path)
+    data.StructureSetROISequence[0].ROINumber = number
+    data.ROIContourSequence[0].ReferencedROINumber = number
+    data.save_as(path)
+    np.testing.assert_array_equal(read(path).array, wanted)
 
 
 def test_what_lies_beyond_the_scan_is_said_and_what_reaches_beyond_is_cut(tmp_path):

@@ -6,17 +6,19 @@ import numpy as np
 import pydicom
 import pytest
 from highdicom.seg import segread
+from pydicom.uid import JPEG2000Lossless
 
 from segtrain.core.case import ScanSource
 from segtrain.core.errors import DataError, GridMismatch, UnreadableScan
 from segtrain.core.grid import Grid
 from segtrain.core.task import Task
-from segtrain.core.volume import LabelMap
+from segtrain.core.volume import DicomOrigin, LabelMap
 from segtrain.data.canvas import Canvas
 from segtrain.data.dicom_seg import MOST_BINARY, write_seg
 from segtrain.data.dicom_seg_read import read_seg, seg_grid
 from segtrain.data.read import read_labels, require_same_grid
 from tests.data.test_dicom_seg import OBLIQUE, TASK, by_highdicom, drawn_on, series_on
+from tests.faults.table import fault
 from tests.phantoms import real_data
 
 TURNS = {
@@ -47,6 +49,7 @@ def changed(axial, folder, change):
 
 
 @pytest.mark.parametrize("turn", TURNS.values(), ids=TURNS)
+@fault("F9", "DICOM SEG as a mask", then="read voxel for voxel")
 def test_what_was_written_is_read_again_voxel_for_voxel(tmp_path, turn):
     source = series_on(tmp_path / "ct", turn)
     labels = drawn_on(source)
@@ -158,6 +161,16 @@ def test_segments_that_overlap_are_named(axial, tmp_path):
         read_seg(changed(axial, tmp_path, fill), Canvas.of(TASK, axial[1].grid))
 
 
+@pytest.mark.parametrize(("origin", "word"), [(("1.2", "1.2.3"), "another series"), (("1.2", "1.2.4"), "")])
+def test_the_frame_of_reference_and_the_series_are_those_of_the_scan(axial, origin, word):
+    canvas = Canvas.of(TASK, axial[1].grid, scan=(DicomOrigin(*origin),))
+    if word:
+        assert word in read_seg(axial[0], canvas).notes[-1]
+    else:
+        with pytest.raises(GridMismatch, match="another frame of reference"):
+            read_seg(axial[0], canvas)
+
+
 def test_segments_whose_names_do_not_match_are_listed(axial):
     task = Task(labels={"background": 0, "organ": 2, "lesion": 300})
     with pytest.raises(DataError, match=r"organ, nowhere, tumour; the task has organ, lesion"):
@@ -178,6 +191,18 @@ def test_frames_that_are_not_all_there_are_refused(axial, tmp_path):
 
     with pytest.raises(UnreadableScan, match="truncated"):
         read_seg(changed(axial, tmp_path, cut), Canvas.of(TASK, axial[1].grid))
+
+
+def test_frames_that_no_codec_takes_are_refused(axial, tmp_path):
+    def pack(data):
+        data.file_meta.TransferSyntaxUID = JPEG2000Lossless
+        data.PixelData = pydicom.encaps.encapsulate([b"\0" * 64] * data.NumberOfFrames)
+        data["PixelData"].is_undefined_length = True
+        data.BitsAllocated = data.BitsStored = 8
+        data.HighBit = 7
+
+    with pytest.raises(UnreadableScan, match="cannot be decoded"):
+        read_seg(changed(axial, tmp_path, pack), Canvas.of(TASK, axial[1].grid))
 
 
 @pytest.mark.parametrize("name", ["PlaneOrientationSequence", "PixelMeasuresSequence"])

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from segtrain.core.grid import Grid
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap, Volume
 from segtrain.data.fingerprint import SAMPLES_PER_CASE, content_hash, fingerprint, fingerprint_case, samples_per_case
@@ -82,3 +83,12 @@ def test_every_channel_of_a_case_has_its_own_hash():
     one, two = fingerprint_case("a", *labelled(_1=20), TASK).content
     assert one != two
     assert fingerprint_case("a", *labelled(), TASK).content == ("", "")
+
+
+def test_the_orientation_of_a_file_does_not_change_its_content():
+    image, mask = scan(grid((6, 5, 4)), seed=3)
+    step = np.array([[0, -1, 0, 5], [1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], float)
+    turned = Grid((5, 6, 4), image.grid.affine @ step)
+    array, labels = (a.swapaxes(-3, -2)[..., :, ::-1, :] for a in (image.array, mask.array))
+    other = fingerprint_case("b", Volume(array, turned), LabelMap(labels, turned), TASK)
+    assert other.content == fingerprint_case("a", image, mask, TASK).content

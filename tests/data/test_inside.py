@@ -3,6 +3,7 @@
 import pytest
 
 from segtrain.data.inside import is_below, path_below
+from tests.faults.table import fault
 
 LEADING_OUT = [
     *("../x.nii.gz", "imagesTr/../../x", "..", "/etc/passwd", "//host/share/x", "C:/x", "C:x", "c:\\x", "\\x"),
@@ -11,6 +12,7 @@ LEADING_OUT = [
 
 
 @pytest.mark.parametrize("name", LEADING_OUT)
+@fault("F14", "`..`, drives, absolute names", then="refused by their text alone")
 def test_names_that_may_lead_out_are_refused_by_their_text_alone(tmp_path, name):
     problems = []
     assert path_below(tmp_path, name, "dataset.json", problems) is None
@@ -47,3 +49,10 @@ def test_a_root_that_is_itself_a_link_is_its_target(tmp_path):
     problems = []
     assert path_below(tmp_path / "link", "a", "j", problems)
     assert problems == []
+
+
+def test_a_link_to_itself_never_leads_out(tmp_path):
+    (tmp_path / "a").symlink_to("a")
+    problems = []
+    found = path_below(tmp_path, "a", "dataset.json", problems)  # Python 3.13 says where it lies, older ones raise
+    assert found == tmp_path / "a" or "cannot be followed" in problems[0].what

@@ -1,5 +1,7 @@
+from PIL import Image
+
 from segtrain.data.faults import Faults
-from segtrain.data.listing import list_scans, scan_name
+from segtrain.data.listing import holds_scan_files, list_scans, scan_name
 from tests import phantoms
 from tests.data.dicom_phantoms import write_series
 from tests.data.enhanced_phantoms import write_enhanced
@@ -78,6 +80,52 @@ def test_files_of_dicom_that_stand_alone_are_a_scan_or_a_mask_each(tmp_path):
     assert list(found) == ["P1", "P2"]
     assert found["P1"].source.series_uid == "1.2.1"
     assert (problems, more) == ([], [])
+
+
+def test_a_damaged_file_of_dicom_costs_no_other_case(tmp_path):
+    for case in range(4):
+        write_enhanced(tmp_path / f"P{case}.dcm", SeriesInstanceUID=f"1.2.{case}")
+    whole = (tmp_path / "P2.dcm").read_bytes()
+    (tmp_path / "P2.dcm").write_bytes(whole[:-60])
+    for names in (["P0", "P1", "P3"], ["P0", "P1", "P3", "Q"]):
+        faults = Faults()
+        assert sorted(list_scans(tmp_path, faults)) == names
+        assert [(case, problem.what) for case, problem in faults] == [("P2", "a DICOM file is truncated")]
+        write_scan(tmp_path / "Q.nii.gz")
+
+
+def test_a_damaged_slice_is_told_of_its_series(tmp_path):
+    write_series(tmp_path)
+    broken = min(tmp_path.iterdir())
+    broken.write_bytes(broken.read_bytes()[:-20])
+    found, problems = listed(tmp_path)
+    assert (found, problems[0]) == (None, "a DICOM file is truncated")
+
+
+def test_slices_beside_other_scans_are_told(tmp_path):
+    write_series(tmp_path)
+    write_scan(tmp_path / "a.nii.gz")
+    found, problems = listed(tmp_path)
+    assert list(found) == ["a"]
+    assert problems[0] == "slices of DICOM lie beside other scans"
+
+
+def test_links_that_lead_to_nothing_are_told(tmp_path):
+    write_scan(tmp_path / "a.nii.gz")
+    for name in ("b.dcm", "c.nii.gz"):
+        (tmp_path / name).symlink_to("nowhere")
+    found, problems = listed(tmp_path)
+    assert list(found) == ["a"]
+    assert problems.count("a file is not there") == 2
+
+
+def test_what_lies_in_the_root_of_a_tree_makes_it_no_folder_of_scans(tmp_path):
+    write_series(tmp_path / "P1")
+    Image.new("L", (4, 4)).save(tmp_path / "overview.png")
+    assert not holds_scan_files(tmp_path)
+    assert holds_scan_files(tmp_path / "P1")
+    write_scan(tmp_path / "a.nii.gz")
+    assert holds_scan_files(tmp_path)
 
 
 def test_a_folder_of_two_masks_is_told(tmp_path):

@@ -85,6 +85,13 @@ def test_voxels_in_a_list_of_files(tmp_path):
         ({"DimSize": "0 2 2"}, "not that of a scan"),
         ({"DimSize": "2 2"}, "dimsize"),
         ({"DimSize": "a b c"}, "dimsize"),
+        ({"DimSize": "inf 2 2"}, "dimsize"),
+        ({"DimSize": "nan 2 2"}, "dimsize"),
+        ({"DimSize": "2.7 2 2"}, "whole numbers"),
+        ({"NDims": "nan"}, "ndims"),
+        ({"ElementNumberOfChannels": "0"}, "0 values a voxel"),
+        ({"ElementNumberOfChannels": "-1"}, "-1 values a voxel"),
+        ({"ElementNumberOfChannels": "1.5"}, "whole numbers"),
         ({"NDims": None}, "ndims"),
         ({"NDims": "5"}, "5 axes"),
         ({"ElementSpacing": "1 0 1"}, "spacing is not positive"),
@@ -97,6 +104,12 @@ def test_voxels_in_a_list_of_files(tmp_path):
 def test_headers_that_make_no_scan_are_refused(tmp_path, lines, word):
     with pytest.raises(UnreadableScan, match=word):
         read_itk(header(tmp_path / "a.mha", **lines))
+
+
+def test_a_file_that_cannot_be_opened_is_said(tmp_path):
+    (tmp_path / "a.mha").mkdir()
+    with pytest.raises(UnreadableScan, match="cannot be read"):
+        read_itk(tmp_path / "a.mha")
 
 
 def test_what_is_no_metaimage_is_said(tmp_path):

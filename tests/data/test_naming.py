@@ -36,9 +36,10 @@ def test_what_all_have_keeps_its_order_and_the_rest_is_counted():
     ("cases", "patients"),
     [
         (["P01_t1", "P01_t2", "P02_t1"], ["P01", "P01", "P02"]),
-        (["sub-01_ses-1", "sub-01_ses-2"], ["sub-01", "sub-01"]),
+        (["sub-01_ses-1", "sub-01_ses-2", "sub-02_ses-1"], ["sub-01", "sub-01", "sub-02"]),
         (["A_baseline", "A_FU1", "B_baseline"], ["A", "A", "B"]),
-        (["a_b-visit3", "a_b-visit4"], ["a_b", "a_b"]),
+        (["a_b-visit3", "a_b-visit4", "c"], ["a_b", "a_b", "c"]),
+        (["P1_t1", "P1_t2", "P2_t1", "P2_t2", "P3"], ["P1", "P1", "P2", "P2", "P3"]),
     ],
 )
 def test_visits_of_a_patient_are_found(cases, patients):
@@ -51,7 +52,7 @@ def test_visits_of_a_patient_are_found(cases, patients):
     [
         ["hippocampus_001", "hippocampus_003"],
         ["P01_t1", "P02_t1"],
-        ["P01_t1", "P01_t2", "odd"],
+        [f"ct_scan_{n}" for n in range(6)],
         ["case_1_2", "case_1_3"],
         [],
     ],

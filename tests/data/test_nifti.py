@@ -11,6 +11,7 @@ from segtrain.core.grid import Grid
 from segtrain.core.volume import LabelMap, Volume
 from segtrain.data.nifti import is_nifti, read_nifti, write_nifti, write_nifti_image
 from tests import phantoms
+from tests.faults.table import fault
 
 SHAPE = (5, 4, 3)
 
@@ -110,6 +111,7 @@ def test_voxels_lie_where_simpleitk_says(tmp_path, degrees, flips):
 
 @pytest.mark.parametrize("keep", [0.5, -20, 400, 100, 30])
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@fault("F1", "a NIfTI cut at many places", then="refused by the reader, never filled with zeros")
 def test_a_truncated_file_is_refused_and_never_filled(tmp_path, keep, suffix):
     path = save(tmp_path / f"a{suffix}", np.random.default_rng(0).integers(0, 999, (20, 20, 20), dtype=np.int16))
     whole = path.read_bytes()
@@ -119,6 +121,7 @@ def test_a_truncated_file_is_refused_and_never_filled(tmp_path, keep, suffix):
     assert str(path) in tell(error)
 
 
+@fault("F2", "flipped bits and a missing checksum in `.nii.gz`", then="refused by the reader")
 def test_a_missing_checksum_or_a_flipped_bit_is_noticed(tmp_path):
     path = save(tmp_path / "a.nii.gz", np.random.default_rng(0).integers(0, 999, (20, 20, 20), dtype=np.int16))
     whole = bytearray(path.read_bytes())
@@ -186,6 +189,7 @@ def test_a_wrong_suffix_is_told_with_the_right_one(tmp_path):
         {"magic": b"abc"},
     ],
 )
+@fault("F3", "twenty headers that make no scan", then="refused before anything is allocated")
 def test_an_absurd_header_is_refused_before_anything_is_allocated(tmp_path, suffix, fields):
     path = save(tmp_path / f"a{suffix}", numbered(), **fields)
     with pytest.raises(UnreadableScan) as error:
@@ -199,6 +203,7 @@ def test_colours_say_so(tmp_path):
         read_nifti(save(tmp_path / "a.nii.gz", colour))
 
 
+@fault("F4", "NaN and infinity", then="refused, with their number")
 def test_voxels_that_are_no_numbers_are_counted(tmp_path):
     array = numbered(dtype=np.float32)
     array[0, 0, :2] = np.nan, np.inf
@@ -214,6 +219,7 @@ def test_a_missing_file_and_a_folder_are_told(tmp_path):
         read_nifti(tmp_path / "b.nii")
 
 
+@fault("F11", "`x.nii` beside `x.nii.gz`, read by name", then="read, each its own voxels")
 def test_x_nii_beside_x_nii_gz_are_two_files(tmp_path):
     save(tmp_path / "x.nii", numbered())
     save(tmp_path / "x.nii.gz", numbered() + 1)
@@ -221,6 +227,7 @@ def test_x_nii_beside_x_nii_gz_are_two_files(tmp_path):
 
 
 @pytest.mark.parametrize("turn", list(signed_permutations()), ids=lambda t: "".join(f"{v:+.0f}" for v in t[t != 0]))
+@fault("F10", "48 orientations as NIfTI", then="kept, voxel for voxel")
 def test_a_mask_comes_back_voxel_by_voxel_in_all_48_orientations(tmp_path, turn):
     affine = np.eye(4)
     affine[:3, :3] = turn @ np.diag([0.7, 1.1, 2.5])
@@ -237,6 +244,7 @@ def test_a_mask_comes_back_voxel_by_voxel_in_all_48_orientations(tmp_path, turn)
 
 
 @pytest.mark.parametrize("codes", [(1, 2), (0, 3), (1, 0), (0, 0)])
+@fault("F7", "sform and qform that disagree, or neither", then="kept: a mask has those of its scan, bit for bit")
 def test_a_mask_has_the_forms_and_the_shape_of_its_scan_bit_for_bit(tmp_path, codes):
     grid = phantoms.grid(SHAPE, degrees=20)
     image = nibabel.Nifti1Image(numbered(), None)

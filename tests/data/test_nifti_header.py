@@ -1,12 +1,14 @@
 """What headers are refused for is tested through the readers, in test_nifti.py; here is what they may claim."""
 
 import gzip
+from contextlib import nullcontext
 
 import nibabel
 import numpy as np
 import pytest
 
-from segtrain.core.errors import UnreadableScan
+from segtrain.core.errors import OutOfMemory, UnreadableScan
+from segtrain.data import nifti_header
 from segtrain.data.nifti_header import LARGEST_GZIP_RATIO, opened, read_header, shape_of, voxel_bytes
 
 
@@ -39,3 +41,15 @@ def test_a_header_of_a_pair_of_files_names_a_way_out(tmp_path):
     path = (tmp_path / "a.hdr").rename(tmp_path / "a.nii")
     with opened(path) as file, pytest.raises(UnreadableScan, match="nib-convert"):
         read_header(path, file)
+
+
+def test_what_memory_does_not_hold_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    path = tmp_path / "a.nii"
+    nibabel.save(nibabel.Nifti1Image(np.zeros((10, 10, 10), np.int16), np.eye(4)), path)
+    for free, fits in ((2352, True), (2351, False), (None, True)):
+        monkeypatch.setattr(nifti_header, "available_ram_bytes", lambda free=free: free)
+        with (
+            nullcontext() if fits else pytest.raises(OutOfMemory, match="10x10x10 voxels take"),
+            path.open("rb") as file,
+        ):
+            read_header(path, file)

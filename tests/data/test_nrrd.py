@@ -101,7 +101,10 @@ def test_voxels_beside_the_header_belong_to_the_scan(tmp_path):
         ({"space_directions": "(1,0) (0,1,0) (0,0,1)"}, "no vector of 3"),
         ({"space": "left-posterior-superior-time"}, "time is an axis"),
         ({"kinds": "RGB-color domain domain"}, "colours"),
+        ({"space_units": '"um" "um" "um"'}, "spacing is in um"),
+        ({"units": '"mm" "mm" "cm"'}, "spacing is in cm"),
         ({"line_skip": "3"}, "ahead of the voxels"),
+        ({"byte_skip": "-5"}, "ahead of the voxels"),
         ({"data_file": "a%d.raw 1 2 1"}, "numbered files"),
         ({"data_file": "../a.raw"}, "out of its folder"),
     ],
@@ -109,6 +112,19 @@ def test_voxels_beside_the_header_belong_to_the_scan(tmp_path):
 def test_headers_that_make_no_scan_are_refused(tmp_path, lines, word):
     with pytest.raises(UnreadableScan, match=word):
         read_itk(header(tmp_path / "a.nrrd", **lines))
+
+
+def test_units_of_an_axis_that_is_none_of_space_are_its_own(tmp_path):
+    axes = {"dimension": 4, "sizes": "2 2 1 2", "kinds": "domain domain domain time"}
+    vectors = f"{PLAIN['space directions']} none"
+    units = {"units": '"mm" "mm" "mm" "s"', "space_units": '"mm" "mm" "mm"'}
+    assert len(read_itk(header(tmp_path / "a.nrrd", space_directions=vectors, **axes, **units)).array) == 2
+
+
+def test_a_file_that_cannot_be_opened_is_said(tmp_path):
+    (tmp_path / "a.nrrd").mkdir()
+    with pytest.raises(UnreadableScan, match="cannot be read"):
+        read_itk(tmp_path / "a.nrrd")
 
 
 def test_what_is_no_nrrd_is_said(tmp_path):

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
-from segtrain.core.errors import DataError, UnreadableScan
+from segtrain.core.errors import DataError, ResourceError, UnreadableScan
 from segtrain.core.volume import LabelMap
 from segtrain.data.pictures import NOTE, picture_grid, read_picture, read_picture_mask, write_png
+from tests.faults.table import fault
 
 VALUES = np.arange(42, dtype=np.uint8).reshape(6, 7) * 5
 """(rows, columns)."""
@@ -125,6 +127,26 @@ def test_an_absurd_size_is_refused_before_anything_is_allocated(tmp_path):
         read_picture(path)
 
 
+@fault("F3", "a TIFF whose pages share their bytes", then="refused before a page is read")
+def test_pages_that_cannot_all_be_in_the_file_are_refused_before_they_are_read(tmp_path):
+    _shared_pages(tmp_path / "a.tif", side=4, pages=3)
+    assert read_picture(tmp_path / "a.tif").grid.shape == (4, 4, 3)
+    _shared_pages(tmp_path / "b.tif", side=4000, pages=20)
+    with pytest.raises(UnreadableScan, match=r"too large[\s\S]*0\.32 billion pixels"):
+        read_picture(tmp_path / "b.tif")
+
+
+def test_a_picture_for_which_memory_does_not_suffice_is_no_fault_of_the_file(tmp_path, monkeypatch):
+    def no_memory(self):
+        raise MemoryError
+
+    path = saved(tmp_path / "a.png")
+    monkeypatch.setattr(Image.Image, "load", no_memory)
+    monkeypatch.setattr(PngImageFile, "load", no_memory)
+    with pytest.raises(ResourceError, match="does not fit into memory"):
+        read_picture(path)
+
+
 def test_a_mask_becomes_a_picture_of_8_or_16_bits(tmp_path):
     for largest, kind in ((255, np.uint8), (256, np.uint16)):
         ids = (VALUES.T[:, :, None] == 5) * largest
@@ -134,6 +156,21 @@ def test_a_mask_becomes_a_picture_of_8_or_16_bits(tmp_path):
         np.testing.assert_array_equal(again[0], ids)
     with pytest.raises(DataError, match="ids from 0 to 65536"):
         write_png(tmp_path / "a.png", LabelMap(ids * 256, picture_grid((7, 6, 1))))
+
+
+def _shared_pages(path, side, pages):
+    """A TIFF by hand: every page is the same empty strip."""
+    import struct
+    import zlib
+
+    strip = zlib.compress(bytes(side * side), 9)
+    out = b"II*\0" + struct.pack("<I", 8 + len(strip)) + strip
+    tags = {256: side, 257: side, 258: 8, 259: 8, 262: 1, 273: 8, 277: 1, 278: side, 279: len(strip)}
+    for page in range(pages):
+        after = len(out) + 6 + 12 * len(tags)
+        entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+        out += struct.pack("<H", len(tags)) + entries + struct.pack("<I", after if page < pages - 1 else 0)
+    path.write_bytes(out)
 
 
 def _few_bits(path, values, bits, size=None):

@@ -44,7 +44,24 @@ def test_bids_channels_are_suffixes_and_the_mask_a_derivative(tmp_path):
     assert len(find_cases(DataSettings.model_validate(found.values))) == 3
 
 
-def test_bids_that_lacks_masks_in_some_sessions_is_refused_in_words(tmp_path):
+def test_a_bids_session_without_its_mask_is_left_to_check(tmp_path):
+    root = write_bids(tmp_path, ["sub-01", "sub-02", "sub-03"])
+    next(root.glob("derivatives/manual/sub-02/anat/*")).unlink()
+    with pytest.raises(DataError) as error:
+        find_cases(DataSettings.model_validate(recognise(root).values))
+    assert [problem.what for problem in error.value.problems] == ["no series is the label"]
+
+
+def test_bids_suffixes_that_end_alike_are_told_apart(tmp_path):
+    root = write_bids(tmp_path, ["sub-01", "sub-02"])
+    for name in ("sub-01", "sub-02"):
+        write_scan(root / name / "anat" / f"{name}_acq-hires_T1w.nii.gz")
+    values = recognise(root).values
+    assert set(values["channels"].values()) == {"*_FLAIR", "T1w", "*_acq-hires_T1w"}
+    assert [len(case.images) for case in find_cases(DataSettings.model_validate(values))] == [3, 3]
+
+
+def test_bids_that_lacks_most_masks_is_refused_in_words(tmp_path):
     root = write_bids(tmp_path, ["sub-01", "sub-02"])
     next(root.glob("derivatives/manual/sub-01/anat/*")).unlink()
     with pytest.raises(DataError, match="masks in every session: none"):

@@ -75,6 +75,30 @@ def test_folders_of_visits_in_folders_of_patients(tmp_path):
     }
 
 
+def test_groups_of_many_cases_are_no_patients(tmp_path):
+    for case in (*(f"HGG/Brats18_A{n}_1" for n in range(4)), "LGG/Brats18_B0_1"):
+        name = case.rpartition("/")[2]
+        fill(tmp_path / case, f"{name}_t1", f"{name}_seg")
+    found = recognise_case_folders(tmp_path)
+    assert {row.patient for row in found.rows.values()} == {""}
+    assert "each case is taken as a patient" in found.guesses[-1]
+
+
+@pytest.mark.parametrize("visits", [["a", "ses-1", "b", "c"], ["2001", "x", "y", "z"], ["P1-a", "P1-b", "c", "d"]])
+def test_many_visits_are_of_one_patient_where_one_is_called_so(tmp_path, visits):
+    for case in (*(f"P1/{visit}" for visit in visits), "P2/first"):
+        fill(tmp_path / case, "T1", "mask")
+    assert {row.patient for row in recognise_case_folders(tmp_path).rows.values()} == {"P1", "P2"}
+
+
+def test_one_case_without_a_mask_is_left_to_check(tmp_path):
+    for case in ("P0", "P1", "P2"):
+        fill(tmp_path / case, "t1", *(["seg"] if case != "P1" else []))
+    found = recognise_case_folders(tmp_path)
+    assert {case: row.label is not None for case, row in found.rows.items()} == {"P0": True, "P1": False, "P2": True}
+    assert found.guesses == ()
+
+
 def test_several_masks_are_said(tmp_path):
     for case in ("P1", "P2"):
         fill(tmp_path / case, "T1", "a_mask", "b_mask")

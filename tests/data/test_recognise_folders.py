@@ -69,6 +69,27 @@ def test_a_scan_that_not_all_cases_have_is_no_channel_and_that_is_said(tmp_path)
     assert "T2 (1 of 2 cases)" in found.guesses[0]
 
 
+def test_what_does_not_pair_and_a_second_mask_are_said(tmp_path):
+    scans = [f"P{number}_{part}" for number in (1, 2, 3, 4) for part in ("T1", "T2")]
+    root = fill(tmp_path, images=scans, labels=["P1_seg", "P2_seg", "P3_seg", "P9_seg", "P1_mask"])
+    found = recognise_folders(root)
+    assert list(found.rows) == ["P1", "P2", "P3"]
+    assert found.guesses == (
+        "left out, because no mask is called after it: P4_T1, P4_T2",
+        "masks without a scan, left out: P9_seg",
+        "second masks of a case, left out: P1_seg",
+    )
+
+
+def test_each_mask_may_be_called_in_its_own_way(tmp_path):
+    root = fill(tmp_path, images=["P0", "P1", "P2"], labels=["P0", "P1_seg", "P2_seg"])
+    assert {case: row.label.path.name for case, row in recognise_folders(root).rows.items()} == {
+        "P0": "P0.nii.gz",
+        "P1": "P1_seg.nii.gz",
+        "P2": "P2_seg.nii.gz",
+    }
+
+
 def test_the_pair_with_most_cases_is_taken_and_the_others_are_said(tmp_path):
     found = recognise_folders(fill(tmp_path, imagesTr="abc", labelsTr="abc", imagesTs="de", labelsTs="de"))
     assert found.values["labels"].name == "labelsTr"

@@ -3,6 +3,7 @@ import pytest
 from segtrain.core.case import Case, ScanSource
 from segtrain.core.errors import DataError
 from segtrain.data.splits import Fold, Splits, check_covers, split_folds, split_share
+from tests.faults.table import fault
 
 
 def cases(*sizes):
@@ -109,6 +110,7 @@ def test_cases_that_came_or_went_are_named():
     assert "new" in str(error.value)
 
 
+@fault("F8", "a patient who trains and judges", then="3, the cases as a pair")
 def test_a_patient_on_both_sides_is_named_as_a_pair():
     splits = Splits((Fold(("P0_0", "P1_0"), ("P0_1",)),), 0)
     with pytest.raises(DataError, match="P0_0 and P0_1"):

@@ -7,12 +7,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from segtrain.core.errors import Problem, UnreadableScan
+from segtrain.execution.child import slot
+from segtrain.execution.leaving import leave_if_asked
 from segtrain.execution.patience import patience_seconds
-from segtrain.execution.workers import slot
 
 
 @dataclass(frozen=True)
@@ -103,12 +106,36 @@ def talkative(piece: Piece) -> int:
 
 def orderly(piece: Piece) -> None:
     """Never ends, and leaves its folder in order when it is interrupted."""
-    (piece.folder / f"{piece.number}.begun").touch()
     try:
+        (piece.folder / f"{piece.number}.begun").touch()
         while True:
             time.sleep(0.01)
     finally:
         (piece.folder / f"{piece.number}.ended").touch()
+
+
+def by_events(piece: Piece) -> None:
+    """Never ends, and saves its work between two events where it is asked to end; interrupted, it could not."""
+    leave_if_asked()
+    (piece.folder / f"{piece.number}.begun").touch()
+    with closing(_saving(piece)) as events:
+        for _ in events:
+            leave_if_asked()
+
+
+def _saving(piece: Piece) -> Iterator[None]:
+    while True:
+        time.sleep(0.01)
+        try:
+            yield
+        except GeneratorExit:
+            (piece.folder / f"{piece.number}.saved").touch()
+            raise
+
+
+def curious(piece: Piece) -> str:
+    """As a library that asks a question."""
+    return sys.stdin.readline()
 
 
 def stubborn_to_the_end(piece: Piece) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import _thread
 import os
+import threading
 from contextvars import copy_context
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from segtrain.core.errors import UnreadableScan
+from segtrain.execution.child import taken
 from segtrain.execution.ray_nodes import marked
 from segtrain.execution.ray_task import PATIENCE_SECONDS, Order, Stranger, TooLarge, do
-from segtrain.execution.workers import taken
 from tests.execution import pieces
 from tests.execution.pieces import Piece
 
@@ -40,6 +42,15 @@ def test_what_it_raises_comes_back(order):
 
 def test_too_little_memory_is_an_answer(order):
     assert done(order(pieces.no_memory)) == TooLarge()
+
+
+def test_a_task_that_is_cancelled_saves_its_work_where_it_looks(order, tmp_path):
+    """Ray interrupts the main thread as Ctrl-C does."""
+    asked = order(pieces.by_events)
+    threading.Timer(0.5, _thread.interrupt_main).start()
+    with pytest.raises(KeyboardInterrupt):
+        done(asked)
+    assert (tmp_path / "3.saved").exists()
 
 
 def test_it_works_where_the_command_was_started_and_is_patient(order, tmp_path, monkeypatch):

@@ -17,9 +17,10 @@ import segtrain
 from segtrain.core.errors import Problem, UnreadableScan
 from segtrain.core.events import StillWorking
 from segtrain.execution import workers
-from segtrain.execution.workers import Died, Done, each, each_watched, reason
+from segtrain.execution.workers import Died, Done, each, each_watched
 from tests.execution import pieces
 from tests.execution.pieces import Piece
+from tests.faults.table import fault
 
 needs_kill = pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
 
@@ -78,6 +79,7 @@ def test_no_more_pieces_are_in_work_than_there_are_workers(work):
 
 
 @needs_kill
+@fault("F21", "a process that dies", then="told, tried once more alone, then named; the others are done")
 def test_a_piece_that_kills_its_process_is_tried_twice_and_named_and_the_others_are_done(work):
     outcomes = list(each(pieces.killed_at_3, work, 2))
     assert sorted(results(outcomes)) == [0, 1, 2, 4, 5]
@@ -114,6 +116,7 @@ def test_too_little_memory_in_this_process_costs_one_piece(work):
     ]
 
 
+@fault("F21", "a process that hangs", then="told after the limit: never a silent wait")
 def test_a_process_that_hangs_is_ended(work):
     *_, last = each(pieces.endless, work[:1], 1, hang_seconds=1.5)
     assert isinstance(last, Died)
@@ -121,7 +124,6 @@ def test_a_process_that_hangs_is_ended(work):
 
 
 def test_each_process_has_a_number(work):
-    assert workers.slot() is None
     assert set(results(each(pieces.numbered, work, 2)).values()) == {0, 1}
 
 
@@ -171,6 +173,14 @@ def test_broken_off_long_pieces_put_their_work_in_order(work, tmp_path):
 
 
 @needs_kill
+def test_broken_off_long_pieces_save_their_work_where_they_look(work, tmp_path):
+    with closing(each_watched(pieces.by_events, work[:3], 2)) as outcomes:
+        while len(list(tmp_path.glob("*.begun"))) < 2:
+            assert isinstance(next(outcomes), StillWorking)
+    assert {path.stem for path in tmp_path.glob("*.saved")} == {"0", "1"}
+
+
+@needs_kill
 def test_a_process_that_does_not_end_when_it_is_asked_to_is_killed(work, tmp_path, monkeypatch):
     monkeypatch.setattr(workers, "GRACE_SECONDS", 0.3)
     with closing(each_watched(pieces.stubborn_to_the_end, work[:1], 1)) as outcomes:
@@ -179,24 +189,62 @@ def test_a_process_that_does_not_end_when_it_is_asked_to_is_killed(work, tmp_pat
     assert gone([int((tmp_path / "0.pid").read_text())])
 
 
+@pytest.fixture
+def command(tmp_path):
+    """Begin a command that does something with pieces."""
+
+    def begin(*lines: str) -> subprocess.Popen[bytes]:
+        script = tmp_path / "script.py"
+        heads = (
+            "import os, sys, time",
+            "from pathlib import Path",
+            "from segtrain.execution.workers import each",
+            "from tests.execution.pieces import Piece, endless, orderly, square",
+        )
+        script.write_text("\n".join((*heads, *lines)))
+        environment = {**os.environ, "PYTHONPATH": str(Path(segtrain.__file__).parents[1])}
+        return subprocess.Popen([sys.executable, script, tmp_path], stdout=subprocess.PIPE, env=environment)
+
+    return begin
+
+
 @needs_kill
-def test_a_command_that_is_killed_takes_its_idle_processes_along(tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(
-        "import os, sys, time\nfrom pathlib import Path\nfrom segtrain.execution.workers import each\n"
-        "from tests.execution.pieces import Piece, square\n"
-        "outcomes = each(square, [Piece(1, Path()), Piece(2, Path())], 1)\n"
-        "print(next(outcomes).result[0], flush=True)\ntime.sleep(3600)\n"
+@fault("F17", "killed while its processes are idle", then="they end, too")
+def test_a_command_that_is_killed_takes_its_idle_processes_along(command):
+    running = command(
+        "outcomes = each(square, [Piece(1, Path()), Piece(2, Path())], 1)",
+        "print(next(outcomes).result[0], flush=True)",
+        "time.sleep(3600)",
     )
-    root = Path(segtrain.__file__).parents[1]
-    command = subprocess.Popen(
-        [sys.executable, script], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(root)}
-    )
-    pid = int(command.stdout.readline())
+    pid = int(running.stdout.readline())
     assert is_alive(pid)
-    command.kill()
-    command.communicate()
+    running.kill()
+    running.communicate()
     assert gone([pid])
+
+
+@needs_kill
+@fault("F17", "killed while its processes work", then="they leave their work in order, and end within seconds")
+def test_a_command_that_is_killed_takes_its_working_processes_along(command, tmp_path):
+    running = command("list(each(orderly, [Piece(n, Path(sys.argv[1])) for n in range(2)], 2))")
+    while len(list(tmp_path.glob("*.begun"))) < 2:
+        time.sleep(0.01)
+    running.kill()
+    running.communicate()
+    limit = time.monotonic() + 10
+    while len(list(tmp_path.glob("*.ended"))) < 2 and time.monotonic() < limit:
+        time.sleep(0.01)
+    assert len(list(tmp_path.glob("*.ended"))) == 2
+
+
+@needs_kill
+def test_a_killed_commands_process_that_sleeps_is_woken_and_ends(command, tmp_path):
+    running = command("list(each(endless, [Piece(0, Path(sys.argv[1]))], 1))")
+    while not (tmp_path / "0.pid").exists():
+        time.sleep(0.01)
+    running.kill()
+    running.communicate()
+    assert gone([int((tmp_path / "0.pid").read_text())])
 
 
 def test_a_script_without_a_guard_is_not_run_again(tmp_path):
@@ -210,11 +258,3 @@ def test_a_script_without_a_guard_is_not_run_again(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(root)}
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.split() == ["begun", "[49]"]
-
-
-@pytest.mark.parametrize(
-    ("code", "says"),
-    [(77, "out of memory"), (1, "exit code 1"), (-11, "SIGSEGV"), (-9, "memory"), (-500, "signal 500")],
-)
-def test_an_exit_code_is_put_into_words(code, says):
-    assert says in reason(code)

@@ -51,7 +51,7 @@ DEADLY_LOSS = """\
 import os, signal
 from pathlib import Path
 import torch
-from segtrain.execution.workers import slot
+from segtrain.execution.child import slot
 
 HERE = Path(__file__).parent
 

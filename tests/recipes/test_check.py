@@ -71,6 +71,32 @@ def test_scans_without_masks_are_named(tmp_path):
     assert [p.what for p in check(load(tmp_path))] == ["image P1_a has no label", "label P3_a has no image"]
 
 
+def test_a_missing_label_hides_neither_a_broken_scan_nor_a_wrong_id_nor_a_leak(tmp_path):
+    write_study(tmp_path)
+    (tmp_path / "labels" / "P3_a.nii.gz").unlink()
+    for folder in ("images", "labels"):
+        shutil.copy(tmp_path / folder / "P1_a.nii.gz", tmp_path / folder / "P2_a.nii.gz")
+    write_case(tmp_path, "P4_a", seed=4, label=7)
+    write_case(tmp_path, "P5_a", seed=5)
+    (tmp_path / "images" / "P5_a.nii.gz").write_bytes(b"no scan")
+    found = check(load(tmp_path, "compare={losses: [dice, focal], folds: 4, baseline: dice}"))
+    assert found[0].what == "image P3_a has no label"
+    assert [problem.where.partition(",")[0] for problem in found[1:]] == [
+        "case P4_a",
+        "case P5_a",
+        "cases P1_a and P2_a",
+    ]
+
+
+def test_the_sheet_is_made_where_no_case_is_whole(tmp_path):
+    write_study(tmp_path)
+    for path in (tmp_path / "labels").iterdir():
+        path.unlink()
+    result = finished(check_and_show(load(tmp_path), sheet=tmp_path / "all.html", name="scans")).result
+    assert result["problems"]
+    assert "All cases of scans" in (tmp_path / "all.html").read_text(encoding="utf-8")
+
+
 def test_a_fault_that_two_losses_share_is_named_once(tmp_path):
     write_study(tmp_path, CONFIG + "compare: {losses: [dice, {name: nose, label: a}], folds: 2, baseline: dice}\n")
     assert len(check(load(tmp_path, "loss.name=nose"))) == 1

@@ -12,6 +12,7 @@ from segtrain.core.scores import Score
 from segtrain.recipes.comparison import conclude, mean_curve
 from segtrain.recipes.run_folder import write_record
 from segtrain.reports.tables import write_cases_csv, write_csv
+from tests.faults.table import fault
 from tests.recipes.projects import CANARY, OWN_METRIC
 from tests.recipes.sweeps import FOLDS, begun, case, runs, write_run
 
@@ -186,6 +187,7 @@ def with_scores(folder, value, names, *overrides):
 
 
 @pytest.mark.parametrize("names", [("P0_a", "P0_b"), ("P0_a", "P1_a"), tuple(f"P{i}_a" for i in range(5))])
+@fault("F29", "1, 2 and 5 patients", then="0, rows without a verdict")
 def test_one_two_or_five_patients_keep_their_rows_and_get_no_verdict(tmp_path, plain, names):
     summary = conclude(with_scores(tmp_path, lambda loss, name: {"focal": 0.2}.get(loss, 0.8), names).path)
     means = {row["loss"]: row["mean"] for row in summary["ranking"]}
@@ -194,12 +196,14 @@ def test_one_two_or_five_patients_keep_their_rows_and_get_no_verdict(tmp_path, p
     assert next(pair["p"] for pair in summary["pairs"] if {pair["a"], pair["b"]} == {"dice", "dice_ce"}) == 1.0
 
 
+@fault("F29", "losses that are all equal", then="0, p is 1 and nobody wins")
 def test_all_equal_is_equivalent_and_has_no_winner(tmp_path, plain):
     summary = conclude(with_scores(tmp_path, lambda loss, name: 0.8, [f"P{i}_a" for i in range(7)]).path)
     assert {(pair["verdict"], pair["p"], pair["difference"]) for pair in summary["pairs"]} == {("equivalent", 1.0, 0.0)}
     assert {row["rank"] for row in summary["ranking"]} == {2.0}
 
 
+@fault("F29", "nothing defined, all diverged", then="0, all rows are there and have failed")
 def test_where_nothing_is_defined_or_everything_diverged_all_have_failed(tmp_path, plain):
     sweep = with_scores(tmp_path, lambda loss, name: None, ("P0_a", "P1_a"))
     assert {row["status"] for row in conclude(sweep.path)["ranking"]} == {"failed"}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from segtrain.core.errors import Problem
+from segtrain.core.errors import ConfigError, Problem
 from segtrain.core.events import CaseRead
-from segtrain.data.cases import find_cases
+from segtrain.data.cases import Scans, find_cases, judged_cases
 from segtrain.data.nifti import read_nifti
 from segtrain.recipes import contact_sheet as module
 from segtrain.recipes.contact_sheet import Drawing, draw_contact_sheet, draw_tile
@@ -46,9 +46,9 @@ def test_all_cases_are_read_and_faults_stand_with_the_case_they_name(study, monk
     sheets = []
     monkeypatch.setattr(module, "write_contact_sheet", lambda path, sheet: sheets.append((path, sheet)))
     loaded = load(study)
-    cases = find_cases(loaded.config.data)
+    scans = judged_cases(loaded.config.data)
     problems = [Problem("a label is odd", f"case {CASES[2]}, somewhere"), Problem("a key is wrong", "training.epochs")]
-    events = list(draw_contact_sheet(loaded, cases, problems, study / "sheet.png"))
+    events = list(draw_contact_sheet(loaded, scans, problems, study / "sheet.png"))
     assert [(event.case, event.done) for event in events if isinstance(event, CaseRead)] == [
         (case, number) for number, case in enumerate(CASES, start=1)
     ]
@@ -61,5 +61,39 @@ def test_all_cases_are_read_and_faults_stand_with_the_case_they_name(study, monk
 @pytest.mark.parametrize("name", ["sheet.png", "sheet.html"])
 def test_the_sheet_is_written(study, name):
     loaded = load(study)
-    list(draw_contact_sheet(loaded, find_cases(loaded.config.data), [], study / name))
+    list(draw_contact_sheet(loaded, judged_cases(loaded.config.data), [], study / name))
     assert (study / name).stat().st_size > 2000
+
+
+def sheet_of(study, problems=(), name="", monkeypatch=None):
+    sheets = []
+    monkeypatch.setattr(module, "write_contact_sheet", lambda path, sheet: sheets.append(sheet))
+    loaded = load(study)
+    list(draw_contact_sheet(loaded, judged_cases(loaded.config.data), problems, study / "sheet.png", name))
+    return sheets[0]
+
+
+def test_a_case_without_its_mask_and_both_sides_of_a_leak_are_on_the_sheet(study, monkeypatch):
+    (study / "labels" / f"{CASES[3]}.nii.gz").unlink()
+    leak = Problem("the same image trains and judges", f"cases {CASES[0]} and {CASES[2]}")
+    sheet = sheet_of(study, [leak], "brains", monkeypatch)
+    assert [tile.case for tile in sheet.tiles] == list(CASES)
+    assert {tile.case: tile.faults for tile in sheet.tiles if tile.faults} == {
+        CASES[0]: (leak.what,),
+        CASES[2]: (leak.what,),
+        CASES[3]: (f"image {CASES[3]} has no label",),
+    }
+    assert sheet.title == "All cases of brains"
+
+
+def test_where_no_case_is_whole_the_sheet_says_why_of_each(study, monkeypatch):
+    for path in (study / "labels").iterdir():
+        path.unlink()
+    (study / "labels" / "other.nii.gz").write_bytes(b"x")
+    assert [tile.case for tile in sheet_of(study, monkeypatch=monkeypatch).tiles] == [*CASES, "other"]
+
+
+def test_too_many_cases_for_one_picture_are_refused_before_they_are_read(study):
+    many = Scans((), tuple((str(number), Problem("odd")) for number in range(2001)))
+    with pytest.raises(ConfigError, match="too many cases"):
+        next(draw_contact_sheet(load(study), many, [], study / "sheet.png"))

@@ -28,6 +28,7 @@ from segtrain.execution import workers
 from segtrain.recipes import dataset, one_case
 from segtrain.recipes.dataset import fingerprint_all, logged, prepare_all, processes_for
 from segtrain.recipes.run_folder import RunFolder
+from tests.faults.table import fault
 from tests.phantoms import grid, scan
 from tests.plans import small_plan
 from tests.recipes import lethal
@@ -200,6 +201,7 @@ def test_what_a_killed_writer_left_days_ago_is_cleared_away(data):
 
 
 @needs_kill
+@fault("F21", "a case that kills its process", then="4, the case; the others are prepared")
 def test_a_case_whose_process_dies_twice_is_named_and_the_others_are_stored(data, monkeypatch):
     monkeypatch.setattr(dataset, "make_prepared", lethal.at_p1)
     work = prepare_all(cases_of(data), small_plan(), TASK, data / "store", workers=2)

@@ -27,6 +27,7 @@ from segtrain.recipes.fit import fit, is_better
 from segtrain.recipes.lock import LOCK
 from segtrain.recipes.run_folder import RunFolder
 from segtrain.training import checkpoint
+from tests.faults.table import fault
 from tests.recipes.projects import (
     BROKEN_LOSS,
     CONFIG,
@@ -143,6 +144,7 @@ def test_broken_off_while_scans_are_prepared_it_begins_anew(begin, tmp_path):
     ['value * float("nan")', "value + (logits - logits.detach()).abs().sqrt().sum()"],
     ids=["loss", "gradient"],
 )
+@fault("F24", "a loss that is NaN now and then", then="0, such a step changes nothing and is counted")
 def test_steps_that_are_not_finite_leave_weights_that_may_be_saved(spoilt, tmp_path):
     (tmp_path / "mine.py").write_text(BROKEN_LOSS.replace('value * float("nan")', spoilt))
     write_study(tmp_path, CONFIG.replace("dice_ce", "'mine.py:Breaks'"))
@@ -279,6 +281,7 @@ def test_seconds_are_those_of_all_sessions(begin, tmp_path, monkeypatch):
         assert seconds[-1] >= seconds[-2] + 100
 
 
+@fault("F18", "resumed with another file of a loss", then="2, the file")
 def test_a_loss_whose_file_changed_does_not_go_on(tmp_path):
     (tmp_path / "mine.py").write_text(BROKEN_LOSS)
     write_study(tmp_path, CONFIG.replace("dice_ce", "'mine.py:Breaks'"))

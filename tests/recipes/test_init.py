@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from pydicom import dcmread
 from segtrain.config.load import load_config
 from segtrain.core.errors import ConfigError, DataError
 from segtrain.data.cases import find_cases
+from segtrain.data.nifti import write_nifti, write_nifti_image
 from segtrain.recipes.check import check
 from segtrain.recipes.init import as_config, facts, guess, write_config
 from tests import phantoms
@@ -82,7 +84,7 @@ def test_faulty_cases_are_said_and_left_to_check(folders, tmp_path):
     (folders / "labels" / "P1_t1.nii.gz").write_bytes(b"x")
     told = write_config(folders, tmp_path / "new.yaml", overwrite=False)
     assert any(sentence.startswith("2 faults") for sentence in told["guesses"])
-    assert len(check(load_config(tmp_path / "new.yaml"))) == 1
+    assert len(check(load_config(tmp_path / "new.yaml"))) == 2
 
 
 def test_data_without_a_usable_mask_are_refused(folders):
@@ -113,3 +115,20 @@ def test_a_tree_of_series_with_drawn_masks(tmp_path):
     told = write_config(tmp_path / "data", tmp_path / "new.yaml", overwrite=False)
     assert (told["labels"], told["patients"]) == ({"background": 0, "Liver": 1}, 3)
     assert check(load_config(tmp_path / "new.yaml")) == []
+
+
+def test_volumes_of_one_file_are_channels(tmp_path):
+    for seed, name in enumerate(("P1", "P2", "P3")):
+        image, mask = phantoms.scan(GRID, channels=2, seed=seed)
+        write_nifti_image(tmp_path / "data" / "images" / f"{name}.nii.gz", image)
+        write_nifti(tmp_path / "data" / "labels" / f"{name}.nii.gz", mask)
+    told = write_config(tmp_path / "data", tmp_path / "new.yaml", overwrite=False)
+    assert told["channels"] == ["channel_0", "channel_1"]
+    assert check(load_config(tmp_path / "new.yaml")) == []
+
+
+def test_a_name_that_is_no_text_is_refused_in_words(folders, tmp_path):
+    odd = folders.rename(folders.with_name(os.fsdecode(b"M\xfcller")))
+    with pytest.raises(DataError, match="rename the file or folder"):
+        write_config(odd, tmp_path / "new.yaml", overwrite=False)
+    assert not (tmp_path / "new.yaml").exists()

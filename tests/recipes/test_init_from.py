@@ -27,6 +27,7 @@ from segtrain.recipes.job import set_up, try_config
 from segtrain.recipes.run_folder import RunFolder
 from segtrain.training import checkpoint
 from tests import phantoms
+from tests.faults.table import fault
 from tests.recipes.projects import SHAPE, close_at, finished, load, step, write_study
 
 CPU = torch.device("cpu")
@@ -291,6 +292,7 @@ def test_a_path_is_relative_to_the_config(tmp_path):
     assert load(tmp_path).config.model.init_from == tmp_path / "runs" / "old"
 
 
+@fault("F34", "a checkpoint without newer keys", then="0, it is read")
 def test_old_checkpoints_have_settings_without_the_newer_keys(trained):
     about = json.loads((trained / "checkpoints" / "best" / checkpoint.ABOUT).read_text())
     older = {name: about["model"][name] for name in ("name", "dims", "block", "deep_supervision", "widths")}

@@ -99,6 +99,12 @@ def test_masks_without_a_label_are_refused():
         task([0])
 
 
+@pytest.mark.parametrize("ids", [range(255), [0, 2**31]])
+def test_ids_that_make_no_task_are_refused_in_words(ids):
+    with pytest.raises(DataError, match="labels"):
+        task(ids)
+
+
 def test_a_dataset_json_decides_and_what_it_does_not_name_is_said(tmp_path):
     declared = DatasetJson(tmp_path / "dataset.json", ("T1",), {"background": 0, "liver": 4}, ignore=9)
     labels, said = task([0, 4, 7, 9], declared=declared)

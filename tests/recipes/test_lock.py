@@ -2,24 +2,66 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
+import segtrain
 from segtrain.core.errors import ConfigError
-from segtrain.recipes.lock import DEAD_SECONDS, LOCK, locked
+from segtrain.recipes.lock import BEGUN_SECONDS, DEAD_SECONDS, LOCK, locked
 from tests.faults.table import fault
+from tests.recipes.projects import result_of
 
 HERE = socket.gethostname()
 
 
 def names_in(folder):
     return sorted(p.name for p in folder.iterdir())
+
+
+IN_AND_OUT = """\
+import os, random, socket, sys, time
+from pathlib import Path
+from segtrain.core.errors import ConfigError
+from segtrain.recipes.lock import LOCK, locked
+
+folder, entered, both, until = Path(sys.argv[1]), 0, 0, time.monotonic() + 1.5
+inside, other = folder / "inside", folder / f"lock of {os.getpid()}"
+if sys.argv[2] == "none":
+    def link(source, target): raise OSError("not supported")
+    os.link = link
+while time.monotonic() < until:
+    try:
+        with locked(folder):
+            entered += 1
+            try:
+                inside.touch(exist_ok=False)
+            except FileExistsError:
+                both += 1
+                continue
+            time.sleep(random.random() / 1000)
+            inside.unlink()
+            other.write_text(f"99999999 {socket.gethostname()} {entered}")  # as if this one had died
+            other.replace(folder / LOCK)
+    except ConfigError:
+        time.sleep(random.random() / 1000)
+print(entered, both)
+"""
+
+
+def age(file, seconds, content=None):
+    """Make it look as if it was last touched so long ago."""
+    if content is not None:
+        file.write_text(content)
+    then = time.time() - seconds
+    os.utime(file, (then, then))
 
 
 @pytest.fixture
@@ -32,7 +74,7 @@ def dead():
 
 def test_a_lock_names_its_process_and_goes_with_it(tmp_path):
     with locked(tmp_path):
-        assert (tmp_path / LOCK).read_text() == f"{os.getpid()} {HERE}"
+        assert (tmp_path / LOCK).read_text().split()[:2] == [str(os.getpid()), HERE]
     assert names_in(tmp_path) == []
 
 
@@ -46,8 +88,99 @@ def test_a_lock_goes_when_the_work_fails(tmp_path):
 @fault("F19", "the lock of a process that is dead", then="0, it is taken over")
 def test_the_lock_of_a_dead_process_is_taken_over(tmp_path, dead, text):
     (tmp_path / LOCK).write_text(text.format(dead=dead, here=HERE))
+    age(tmp_path / LOCK, BEGUN_SECONDS + 1)
     with locked(tmp_path):
         assert (tmp_path / LOCK).read_text().startswith(str(os.getpid()))
+    assert names_in(tmp_path) == []
+
+
+def test_an_empty_lock_that_is_new_is_being_written(tmp_path):
+    (tmp_path / LOCK).touch()
+    with pytest.raises(ConfigError, match="another segtrain"), locked(tmp_path):
+        pass
+
+
+def test_a_process_keeps_itself_out_but_not_the_process_that_had_its_number_before(tmp_path):
+    """In a container the first process always has the same number."""
+    (tmp_path / LOCK).write_text(f"{os.getpid()} {HERE} before")
+    with locked(tmp_path), pytest.raises(ConfigError, match=f"held by process {os.getpid()} {HERE}"), locked(tmp_path):
+        pass
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_no_two_processes_are_inside_at_once_though_dead_locks_lie_in_their_way(tmp_path, links):
+    (folder := tmp_path / "run").mkdir()
+    script = tmp_path / "script.py"
+    script.write_text(IN_AND_OUT)
+    environment = {**os.environ, "PYTHONPATH": str(Path(segtrain.__file__).parents[1])}
+    command = [sys.executable, script, folder, "links" if links else "none"]
+    running = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    told = [process.communicate(timeout=60)[0].split() for process in running]
+    assert [both for _, both in told] == ["0", "0"]
+    assert all(int(entered) > 0 for entered, _ in told)
+
+
+def test_where_a_drive_knows_no_links_a_lock_is_held_all_the_same(tmp_path, monkeypatch):
+    def refused(source, target):
+        raise OSError(errno.ENOTSUP, "not supported")
+
+    monkeypatch.setattr(os, "link", refused)
+    with locked(tmp_path):
+        assert names_in(tmp_path) == [LOCK]
+        assert (tmp_path / LOCK).read_text().startswith(f"{os.getpid()} {HERE} ")
+        with pytest.raises(ConfigError, match="another segtrain"), locked(tmp_path):
+            pass
+    assert names_in(tmp_path) == []
+
+
+class TestTakenOver:
+    """By a process of another host, while this one was stopped for long."""
+
+    @pytest.fixture
+    def lock(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("segtrain.recipes.lock.BEAT_SECONDS", 0.01)
+        return tmp_path / LOCK
+
+    def work(self, lock, told):
+        try:
+            yield "begun"
+            age(lock, 100, "17 another-machine")
+            time.sleep(0.3)
+            yield "taken over"
+            yield "goes on"
+        except GeneratorExit:
+            told.append("saved")
+            raise
+        except ConfigError as error:
+            told.append(str(error))
+            raise
+
+    def test_the_work_ends_at_its_next_event_and_saves_nothing_and_the_lock_is_that_of_the_other(self, lock, tmp_path):
+        told, seen = [], []
+        with pytest.raises(ConfigError, match="took this folder over"), locked(tmp_path) as held:
+            seen.extend(event for event in held.guarded(self.work(lock, told)))
+        assert "took this folder over" in told[0]
+        assert len(told) == 1
+        assert lock.read_text() == "17 another-machine"
+        assert time.time() - lock.stat().st_mtime > 50  # nobody touched it
+
+    def test_broken_off_it_saves_nothing_either(self, lock, tmp_path):
+        told = []
+        with locked(tmp_path) as held:
+            events = held.guarded(self.work(lock, told))
+            assert [next(events), next(events)] == ["begun", "taken over"]
+            with pytest.raises(ConfigError, match="took this folder over"):
+                events.close()
+        assert "saved" not in told
+
+    def test_work_that_keeps_its_lock_returns_what_it_found(self, tmp_path):
+        def found():
+            yield "event"
+            return 7
+
+        with locked(tmp_path) as held:
+            assert result_of(held.guarded(found())) == 7
 
 
 @pytest.mark.parametrize(
@@ -105,7 +238,7 @@ class TestOnACluster:
         (tmp_path / LOCK).write_text("17 another-machine")
         begun = time.monotonic()
         with locked(tmp_path):
-            assert (tmp_path / LOCK).read_text() == f"{os.getpid()} {HERE}"
+            assert (tmp_path / LOCK).read_text().startswith(f"{os.getpid()} {HERE}")
         assert 0.4 < time.monotonic() - begun < 3
 
     def test_even_where_the_clock_of_the_other_host_is_ahead(self, tmp_path):
@@ -138,7 +271,7 @@ class TestOnACluster:
         (tmp_path / LOCK).write_text(f"{process.pid} {HERE}")
         threading.Thread(target=process.wait, daemon=True).start()
         with locked(tmp_path):
-            assert (tmp_path / LOCK).read_text() == f"{os.getpid()} {HERE}"
+            assert (tmp_path / LOCK).read_text().startswith(f"{os.getpid()} {HERE}")
 
     def test_a_lock_that_is_given_back_meanwhile_is_taken(self, tmp_path):
         (tmp_path / LOCK).write_text("17 another-machine")

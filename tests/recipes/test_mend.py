@@ -93,11 +93,12 @@ def test_scans_masks_and_patients_are_those_of_before(study, tmp_path):
     assert patients == {case: case.partition("_")[0] for case in (SOUND, FAULTY["half"], FAULTY["big"])}
 
 
-def test_own_code_that_the_config_names_comes_along(study, tmp_path):
+def test_own_code_that_the_config_names_is_found_where_it_is(study, tmp_path):
     (study / "mine.py").write_text(OWN_METRIC)
     loaded = load(study, text=CONFIG + "evaluation: {metrics: [dice, 'mine.py:Missed']}\n")
     result_of(mend(loaded, tmp_path / "mended"))
     assert check(load_config(tmp_path / "mended" / "config.yaml")) == []
+    assert not (tmp_path / "mended" / "mine.py").exists()
 
 
 def test_nothing_is_written_over(study, tmp_path):

@@ -17,6 +17,7 @@ from segtrain.recipes.compare_losses import compare_losses
 from segtrain.recipes.evaluate import evaluate_run
 from segtrain.recipes.fit import fit
 from segtrain.recipes.predict import predict
+from tests.faults.table import fault
 from tests.recipes.projects import CONFIG, close_at, finished, load, step, write_study
 
 pytestmark = [
@@ -74,6 +75,7 @@ def test_scores_are_those_of_the_cpu_but_for_ties(trained, study, tmp_path):
     assert means[0] == pytest.approx(means[1], abs=0.01)
 
 
+@fault("F25", "memory full at the first step", then="4, a smaller patch is proposed")
 def test_a_patch_that_no_gpu_holds_is_answered_with_what_to_set(tmp_path):
     write_study(tmp_path)
     torch.cuda.set_per_process_memory_fraction(0.01)
@@ -86,6 +88,7 @@ def test_a_patch_that_no_gpu_holds_is_answered_with_what_to_set(tmp_path):
     assert "patch_size" in str(found.value)
 
 
+@fault("F25", "memory full at a prediction", then="0, goes on in smaller pieces")
 def test_prediction_beside_a_full_gpu_goes_on_with_smaller_pieces(trained, study, tmp_path):
     whole = finished(predict(trained, study / "images", tmp_path / "whole", device="cuda"))
     total = torch.cuda.get_device_properties(0).total_memory

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 
-from segtrain.core.case import ScanSource
-from segtrain.core.errors import DataError
+from segtrain.core.case import Case, ScanSource
+from segtrain.core.errors import DataError, GridMismatch
 from segtrain.core.grid import Grid
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap
@@ -30,6 +31,7 @@ from segtrain.recipes.one_case import (
     recall_fingerprint,
     recall_prepared,
 )
+from tests.data.dicom_phantoms import write_series
 from tests.data.rtstruct_phantoms import outline, write_rtstruct
 from tests.phantoms import grid, scan
 from tests.plans import small_plan
@@ -178,6 +180,19 @@ def test_a_mask_that_was_drawn_on_the_scan_is_read_on_its_grid(data, case):
     assert labels.grid is image.grid
     assert (labels.array == 1).sum(axis=(0, 1)).tolist() == [0] * 4 + [16] + [0] * 7
     assert note == "P1_a: left out, because no label has its name: Couch"
+
+
+def test_a_mask_of_another_frame_of_reference_is_a_fault_of_its_case(tmp_path):
+    write_series(tmp_path / "ct")
+    space = read_volume([ScanSource(tmp_path / "ct")]).grid
+    path = write_rtstruct(tmp_path / "rt.dcm", {"Organ": [outline(space, [[1, 1], [3, 1], [3, 4]], 1)]})
+    drawn = Case("P1", "P1", (ScanSource(tmp_path / "ct"),), ScanSource(path))
+    assert read_case(drawn, ("image",), TASK)[1].array.any()
+    mask = dcmread(path)
+    mask.StructureSetROISequence[0].ReferencedFrameOfReferenceUID = "1.2.99"
+    mask.save_as(path)
+    with pytest.raises(GridMismatch, match=r"another frame of reference[\s\S]*P1"):
+        read_case(drawn, ("image",), TASK)
 
 
 def test_a_mask_whose_names_do_not_match_names_its_case(data, case):

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from segtrain.config.schema import LossEntry
 from segtrain.core.events import EpochEnded, Finished
 from segtrain.core.plan import Plan
 from segtrain.data.cases import find_cases
@@ -15,7 +16,7 @@ from segtrain.data.splits import Splits
 from segtrain.recipes.job import Shared
 from segtrain.recipes.one_run import Ended, RunJob, do_run, run_events
 from segtrain.recipes.sweep import runs_of, settings_of
-from tests.recipes.projects import load
+from tests.recipes.projects import load, result_of
 
 
 @pytest.fixture(autouse=True)
@@ -66,3 +67,32 @@ def test_what_goes_wrong_otherwise_is_told_and_may_be_tried_again(job):
     ended = do_run(replace(job, shared=replace(job.shared, prepared=gone)))
     assert ended.broken
     assert job.one.settled is None
+
+
+def loss_of(job, tmp_path, body):
+    """The same run with a loss of one's own, which is sound where it is tried."""
+    head = "import torch\nclass Mine(torch.nn.Module):\n    def forward(self, logits, target):\n"
+    (tmp_path / "mine.py").write_text(f"{head}        if logits[0, 0].numel() != 512:\n            {body}\n{SOUND}")
+    return replace(job, one=replace(job.one, entry=LossEntry(name=f"{tmp_path / 'mine.py'}:Mine", label="mine")))
+
+
+SOUND = "        return torch.nn.functional.cross_entropy(logits, target.long())\n"
+
+
+def test_a_fault_of_the_code_costs_this_run_and_leaves_its_traceback(job, tmp_path):
+    faulty = loss_of(job, tmp_path, "raise ZeroDivisionError('no voxel')")
+    ended = do_run(faulty)
+    log = faulty.one.folder.log
+    assert ended == Ended(f"ZeroDivisionError: no voxel\n  where: {log} has the traceback", broken=True)
+    last = json.loads(log.read_text(encoding="utf-8").splitlines()[-1])
+    assert last["event"] == "broken"
+    assert "mine.py" in last["text"]
+
+
+def test_too_little_memory_is_the_end_of_the_process_so_that_it_is_tried_again_alone(job, tmp_path):
+    large = loss_of(job, tmp_path, "raise torch.OutOfMemoryError('CUDA out of memory')")
+    with pytest.raises(MemoryError):
+        do_run(large)
+    ended = result_of(run_events(large))
+    assert (ended.broken, ended.too_large) == (True, True)
+    assert "out of memory" in large.one.folder.log.read_text(encoding="utf-8")

@@ -24,6 +24,7 @@ from segtrain.metrics.settings import EvaluationSettings
 from segtrain.recipes import predict_cases as room
 from segtrain.recipes.predict_cases import Manner, joined_outcome, predict_cases, volumes_ml
 from segtrain.recipes.trained import load_ensemble, load_predictor, trained_config
+from tests.faults.table import fault
 from tests.phantoms import scan
 from tests.recipes.projects import result_of, write_study
 
@@ -197,6 +198,7 @@ def test_notes_of_a_case_stand_before_it(ensemble, cases, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("part", ["channel", "label"])
+@fault("F11", "a mask in the place of a channel or label", then="refused; the scan stays")
 def test_neither_a_channel_nor_a_label_is_written_over(trained, scans, tmp_path, part):
     predictor = load_predictor(trained, device="cpu", allow_code=False)
     image, label = (ScanSource(folder / "P8_a.nii.gz") for folder in scans)

@@ -24,6 +24,7 @@ from segtrain.recipes.run_folder import (
     require_place,
     write_record,
 )
+from tests.faults.table import fault
 from tests.recipes.projects import CONFIG, load, write_study
 
 HERE = socket.gethostname()
@@ -141,6 +142,7 @@ def test_the_order_of_regions_is_a_change(tmp_path, run):
         keep_config(RunFolder(run), load(tmp_path, regions % "two: [y], one: [x]"))
 
 
+@fault("F34", "a config without a newer key", then="0, the run goes on")
 def test_a_key_that_an_older_version_did_not_know_does_not_strand_a_run(tmp_path, run):
     (run / "config.yaml").unlink()
     keep_config(RunFolder(run), load(tmp_path, text=CONFIG))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from segtrain.core.errors import CheckpointError
+from segtrain.core.errors import CheckpointError, ConfigError
 from segtrain.core.events import CheckpointSaved, EpochEnded, StepEnded
 from segtrain.data.cases import find_cases
 from segtrain.recipes.fit import fit
+from segtrain.recipes.lock import locked
 from segtrain.recipes.run_folder import RunFolder
 from segtrain.recipes.rung import epochs_done, score_rung, stopped_after
 from segtrain.reports.tables import read_cases_csv
@@ -60,3 +63,23 @@ def test_the_scores_are_those_of_the_validation_by_the_headline_alone_and_no_mas
     assert [(case.case, case.patient) for case in found] == [(case.case, case.patient) for case in held_out]
     assert [case.scores for case in found] == headline
     assert list(out.parent.iterdir()) == [out]
+
+
+def test_cases_that_fail_are_told_and_then_no_scores_are_written(fitted, tmp_path):
+    loaded = load(fitted.config.parent, "compare=null")
+    first, second, *_ = find_cases(loaded.config.data)
+    damaged = tmp_path / "damaged.nii.gz"
+    damaged.write_bytes(b"no scan")
+    cases = [first, replace(second, images=(replace(second.images[0], path=damaged),))]
+    out = tmp_path / "rungs" / "2" / "cases.csv"
+    failed = result_of(score_rung(RunFolder(fitted.folder), cases, loaded.config.evaluation, out, "cpu"))
+    assert [case for case, _ in failed] == [second.id]
+    assert list(out.parent.iterdir()) == []
+
+
+def test_a_run_that_another_process_writes_to_is_not_scored(fitted, tmp_path):
+    loaded = load(fitted.config.parent, "compare=null")
+    out = tmp_path / "rungs" / "2" / "cases.csv"
+    scored = score_rung(RunFolder(fitted.folder), [], loaded.config.evaluation, out, "cpu")
+    with locked(fitted.folder), pytest.raises(ConfigError, match="another segtrain"):
+        result_of(scored)

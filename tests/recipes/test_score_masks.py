@@ -14,6 +14,7 @@ from segtrain.data.nifti import write_nifti
 from segtrain.recipes import score_masks
 from segtrain.recipes.report import rebuild
 from segtrain.recipes.score_masks import evaluate_masks
+from tests.faults.table import fault
 from tests.phantoms import grid
 from tests.recipes.projects import finished
 
@@ -104,6 +105,7 @@ def test_a_label_that_nobody_named_is_background_and_told_once(masks, tmp_path):
     assert list(end.result["metrics"]["labels"]) == ["liver"]
 
 
+@fault("F27", "a damaged mask", then="1, its case fails by name")
 def test_a_damaged_mask_fails_its_case_alone(masks, tmp_path):
     (masks[0] / "a.nii.gz").write_bytes(b"no mask")
     events = list(score(masks, tmp_path / "out"))
@@ -273,6 +275,7 @@ def test_a_report_is_rebuilt_from_the_files_alone(masks, tmp_path):
     assert page.read_bytes() == first
 
 
+@fault("F27", "a label that only a prediction has", then="0, told")
 def test_an_id_that_only_a_prediction_holds_is_told(masks, tmp_path):
     write_mask(masks[0] / "b.nii.gz", 1, 1, 9)
     *events, _ = score(masks, tmp_path / "out")

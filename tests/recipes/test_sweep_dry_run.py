@@ -12,7 +12,7 @@ import torch
 from segtrain.core.errors import ConfigError
 from segtrain.recipes import sweep_dry_run as module
 from segtrain.recipes.room import KEPT_CHECKPOINTS
-from segtrain.recipes.sweep_dry_run import dry_run_sweep
+from segtrain.recipes.sweep_dry_run import dry_run_sweep, rounds
 from tests.recipes.projects import CONFIG, finished, load, write_study
 
 THREE = """\
@@ -82,7 +82,22 @@ def test_several_at_once_share_the_cores_and_the_time(three):
     found = tried(three, workers=4)
     assert torch.get_num_threads() == threads
     assert found["at_once"] == 4
-    assert found["seconds"]["running"] == pytest.approx(sum(f["seconds"] for f in found["losses"].values()) / 4)
+    share = rounds(12, 4, torch.device("cpu"))
+    assert found["seconds"]["running"] == pytest.approx(share * sum(f["seconds"] for f in found["losses"].values()))
+
+
+def test_runs_are_done_in_rounds_of_as_many_as_there_are_cores(monkeypatch):
+    monkeypatch.setattr(module, "usable_cores", lambda: 8)
+    cpu = torch.device("cpu")
+    assert rounds(12, 4, cpu) == pytest.approx(3 / 12)
+    assert rounds(13, 4, cpu) == pytest.approx(4 / 13)
+    monkeypatch.setattr(module, "usable_cores", lambda: 2)
+    assert rounds(12, 4, cpu) == pytest.approx(6 / 12)
+
+
+def test_with_a_budget_all_losses_have_the_steps_of_the_first(three):
+    found = tried(three, "training.budget_minutes=0.02")
+    assert len({loss["steps"] for loss in found["losses"].values()}) == 1
 
 
 def test_rungs_are_told(three):

@@ -30,9 +30,9 @@ def test_rungs_are_whole_epochs_before_the_end(tmp_path):
         )
 
     assert epochs(24) == (6, 12)
-    assert epochs(5) == (2, 3)
+    assert epochs(5) == (1, 2)
     assert epochs(3) == (1, 2)
-    assert epochs(10, "[0.1, 0.15, 0.7, 0.95]") == (1, 2, 7)
+    assert epochs(10, "[0.1, 0.15, 0.7, 0.95]") == (1, 2, 7, 9)
     assert rung_epochs(load(tmp_path, text=text)) == ()
 
 
@@ -45,7 +45,8 @@ def test_a_training_without_room_for_two_rungs_is_refused(tmp_path, epochs, says
 def test_losses_are_judged_after_an_epoch_that_is_validated(tmp_path):
     """A run is judged by its best validated epoch: at any other nothing would be new."""
     changes = (HALVING, "training.validate_every=5")
-    assert rung_epochs(load(tmp_path, *changes, "training.epochs=24", text=CONFIG + COMPARE)) == (10, 15)
+    assert rung_epochs(load(tmp_path, *changes, "training.epochs=24", text=CONFIG + COMPARE)) == (5, 10)
+    assert rung_epochs(load(tmp_path, *changes, "training.epochs=12", text=CONFIG + COMPARE)) == (5, 10)
     with pytest.raises(ConfigError, match="no two rungs before the end"):
         rung_epochs(load(tmp_path, *changes, "training.epochs=5", text=CONFIG + COMPARE))
 

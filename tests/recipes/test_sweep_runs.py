@@ -15,7 +15,7 @@ from segtrain.recipes.run_folder import write_record
 from segtrain.recipes.sweep import runs_of, settings_of
 from segtrain.recipes.sweep_runs import Jobs, do_runs
 from tests.plans import small_plan
-from tests.recipes.projects import CONFIG, DEADLY_LOSS, load, write_study
+from tests.recipes.projects import CONFIG, DEADLY_LOSS, load, result_of, write_study
 
 TWO = "compare: {losses: [dice_ce, dice], folds: 2, seeds: [4], baseline: dice_ce}\n"
 
@@ -56,6 +56,20 @@ def test_all_runs_have_the_steps_of_the_first_one_of_the_sweep_though_it_was_dro
     write_record(jobs.first.folder, {"steps_per_epoch": 17})
     left = replace(jobs, runs=jobs.runs[1::2], until=3)
     assert [(left.job(one).shared.steps_per_epoch, left.job(one).until) for one in left.runs] == [(17, 3)] * 2
+
+
+@pytest.mark.parametrize("executor", [ONE_PROCESS, pytest.param(Processes(2), marks=pytest.mark.slow)])
+def test_a_run_that_breaks_off_costs_itself_alone(jobs, executor):
+    """There are no cases to do the runs with."""
+    assert list(result_of(do_runs(jobs, executor))) == [one.name for one in jobs.runs]
+
+
+def test_where_the_run_that_is_timed_breaks_off_the_others_wait_for_it(jobs):
+    training = jobs.loaded.config.training.model_copy(update={"budget_minutes": 1.0})
+    loaded = replace(jobs.loaded, config=jobs.loaded.config.model_copy(update={"training": training}))
+    for executor in (ONE_PROCESS, Processes(2)):
+        told = list(do_runs(replace(jobs, loaded=loaded), executor))
+        assert [name for name, _ in ended(told)] == [jobs.first.name]
 
 
 def test_runs_in_several_processes_are_the_same_runs(tmp_path):

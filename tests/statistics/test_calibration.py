@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from segtrain.statistics.comparison import Rules, compare
+from tests.faults.table import fault
 
 LOSSES = 5
 FALSE_SHARE = 0.05
@@ -34,6 +35,7 @@ def false_verdicts(sweeps, patients, draws):
 
 
 @pytest.mark.parametrize("patients", [6, 20])
+@fault("F30", "fewer such sweeps", then="0, at most 5 % and the noise of their number")
 def test_few_null_sweeps_have_a_verdict(patients):
     sweeps = 100
     noise = 2.6 * np.sqrt(FALSE_SHARE * (1 - FALSE_SHARE) / sweeps)  # one in two hundred runs of this test
@@ -42,6 +44,7 @@ def test_few_null_sweeps_have_a_verdict(patients):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("patients", [10, 20, 60])
+@fault("F30", "500 sweeps of equal losses", then="0, at most 5 % have a verdict")
 def test_500_null_sweeps_have_at_most_5_percent_with_a_verdict(patients):
     noise = 2.6 * np.sqrt(FALSE_SHARE * (1 - FALSE_SHARE) / 500)
     assert max(false_verdicts(500, patients, 1000)) <= FALSE_SHARE + noise

@@ -4,6 +4,7 @@ import pytest
 from segtrain.core.errors import ConfigError
 from segtrain.statistics.comparison import FoldMeans, Rules, compare
 from segtrain.statistics.folds import corrected_test
+from tests.faults.table import fault
 
 
 def table(n=20, seed=0, **shifts):
@@ -40,6 +41,7 @@ def test_better_worse_equivalent():
     assert len(found.pairs) == 6
 
 
+@fault("F29", "a loss that is the baseline again", then="0, p is 1, no difference")
 def test_the_baseline_against_its_twin():
     scores = table(dice=0)
     found = run({**scores, "twin": dict(scores["dice"])})

@@ -12,6 +12,7 @@ from segtrain.models.unet import UNet
 from segtrain.training.checkpoint import find, load_model, load_state, read_about, save
 from segtrain.training.loop import train
 from segtrain.training.state import TrainingState
+from tests.faults.table import fault
 from tests.plans import small_plan
 from tests.training.test_loop import CPU, SETTINGS, batches, cross_entropy, new_state, stopped
 
@@ -23,6 +24,7 @@ def trained():
     return state
 
 
+@fault("F17", "3 epochs and 3 more, augmented", then="kept: equal bits")
 def test_stop_and_resume_equals_an_uninterrupted_run_bit_for_bit(tmp_path, trained):
     save(tmp_path / "last", trained, {})
     resumed = new_state(seed=9)
@@ -112,6 +114,7 @@ def test_a_flipped_bit_is_noticed_and_named(tmp_path, trained):
     assert error.value.exit_code == 6
 
 
+@fault("F15", "killed between the two renames", then="kept: `NAME.old` or `NAME.new` is whole")
 def test_a_kill_between_the_renames_leaves_a_whole_checkpoint(tmp_path, trained):
     save(tmp_path / "last", trained, {})
     (tmp_path / "last").rename(tmp_path / "last.old")
@@ -121,6 +124,7 @@ def test_a_kill_between_the_renames_leaves_a_whole_checkpoint(tmp_path, trained)
     assert {p.name for p in tmp_path.iterdir()} == {"last"}
 
 
+@fault("F15", "the next checkpoint half written", then="kept: the previous one is found")
 def test_a_half_written_successor_does_not_hide_the_previous_one(tmp_path, trained):
     save(tmp_path / "last", trained, {})
     (tmp_path / "last.new").mkdir()
@@ -156,6 +160,7 @@ def test_another_network_is_refused_with_what_does_not_fit(tmp_path, trained):
         load_model(tmp_path / "last", wider)
 
 
+@fault("F12", "a checkpoint of a newer version", then="6, `update segtrain`")
 def test_a_checkpoint_of_a_newer_segtrain_is_refused(tmp_path, trained):
     save(tmp_path / "last", trained, {})
     about = tmp_path / "last" / "checkpoint.json"

@@ -6,6 +6,7 @@ from torch import nn
 
 from segtrain.core.errors import ResourceError
 from segtrain.training.devices import autocast, find_device, on_device
+from tests.faults.table import fault
 
 CPU = torch.device("cpu")
 
@@ -24,6 +25,7 @@ def machine(monkeypatch):
 @pytest.mark.parametrize(
     ("devices", "taken"), [((), "cpu"), (("mps",), "mps"), (("cuda",), "cuda"), (("cuda", "mps"), "cuda")]
 )
+@fault("F26", "no GPU at all", then="0, the CPU is taken")
 def test_auto_takes_the_fastest_there_is(machine, devices, taken):
     machine(*devices)
     assert find_device("auto") == torch.device(taken)

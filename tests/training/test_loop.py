@@ -20,6 +20,7 @@ from segtrain.training.loop import follow, split, train
 from segtrain.training.optimisers import make_optimiser
 from segtrain.training.settings import TrainingSettings
 from segtrain.training.state import TrainingState
+from tests.faults.table import fault
 from tests.plans import small_plan
 
 CPU = torch.device("cpu")
@@ -151,6 +152,7 @@ def test_one_step_at_the_start_of_an_epoch_is_not_all_of_it():
 
 
 @pytest.mark.parametrize("clip_norm", [1.0, None])
+@fault("F24", "a gradient that is not finite", then="0, the step changes nothing")
 def test_a_gradient_that_is_not_finite_under_a_finite_loss_changes_nothing(clip_norm):
     settings = SETTINGS.model_copy(update={"clip_norm": clip_norm})
     state = new_state()
@@ -160,6 +162,7 @@ def test_a_gradient_that_is_not_finite_under_a_finite_loss_changes_nothing(clip_
 
 
 @pytest.mark.parametrize("place", ["the loss", "the optimiser's first step"])
+@fault("F25", "an allocation that fails in a step", then="4, the device and what to set")
 def test_memory_that_is_too_small_says_what_was_tried_on(monkeypatch, place):
     def full(*_):
         raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes.")
