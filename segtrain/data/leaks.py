@@ -7,6 +7,7 @@ written as another file type, or exported twice from an archive: its voxels or i
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
 
 from segtrain.core.case import Case
 from segtrain.core.errors import Problem
@@ -18,11 +19,8 @@ FIX = "take one of them out, or give both the same patient (data.patient_from; t
 
 def leaks_in(folds: Iterable[Fold], records: Mapping[str, CaseFingerprint], cases: Sequence[Case]) -> list[Problem]:
     """A problem for each pair of cases, one that trains and one that judges in a fold, that hold the same image."""
-    traces = {case.id: _traces(case, records[case.id]) for case in cases if case.id in records}
-    cases_of: dict[str, list[str]] = {}
-    for case, found in traces.items():
-        for trace in found:
-            cases_of.setdefault(trace, []).append(case)
+    traces = _all_traces(records, cases)
+    cases_of = _cases_of(traces)
     pairs: dict[tuple[str, str], str] = {}
     for fold in folds:
         train = set(fold.train)
@@ -35,6 +33,32 @@ def leaks_in(folds: Iterable[Fold], records: Mapping[str, CaseFingerprint], case
         Problem("the same image trains and judges", f"cases {first} and {second}", why, FIX)
         for (first, second), why in sorted(pairs.items())
     ]
+
+
+def twins_in(records: Mapping[str, CaseFingerprint], cases: Sequence[Case]) -> list[Problem]:
+    """A problem for each pair of cases of two patients that hold the same image, whatever the split."""
+    patients = {case.id: case.patient for case in cases}
+    traces = _all_traces(records, cases)
+    pairs: dict[tuple[str, str], str] = {}
+    for trace, holders in _cases_of(traces).items():
+        for first, second in combinations(sorted(holders), 2):
+            if patients[first] != patients[second]:
+                pairs.setdefault((first, second), traces[first][trace])
+    what = "the same image belongs to two patients: one may train and the other judge"
+    return [Problem(what, f"cases {first} and {second}", why, FIX) for (first, second), why in sorted(pairs.items())]
+
+
+def _all_traces(records: Mapping[str, CaseFingerprint], cases: Sequence[Case]) -> dict[str, dict[str, str]]:
+    return {case.id: _traces(case, records[case.id]) for case in cases if case.id in records}
+
+
+def _cases_of(traces: Mapping[str, Mapping[str, str]]) -> dict[str, list[str]]:
+    """Trace -> the cases that have it."""
+    found: dict[str, list[str]] = {}
+    for case, own in traces.items():
+        for trace in own:
+            found.setdefault(trace, []).append(case)
+    return found
 
 
 def _traces(case: Case, record: CaseFingerprint) -> dict[str, str]:

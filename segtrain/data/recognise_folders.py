@@ -120,6 +120,8 @@ def _is_plausible(pair: _Pair) -> bool:
     words = (is_mask_word(pair.images.name), is_mask_word(pair.labels.name))
     if words[0] != words[1]:
         return words[1]
+    if any(is_mask_word(scan_name(path)) for path in pair.masks.values()):
+        return False  # each is the folder of a case, with its scans and its mask
     case = next(name for name in pair.scans if name in pair.masks)
     scan, mask = next(iter(pair.scans[case].values())), pair.masks[case]
     try:

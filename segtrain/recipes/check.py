@@ -15,7 +15,7 @@ from segtrain.core.events import Event, Finished
 from segtrain.data.cases import judged_cases
 from segtrain.data.fingerprint import CaseFingerprint
 from segtrain.data.layouts import declared_label_faults
-from segtrain.data.leaks import leaks_in
+from segtrain.data.leaks import leaks_in, twins_in
 from segtrain.data.splits import Fold, split_folds
 from segtrain.metrics.chosen import chosen_metrics
 from segtrain.models.registry import find_model
@@ -127,7 +127,9 @@ def _of_data(loaded: Loaded) -> Generator[Reading, None, list[Problem]]:
             compared = split_folds(scans.cases, config.compare.folds, config.compare.seeds[0]).folds
     except SegtrainError as error:  # with cases that have a fault, there may be enough
         return problems if scans.faults else [*problems, *error.problems]
-    problems += leaks_in((*folds, *compared), records, scans.cases)
+    leaks = leaks_in((*folds, *compared), records, scans.cases)
+    known = {problem.where for problem in leaks}
+    problems += [*leaks, *(twin for twin in twins_in(records, scans.cases) if twin.where not in known)]
     return problems or _of_plan(loaded, records, folds[0])
 
 

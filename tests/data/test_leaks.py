@@ -6,7 +6,7 @@ from pathlib import Path
 
 from segtrain.core.case import Case, ScanSource
 from segtrain.data.fingerprint import fingerprint_case
-from segtrain.data.leaks import leaks_in
+from segtrain.data.leaks import leaks_in, twins_in
 from segtrain.data.splits import Fold
 from tests import phantoms
 from tests.data.test_fingerprint import TASK
@@ -51,3 +51,10 @@ def test_copies_on_one_side_are_no_leak_and_several_folds_are_one_list():
     records = {name: record(name, seed) for name, seed in seeds.items()}
     folds = [Fold(("a", "c"), ("b",)), Fold(("b", "c"), ("a",)), Fold(("a", "b"), ("c",))]
     assert len(leaks_in(folds, records, cases)) == 1
+
+
+def test_twins_of_two_patients_are_found_whatever_the_split():
+    patients = {"a": "P1", "b": "P2", "c": "P1", "d": "P3"}
+    cases = [Case(name, patient, (ScanSource(Path(name)),)) for name, patient in patients.items()]
+    records = {name: record(name, seed) for name, seed in {"a": 1, "b": 1, "c": 1, "d": 2}.items()}
+    assert [problem.where for problem in twins_in(records, cases)] == ["cases a and b", "cases b and c"]

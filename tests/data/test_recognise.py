@@ -105,3 +105,13 @@ def test_what_is_not_recognised_says_what_was_looked_for_and_what_is_there(tmp_p
         recognise(tmp_path / "odd")
     with pytest.raises(DataError, match="no such folder or table"):
         recognise(tmp_path / "none")
+
+
+def test_folders_of_two_cases_are_not_taken_for_scans_and_masks(tmp_path):
+    """Each of them holds a scan and a mask of the same names as the other's."""
+    for case in ("P0", "P1", "P2"):
+        for name in ("T1", "mask"):
+            write_scan(tmp_path / case / f"{name}.nii.gz")
+    found = recognise(tmp_path)
+    assert found.words == "3 folders of a case each, with a mask called mask"
+    assert sorted(found.rows) == ["P0", "P1", "P2"]
