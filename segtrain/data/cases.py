@@ -120,6 +120,10 @@ def _relocated(settings: DataSettings, images: Path, labels: Path | None) -> Dat
         there = {name: field.default for name, field in DataSettings.model_fields.items() if name in PLACE_KEYS}
         flat = {**there, "layout": "folders", "channels": settings.channel_names, "images": images, "labels": labels}
         return DataSettings.model_validate({**values, **flat})
+    if settings.layout == "table" and not images.is_file():
+        what = "there is no table of scans" if images.is_dir() else "there is no such folder or table"
+        hint = "name a CSV as the run was trained from: `segtrain init DIR` writes one; or a folder of scan files"
+        raise DataError(Problem(what, str(images), hint=hint))
     place: dict[str, str | Path | None] = {"table" if settings.layout == "table" else "root": images}
     in_tree = labels is not None and labels.resolve() == images.resolve()
     if settings.layout == "dicom":

@@ -107,7 +107,13 @@ def test_killed_at_a_moment(whole: Whole, tmp_path: Path, moment: str) -> None:
     assert_resumes_to_the_same(whole, run)
 
 
-@pytest.mark.parametrize("moment", ["when the first case was prepared", "while the first checkpoint is written"])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "when the first case was prepared",
+        pytest.param("while the first checkpoint is written", marks=pytest.mark.slow),
+    ],
+)
 @fault("F17", "killed with two processes that prepare", then="kept: resumed to equal bits")
 def test_killed_with_two_processes_that_prepare(whole: Whole, tmp_path: Path, moment: str) -> None:
     run, two = tmp_path / "run", "data.workers=2"
@@ -231,6 +237,7 @@ def test_killed_after_the_last_checkpoint_and_before_its_row(whole: Whole, tmp_p
     assert_resumes_to_the_same(whole, run)
 
 
+@pytest.mark.slow
 def test_a_sweep_that_was_killed_is_finished_with_the_same_table(whole: Whole, tmp_path: Path) -> None:
     def sweep(run: Path, *flags: str) -> Running:
         settings = ("training.epochs=1", "training.steps_per_epoch=4")

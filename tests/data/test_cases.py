@@ -220,3 +220,13 @@ def test_files_of_two_patients_are_no_case(tmp_path):
         find_scans(DataSettings(channels=("a", "b")), tmp_path / "channels")
     (tmp_path / "cases.csv").write_text("case,image,label,patient\nx,images/P1,labels/P1.dcm,P1\n")
     assert "several patients" in str(faults(DataSettings(table=tmp_path / "cases.csv")))
+
+
+@pytest.mark.parametrize(("made", "what"), [(True, "there is no table of scans"), (False, "no such folder or table")])
+def test_a_run_that_was_trained_from_a_table_says_what_it_wants(tmp_path, made, what):
+    place = tmp_path / "new"
+    if made:
+        (place / "P1").mkdir(parents=True)
+    with pytest.raises(DataError, match=what) as error:
+        find_scans(DataSettings(table=tmp_path / "cases.csv"), place)
+    assert "segtrain init DIR" in error.value.problems[0].hint

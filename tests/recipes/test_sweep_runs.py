@@ -72,6 +72,7 @@ def test_where_the_run_that_is_timed_breaks_off_the_others_wait_for_it(jobs):
         assert [name for name, _ in ended(told)] == [jobs.first.name]
 
 
+@pytest.mark.slow
 def test_runs_in_several_processes_are_the_same_runs(tmp_path):
     """Bit for bit: each has one thread, as here, and its own folder."""
     write_study(tmp_path, CONFIG.replace("epochs: 2", "epochs: 1") + TWO)
@@ -85,6 +86,7 @@ def test_runs_in_several_processes_are_the_same_runs(tmp_path):
     assert (tmp_path / "there/claims.csv").read_bytes() == (tmp_path / "here/claims.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_run_whose_process_dies_leaves_the_others_and_is_tried_again(tmp_path):
     """The loss kills its process twice, and is mended before the sweep goes on."""
     (tmp_path / "mine.py").write_text(DEADLY_LOSS)
