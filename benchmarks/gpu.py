@@ -1,6 +1,5 @@
 """A GPU: the pace of training against a bare loop, what a minute of it reaches, prediction, and runs that share it."""
 
-import itertools
 import json
 import statistics
 import tempfile
@@ -12,12 +11,12 @@ from pathlib import Path
 import torch
 
 from benchmarks.commands import ROOT, real_data, segtrain, table
+from benchmarks.training import looping
 from segtrain.config.load import load_config
 from segtrain.core.batch import moved
 from segtrain.recipes.job import Job, set_up, try_config
 from segtrain.recipes.run_folder import RunFolder
 from segtrain.training.devices import autocast
-from segtrain.training.loop import train
 from segtrain.training.state import new_state
 
 STEPS, ROUNDS, WARM_UP = 30, 7, 15
@@ -76,25 +75,13 @@ def made(scans: Path, run: Path, settings: Sequence[str]) -> Job:
 
 
 def paired(job: Job, batches) -> tuple[str, str, str]:  # type: ignore[no-untyped-def]
-    sides = (fit_steps(job, batches), bare_steps(job))
+    sides = (looping(job, batches), bare_steps(job))
     for side in sides:
         side(WARM_UP)
     pairs = [tuple(seconds(side) for side in sides) for _ in range(ROUNDS)]
     patches = STEPS * job.plan.batch_size
     one, other = (patches / statistics.median(times) for times in zip(*pairs, strict=True))
     return f"{one:.1f}", f"{other:.1f}", f"{statistics.median(b / a for a, b in pairs):.2f}"
-
-
-def fit_steps(job: Job, batches) -> Steps:  # type: ignore[no-untyped-def]
-    """Steps of a fit: its loader, its loop."""
-    settings = job.loaded.config.training
-    state = new_state(job.state.model, settings, 10**6)
-
-    def steps(count: int) -> None:
-        for _ in train(state, itertools.islice(batches, count), job.loss, settings, job.device):
-            pass
-
-    return steps
 
 
 def bare_steps(job: Job) -> Steps:

@@ -127,12 +127,16 @@ def dry_run_report(facts: Json) -> Iterator[RenderableType]:
         f"one step: {step['seconds']:.3g} s (the first {step['first_seconds']:.3g} s), loss {loss}\n"
         f"memory: {size(memory['peak_bytes'])} at its peak; "
         f"{size(memory['free_bytes'])} of {size(memory['size_bytes'])} are free\n"
-        f"disk: {size(disk['prepared_bytes'])} for prepared cases, {size(disk['checkpoints_bytes'])} for checkpoints; "
-        f"{size(disk['free_bytes'])} are free at {disk['store']}\n"
+        f"{_disk_words(disk)}\n"
         f"time: about {duration(seconds['total'])} ({parts})"
     )
     for warning in facts["warnings"]:
         yield Text(f"warning: {printable(warning)}", style="yellow")
+
+
+def _disk_words(disk: Json) -> str:
+    written = f"{size(disk['prepared_bytes'])} for prepared cases, {size(disk['checkpoints_bytes'])} for checkpoints"
+    return f"disk: {written}; {size(disk['free_bytes'])} are free at {disk['store']}"
 
 
 def sweep_dry_run_report(facts: Json) -> Iterator[RenderableType]:
@@ -153,8 +157,7 @@ def sweep_dry_run_report(facts: Json) -> Iterator[RenderableType]:
     rungs = most + " and ".join(map(str, facts["rungs"][1:])) if facts["rungs"] else ""
     yield Text(
         f"memory: {size(memory['peak_bytes'])} at its peak, of {size(memory['size_bytes'])}\n"
-        f"disk: {size(disk['prepared_bytes'])} for prepared cases, {size(disk['checkpoints_bytes'])} for checkpoints; "
-        f"{size(disk['free_bytes'])} are free at {disk['store']}\n"
+        f"{_disk_words(disk)}\n"
         f"time: about {duration(seconds['total'])} ({parts}){rungs}"
     )
     for warning in facts["warnings"]:
