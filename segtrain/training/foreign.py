@@ -41,6 +41,8 @@ DTYPES = {
 """How torch calls the type of a tensor's bytes in a pickle."""
 USUAL_PARTS = ("network_weights", "state_dict", "model_state_dict", "model", "net")
 """Where others keep the weights: nnU-Net, Lightning and MONAI among them."""
+RESERVED = "__metadata__"
+"""What safetensors keeps for itself among the names of tensors."""
 MOST_AXES = 8
 MOST_TIMES = 3
 """All tensors together, of the file: two names may stand for one tensor."""
@@ -185,6 +187,8 @@ class _Archive:
         found: dict[str, Tensor] = {}
         left = MOST_TIMES * self.path.stat().st_size
         for name, place in places.items():
+            if name == RESERVED or not name.isprintable():
+                _refuse(self.path, f"no tensor can be called {name!r}", "safetensors holds no such name")
             try:
                 found[name] = self.tensor(place)
             except (ValueError, TypeError, RuntimeError) as error:

@@ -147,6 +147,10 @@ class TestAFileThatIsNotWhatItSays:
         file.write_bytes(data)
         refused(file, "CRC")
 
+    @pytest.mark.parametrize("name", ["__metadata__", "\udc80weight", "two\nlines"])
+    def test_a_name_that_safetensors_does_not_hold(self, tmp_path, name):
+        refused(saved(tmp_path / "b.pth", {name: torch.zeros(2)}), "no tensor can be called")
+
     def test_missing(self, file):
         refused(file.with_name("b.pth"), "no such file")
 
@@ -211,6 +215,7 @@ def test_a_tensor_may_not_reach_beyond_its_bytes(tmp_path):
         (2, (3,), (1,)),
         (-1, (3,), (1,)),
         (0, (2**40,), (0,)),
+        (0, (0, 10**30), (1, 1)),
         (0, (2,), (2**62,)),
         (0, (1,) * 9, (1,) * 9),
         (0, (2, 2), (1,)),
