@@ -11,7 +11,7 @@ import typer
 from rich.text import Text
 
 from segtrain.cli.console import Session, plain_lines, printable, problem_json, problem_lines
-from segtrain.cli.options import Overrides, Overwrite
+from segtrain.cli.options import Overrides, Overwrite, Safe, loaded_config
 from segtrain.core.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ def check(
     config: OfCheck = None,
     sheet: AllCases = None,
     fix: Mended = None,
+    safe: Safe = False,
 ) -> None:
     """List every fault of a config and of its data, or of a folder of scans (as init describes it); train nothing."""
     given = data_or_changes or []
@@ -94,9 +95,7 @@ def check(
     if config is None:
         hint = "segtrain check --config C [KEY=VALUE ...], or segtrain check DATA"
         raise ConfigError(Problem("there is nothing to check", "command line", hint=hint))
-    from segtrain.config.load import load_config
-
-    _tell_faults(session, {"config": str(config)}, load_config(config, given), asked)
+    _tell_faults(session, {"config": str(config)}, loaded_config(config, given, safe=safe), asked)
     session.next(shlex.join(["segtrain", "fit", "--config", str(config), *given]))
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from segtrain.cli.console import Session
-from segtrain.cli.options import Config, Device, DryRun, On, Overrides, Overwrite, Resume, Run
+from segtrain.cli.options import Config, Device, DryRun, On, Overrides, Overwrite, Resume, Run, Safe, loaded_config
 from segtrain.core.errors import ConfigError, Problem
 from segtrain.core.events import Event, Finished
 from segtrain.core.launch import Launch, launched
@@ -79,6 +79,7 @@ def fit(
     overwrite: Overwrite = False,
     dry_run: DryRun = False,
     device: On = Device.auto,
+    safe: Safe = False,
 ) -> None:
     """Train a network into a run folder: runs/NAME, as the config is called, or --run."""
     launch = launched()
@@ -86,7 +87,7 @@ def fit(
     if dry_run and not session.speaks:
         return
     with nullcontext() if dry_run else _together(launch, device) as ranks:
-        loaded = _load(config, overrides)
+        loaded = loaded_config(config, overrides, safe=safe)
         number = _fold_number(fold, loaded.config.training.folds)
         folder = run or Path("runs") / (config.stem + {None: "", "all": "-folds"}.get(fold, f"-fold_{number}"))
         command = _command("fit", config, overrides, run=folder, fold=fold, device=device)
@@ -137,9 +138,10 @@ def compare_losses(
     executor: Executes = ExecutorName.processes,
     address: Address = None,
     threads_per_run: Threads = None,
+    safe: Safe = False,
 ) -> None:
     """Train the same network with every loss of the config's `compare`, and rank them: runs/NAME-compare, or --run."""
-    loaded = _load(config, overrides)
+    loaded = loaded_config(config, overrides, safe=safe)
     folder = run or Path("runs") / f"{config.stem}-compare"
     on_cluster = {"executor": executor, "address": address, "threads-per-run": threads_per_run}
     flags = {"device": device, "workers": workers, **on_cluster}
@@ -181,12 +183,6 @@ def _try_sweep(session: Session, loaded: Loaded, run: Path, device: Device, work
 
     facts = show(dry_run_sweep(loaded, run, device=device.value, workers=workers), session).result
     session.result(facts, *sweep_dry_run_report(facts))
-
-
-def _load(config: Path, overrides: list[str] | None) -> Loaded:
-    from segtrain.config.load import load_config
-
-    return load_config(config, overrides or ())
 
 
 def _fold_number(fold: str | None, count: int) -> int | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from inspect import Parameter, Signature
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,9 @@ from segtrain.cli.console import Session
 from segtrain.cli.errors import reported
 from segtrain.core.errors import ConfigError, EndedElsewhere, Problem
 from segtrain.core.launch import launched
+
+if TYPE_CHECKING:
+    from segtrain.config.load import Loaded
 
 Body = Callable[..., None]
 
@@ -41,6 +44,9 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on where the run was 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Delete what is there and start anew.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what it takes; keep nothing.")]
 On = Annotated[Device, typer.Option("--device", help="Where the network runs.")]
+Safe = Annotated[
+    bool, typer.Option("--safe", help="Refuse a config that names code (file.py:Class): for those of strangers.")
+]
 AllowCode = Annotated[
     bool,
     typer.Option("--allow-code", help="Run the code that a run names (file.py:Class), if you trust it."),
@@ -73,6 +79,17 @@ def add_command(app: typer.Typer, body: Body, name: str) -> None:
     call.__annotations__ = {p.name: p.annotation for p in parameters}
     vars(call)["__signature__"] = Signature(parameters)
     app.command(name)(call)
+
+
+def loaded_config(config: Path, overrides: list[str] | None, *, safe: bool) -> Loaded:
+    """The config of a command. ConfigError with all of its faults, and for code in it where `safe` runs none."""
+    from segtrain.config.code import require_no_code
+    from segtrain.config.load import load_config
+
+    loaded = load_config(config, overrides or ())
+    if safe:
+        require_no_code(loaded)
+    return loaded
 
 
 def _require_alone(name: str) -> None:

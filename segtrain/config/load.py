@@ -18,7 +18,8 @@ from typing import Any, Literal, get_args
 
 from pydantic import ValidationError
 
-from segtrain.config.overrides import Override, apply, has_value, parse, value_at
+from segtrain.config.code import GROUPS, code_places
+from segtrain.config.overrides import Override, apply, has_value, parse
 from segtrain.config.reader import Place, Tree, read_tree
 from segtrain.config.schema import FitConfig
 from segtrain.config.source import Source, leaves, not_numbers, traced
@@ -39,8 +40,6 @@ PATHS = tuple(
     if Path in (field.annotation, *get_args(field.annotation))
 )
 """Places that hold a path."""
-
-METRICS: Place = ("evaluation", "metrics")
 
 
 @dataclass(frozen=True)
@@ -162,32 +161,19 @@ def _absolute(values: dict[str, Any], source: Source, folder: Path) -> dict[str,
         except (RuntimeError, ValueError):  # ~ of nobody, a null byte
             return text
 
-    def resolved_code(name: Any, place: Place) -> Any:
-        file, colon, attribute = name.rpartition(":") if isinstance(name, str) else ("", "", "")
-        return f"{resolved(file, place)}:{attribute}" if colon and file.endswith(".py") else name
-
     for group, key in PATHS:
         inside: Any = values.get(group)
         if isinstance(inside, dict) and isinstance(inside.get(key), str):
             inside[key] = resolved(inside[key], (group, key))
-    for place in _components(values):
-        component = as_component(value_at(values, place))
-        name = component.get("name") if isinstance(component, dict) else None
-        absolute = resolved_code(name, (*place, "name"))
-        if absolute != name:
-            value_at(values, place[:-1])[place[-1]] = {**component, "name": absolute}
-    metrics = value_at(values, METRICS) if has_value(values, METRICS) else None
-    if isinstance(metrics, list):
-        metrics[:] = [resolved_code(name, (*METRICS, number)) for number, name in enumerate(metrics)]
+    for group in GROUPS:
+        for place, name in list(code_places(values.get(group), (group,))):
+            file, _, attribute = name.rpartition(":")
+            if file.endswith(".py"):
+                holder: Any = values
+                for part in place[:-1]:
+                    holder = holder[part]
+                holder[place[-1]] = f"{resolved(file, place)}:{attribute}"
     return values
-
-
-def _components(values: dict[str, Any]) -> list[Place]:
-    """Places of all components that are written out."""
-    compare = values.get("compare")
-    losses = compare.get("losses") if isinstance(compare, dict) else None
-    entries: list[Place] = [("compare", "losses", i) for i in range(len(losses) if isinstance(losses, list) else 0)]
-    return [*((name,) for name in ("loss", "model") if name in values), *entries]
 
 
 def _checked(values: dict[str, Any], source: Source) -> tuple[FitConfig | None, list[Problem]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from segtrain.config.code import SWEEP
 from segtrain.config.load import Loaded
 from segtrain.core.case import Case
 from segtrain.core.errors import SegtrainError, raise_all
@@ -82,7 +83,9 @@ def compare_losses(
     with locked(run):
         with emptied_on_error(run):
             keep_config(folder, loaded)
-            keep_code(folder, loaded, (loaded.config.model.name, *(e.name for e in settings.losses), *meaning.best))
+            code = keep_code(folder, loaded, SWEEP)
+            if code:
+                yield Note(f"code that the config names is run: {', '.join(code)}")
             about = {"seeds": list(settings.seeds), "folds": settings.folds, "device": str(target)}
             write_record(folder, {**about, "meaning": meaning.model_dump(mode="json")})
             sharing = share(loaded, folder, cases, drawn, target, at_once) if drawn else None

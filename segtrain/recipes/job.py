@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from segtrain.config.code import FIT
 from segtrain.config.load import Loaded
 from segtrain.core.case import Case
 from segtrain.core.errors import ConfigError, DataError, Problem, raise_all
@@ -19,6 +20,7 @@ from segtrain.core.events import Event, Note
 from segtrain.core.files import write_json
 from segtrain.core.plan import Plan
 from segtrain.core.task import Task
+from segtrain.core.words import count
 from segtrain.data.augment.amount import with_share
 from segtrain.data.cases import find_cases
 from segtrain.data.layouts import declared_label_faults
@@ -202,7 +204,7 @@ def set_up(
     else:
         write_record(folder, facts := _facts(job))
         if minutes := sound.loaded.config.training.budget_minutes:
-            steps = f"{state.epochs} epoch{'s' if state.epochs > 1 else ''} of {state.steps_per_epoch} steps"
+            steps = f"{count(state.epochs, 'epoch')} of {count(state.steps_per_epoch, 'step')}"
             told = f"{steps} fit the budget of {minutes:g} minutes, in place of training.epochs and steps_per_epoch"
             yield Note(f"{told}; start-up, validation and report come on top")
         append_log(folder, "started", **{key: value for key, value in facts.items() if key != "data"})
@@ -233,7 +235,9 @@ def decide(
     started = checkpoint.find(folder.last)
     keep_config(folder, loaded)
     keep_fold(folder, fold)
-    keep_code(folder, loaded, (config.model.name, config.loss.name, *config.evaluation.metrics))
+    code = keep_code(folder, loaded, FIT)
+    if code and shared is None:
+        yield Note(f"code that the config names is run: {', '.join(code)}")
     if caution := caution_about(config.loss.name, loaded.folder):
         yield Note(f"loss {config.loss.name}: {caution}")
     (chosen,) = keep_splits(folder.splits, sound.cases, sound.splits).folds

@@ -17,11 +17,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from segtrain.config.code import code_in
 from segtrain.config.dump import flat, read_back, to_yaml
 from segtrain.config.load import Loaded
 from segtrain.core.errors import CheckpointError, ConfigError, DataError, Problem
 from segtrain.core.files import disk_errors, read_json, write_bytes, write_json, write_text
-from segtrain.core.registry import code_hash, is_code
+from segtrain.core.registry import code_hash
 from segtrain.recipes.lock import LOCK, require_free
 
 STORE = "prepared"
@@ -213,12 +214,12 @@ def keep_fold(folder: RunFolder, fold: int | None) -> None:
     write_record(folder, {"fold": fold})
 
 
-def keep_code(folder: RunFolder, loaded: Loaded, names: Iterable[str]) -> None:
-    """Write down the hash of each file of the user's own among `names` of losses and metrics; null for a package.
+def keep_code(folder: RunFolder, loaded: Loaded, groups: tuple[str, ...]) -> tuple[str, ...]:
+    """Write down the hash of each file of the user's own that groups of the config name; null for a package.
 
-    ConfigError where a resumed run was begun with other code.
+    Returns the names. ConfigError where a resumed run was begun with other code.
     """
-    found = {name: code_hash(name, loaded.folder) for name in names if is_code(name)}
+    found = {name: code_hash(name, loaded.folder) for name in code_in(loaded.config, groups).values()}
     known = read_record(folder.record).get("code", found) if folder.record.is_file() else found
     if known != found:
         changed = [name for name, value in found.items() if not isinstance(known, dict) or known.get(name) != value]
@@ -226,6 +227,7 @@ def keep_code(folder: RunFolder, loaded: Loaded, names: Iterable[str]) -> None:
         hint = "bring the file back as it was, --overwrite starts anew, --run NAME starts another run"
         raise ConfigError(Problem(what, str(folder.path), hint=hint))
     write_record(folder, {"code": found})
+    return tuple(found)
 
 
 def _kept(folder: RunFolder) -> Loaded:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
 from segtrain.config.at_prediction import inference_with
+from segtrain.config.code import code_in
 from segtrain.config.load import load_config
 from segtrain.config.schema import FitConfig
 from segtrain.core.errors import CheckpointError, Problem
@@ -91,7 +92,7 @@ def trained_config(run: Path, *, allow_code: bool) -> FitConfig:
     """
     path = RunFolder(runs_in(run)[0]).config
     config = load_config(path).config
-    _refuse_code([config.loss.name, *config.evaluation.metrics], path, allow_code=allow_code)
+    _refuse_code(code_in(config, ("loss", "evaluation")).values(), path, allow_code=allow_code)
     return config
 
 
@@ -104,7 +105,7 @@ def best_checkpoint(folder: RunFolder) -> Path:
     return found
 
 
-def _refuse_code(names: Sequence[str], path: Path, *, allow_code: bool) -> None:
+def _refuse_code(names: Iterable[str], path: Path, *, allow_code: bool) -> None:
     """What somebody's run names is imported only by those who trust it."""
     code = [name for name in names if is_code(name)]
     if code and not allow_code:

@@ -58,3 +58,16 @@ def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
 def test_one_e_minus_three_is_a_number(tmp_path: Path) -> None:
     config = small_study(tmp_path, config=CONFIG.replace("2e-2", "1e-3"))
     assert answer("check", "--config", config)["problems"] == []
+
+
+@fault("F13", "a config of a stranger that names code, with `--safe`", then="2, the key; the code is not run")
+@pytest.mark.parametrize("command", ["check", "fit", "compare-losses"])
+def test_code_is_not_run_where_that_is_asked(tmp_path: Path, command: str) -> None:
+    canary = tmp_path / "canary"
+    (tmp_path / "evil.py").write_text(f"open({str(canary)!r}, 'w').close()\n")
+    evil = "loss: {name: weighted_sum, of: [dice, {name: 'evil.py:Loss'}]}\n"
+    config = small_study(tmp_path, config=CONFIG + evil)
+    place = [] if command == "check" else ["--run", tmp_path / "run"]
+    problems = refused(command, "--config", config, *place, "--safe", code=2)
+    assert [problem["where"] for problem in problems] == ["loss.of.1.name"]
+    assert not canary.exists()

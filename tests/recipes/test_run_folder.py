@@ -9,6 +9,7 @@ import socket
 
 import pytest
 
+from segtrain.config.code import FIT
 from segtrain.core.errors import CheckpointError, ConfigError, DataError
 from segtrain.recipes.lock import LOCK
 from segtrain.recipes.run_folder import (
@@ -261,15 +262,16 @@ def test_a_folder_without_a_record_is_no_run(tmp_path):
 
 def test_code_is_kept_with_its_hash_and_a_package_without(tmp_path, run):
     (tmp_path / "mine.py").write_text("class Loss: ...\n")
-    loaded, folder = load(tmp_path, text=CONFIG), RunFolder(run)
-    names = ("dice", f"{tmp_path}/mine.py:Loss", "package:Loss")
-    keep_code(folder, loaded, names)
+    text = CONFIG.replace("dice_ce", "'mine.py:Loss'") + "evaluation: {metrics: ['package:Metric']}\n"
+    loaded, folder = load(tmp_path, text=text), RunFolder(run)
+    names = (f"{tmp_path}/mine.py:Loss", "package:Metric")
+    assert keep_code(folder, loaded, FIT) == names
     digest = hashlib.sha256((tmp_path / "mine.py").read_bytes()).hexdigest()
-    assert json.loads(folder.record.read_text())["code"] == {names[1]: digest, names[2]: None}
-    keep_code(folder, loaded, names)
+    assert json.loads(folder.record.read_text())["code"] == {names[0]: digest, names[1]: None}
+    keep_code(folder, loaded, FIT)
     (tmp_path / "mine.py").write_text("class Loss: pass\n")
     with pytest.raises(ConfigError, match=r"the code is not the one this run began with: \S*mine\.py:Loss\n"):
-        keep_code(folder, loaded, names)
+        keep_code(folder, loaded, FIT)
 
 
 @pytest.mark.parametrize("text", [None, "", "[]", "3", "\xff"])
