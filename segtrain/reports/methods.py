@@ -9,10 +9,10 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator
 
+from segtrain.core.words import count
 from segtrain.reports.contents import ComparisonReport, SweepFacts
 from segtrain.reports.findings import listed
 from segtrain.reports.shown_metric import shown_metrics
-from segtrain.reports.wording import count
 from segtrain.statistics.comparison import Comparison
 from segtrain.statistics.intervals import DRAWS, NARROW_BELOW
 from segtrain.statistics.verdict import FEWEST_PATIENTS
@@ -152,6 +152,8 @@ def _halving(report: ComparisonReport, cited: _Cited) -> str:
     if report.halving is None:
         return ""
     rungs, unit = report.halving.rungs, report.made.unit
+    if not rungs:
+        return "Losses could be dropped early, but nothing was decided: runs broke off before they were judged."
     first, others = rungs[0].epoch, [str(rung.epoch) for rung in rungs[1:]]
     later = f"after epoch {listed(others)}" if others else "later"
     gone = [f"{loss} after epoch {rung.epoch}" for rung in rungs for loss in rung.dropped]

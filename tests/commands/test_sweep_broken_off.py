@@ -27,13 +27,13 @@ compare:
   baseline: one
 """
 MARKED = f"""\
-import os
+import os, time
 from pathlib import Path
 import torch
 from segtrain.execution.child import slot
 
 class Marked(torch.nn.Module):
-    '''Tells who has done some steps in a process of a sweep.'''
+    '''Tells who has done some steps in a process of a sweep, and waits for the other one to have done as many.'''
 
     def __init__(self):
         super().__init__()
@@ -43,6 +43,8 @@ class Marked(torch.nn.Module):
         self.calls += 1
         if self.calls == {SOME} and slot() is not None:
             Path(__file__).with_name(f"{{os.getpid()}}.steps").touch()
+            while len(list(Path(__file__).parent.glob("*.steps"))) < 2:
+                time.sleep(0.01)
         return torch.nn.functional.cross_entropy(logits, target.long())
 """
 RUNS = [f"runs/{loss}/{fold}/0" for fold in (0, 1) for loss in ("one", "two")]

@@ -60,4 +60,4 @@ def test_a_run_of_a_sweep_that_dies_is_named(tmp_path: Path) -> None:
     assert "its process died" in running.said
     assert "it is tried again" in running.said
     told = json.loads(running.said[running.said.index("\n{") :])
-    assert {name.partition("/")[0] for name in told["broken_runs"]} == {"deadly"}
+    assert {name.partition(",")[0] for name in told["broken_runs"]} == {"deadly"}

@@ -92,7 +92,12 @@ def test_a_nifti_is_refused_or_read_as_nibabel_reads_it(tmp_path: Path, how: set
 def values_of(slice_: pydicom.FileDataset) -> np.ndarray:
     """What pydicom makes of a slice; elements without which the standard knows what is meant may be missing."""
     slice_.setdefault("SamplesPerPixel", 1)
-    return slice_.pixel_array.T * float(slice_.get("RescaleSlope", 1)) + float(slice_.get("RescaleIntercept", 0))
+    try:
+        stored = slice_.pixel_array
+    except NotImplementedError:  # the letters of how the pixels are represented are damaged; their bytes are not
+        raw = slice_.get_item("PixelData")
+        stored = np.frombuffer(raw.value, np.int16).reshape(slice_.Rows, slice_.Columns)
+    return stored.T * float(slice_.get("RescaleSlope", 1)) + float(slice_.get("RescaleIntercept", 0))
 
 
 @pytest.mark.parametrize("how", BOTH)
@@ -114,7 +119,7 @@ def test_a_series_is_refused_or_read_as_pydicom_reads_it(tmp_path: Path, how: se
             slices = [pydicom.dcmread(file, force=True) for file in files]
             expected = np.stack([values_of(s) for s in slices], -1)
             assert found.array[0].shape == expected.shape
-            assert np.array_equal(found.array[0].astype(np.float64), expected)
+            assert np.array_equal(found.array[0].astype(np.float32), expected.astype(np.float32))
             assert np.allclose(found.grid.spacing_mm[:2], [float(v) for v in slices[0].PixelSpacing][::-1], rtol=1e-5)
 
     tried(how, 0.6, example)

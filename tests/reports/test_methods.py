@@ -109,6 +109,8 @@ def test_what_was_dropped_is_said_with_when_and_how_much_it_saved():
         "for each metric by itself, those of dropped losses counted as not rejected.",
     ):
         assert words in text, words
+    undecided = said(halving=Halving((), 0.0))
+    assert "nothing was decided: runs broke off before they were judged" in undecided
     nobody = said(halving=Halving((rung(dropped=()),), 0.0))
     assert "This dropped none." in nobody
     assert "counted as not rejected" not in nobody
