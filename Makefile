@@ -59,7 +59,7 @@ audit: $(STAMP) ## known faults of the pinned packages (asks the network, so it 
 	$(PYTHON) -m venv .venv/audit
 	.venv/audit/bin/pip install --disable-pip-version-check -q pip-audit==2.9.0
 	sed 's/+cpu$$//' constraints.txt > .venv/audit/pinned.txt
-	.venv/audit/bin/pip-audit --disable-pip --no-deps -r .venv/audit/pinned.txt
+	.venv/audit/bin/pip-audit --strict --disable-pip --no-deps -r .venv/audit/pinned.txt
 
 clean: ## remove what make made
 	rm -rf .venv demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
