@@ -125,13 +125,23 @@ def read_header(path: Path, file: BinaryIO) -> Header:
     if len(block) < min(size & {NIFTI1_BYTES, NIFTI2_BYTES}):
         refuse(path, "the file is truncated", f"it ends after {len(block)} bytes, within its header")
     header: Header = (Nifti2Header if NIFTI2_BYTES in size else Nifti1Header)(block, check=False)
-    single = is_nifti(path)
-    if not bytes(header["magic"]).startswith(b"n+" if single else b"ni"):
-        hint = "convert it to one .nii.gz file (nib-convert)"
-        why = "it is the header of a pair" if single else "it is Analyze 7.5, which does not say left from right"
-        refuse(path, "the voxels are not where its name says" if single else "this is not a NIfTI file", why, hint)
+    _check_magic(path, header)
     _check_header(path, header)
     return header
+
+
+def _check_magic(path: Path, header: Header) -> None:
+    """Refuse what does not say that it is a NIfTI file, or says that its voxels lie elsewhere than its name does."""
+    single, magic = is_nifti(path), header["magic"].item()
+    if magic == (header.single_magic if single else header.pair_magic):
+        return
+    hint = "convert it to one .nii.gz file (nib-convert)"
+    if single and magic == header.pair_magic:
+        refuse(path, "the voxels are not where its name says", "it is the header of a pair", hint)
+    if single or magic:
+        why = f"it calls itself {magic!r}, not {header.single_magic if single else header.pair_magic!r}"
+        refuse(path, "this is not a NIfTI file, or a damaged one", why, "copy it again from its source")
+    refuse(path, "this is not a NIfTI file", "it is Analyze 7.5, which does not say left from right", hint)
 
 
 def _check_header(path: Path, header: Header) -> None:

@@ -187,6 +187,7 @@ def test_a_wrong_suffix_is_told_with_the_right_one(tmp_path):
         {"xyzt_units": 6},
         {"magic": b"ni1"},
         {"magic": b"abc"},
+        {"magic": b"n+0"},
     ],
 )
 @fault("F3", "twenty headers that make no scan", then="refused before anything is allocated")
