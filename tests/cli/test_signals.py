@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -75,6 +76,40 @@ def test_what_nohup_lets_a_command_ignore_stays_ignored(number: int) -> None:
             stop.raise_if_asked()
     finally:
         signal.signal(number, before)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
+@pytest.mark.parametrize("handled", ["sigterm_raises()", "deferred(print)"])
+def test_what_is_said_to_a_terminal_that_was_closed_goes_nowhere(handled: str) -> None:
+    """Else an error of writing would break off what is being saved."""
+    import pty
+
+    script = f"""
+import signal, sys, time
+from segtrain.cli.signals import Terminated, deferred, sigterm_raises
+with {handled} as stop:
+    print("ready", flush=True)
+    try:
+        while True:
+            time.sleep(0.01)
+            stop and stop.raise_if_asked()
+    except Terminated:
+        print("saving", flush=True)
+        print("saving", file=sys.stderr, flush=True)
+        sys.exit(5)
+"""
+    terminal, end = pty.openpty()
+    running = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdout=end,
+        stderr=end,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    os.close(end)
+    assert b"ready" in os.read(terminal, 100)
+    os.close(terminal)
+    running.send_signal(signal.SIGHUP)
+    assert running.wait(30) == 5
 
 
 class TestOneOfSeveralProcesses:
