@@ -88,8 +88,8 @@ def test_what_is_said_to_a_terminal_that_was_closed_goes_nowhere(handled: str) -
 import signal, sys, time
 from segtrain.cli.signals import Terminated, deferred, sigterm_raises
 with {handled} as stop:
-    print("ready", flush=True)
     try:
+        print("ready", flush=True)
         while True:
             time.sleep(0.01)
             stop and stop.raise_if_asked()
@@ -99,12 +99,9 @@ with {handled} as stop:
         sys.exit(5)
 """
     terminal, end = pty.openpty()
-    running = subprocess.Popen(
-        [sys.executable, "-c", script],
-        stdout=end,
-        stderr=end,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-    )
+    package = {"PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-c", script]
+    running = subprocess.Popen(command, stdout=end, stderr=end, env={**os.environ, **package})
     os.close(end)
     assert b"ready" in os.read(terminal, 100)
     os.close(terminal)
