@@ -44,10 +44,11 @@ def hard_dice_on_the_way(loss, outputs, steps, every):
     return found
 
 
+@pytest.mark.parametrize("steps", [100, pytest.param(300, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("name", "options"), [*((name, {}) for name in OF_PAPERS if name not in NOT_ALONE), *VARIANTS])
-def test_minimising_it_finds_the_object_at_once_and_keeps_it(name, options):
+def test_minimising_it_finds_the_object_at_once_and_keeps_it(name, options, steps):
     outputs = 1 if "binary" in supported_modes(name) else 2
-    assert min(hard_dice_on_the_way(build_loss(name, **options), outputs, steps=300, every=10)) >= 0.99
+    assert min(hard_dice_on_the_way(build_loss(name, **options), outputs, steps=steps, every=10)) >= 0.99
 
 
 def test_minimising_the_posts_combo_loses_the_object():
