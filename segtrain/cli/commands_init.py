@@ -11,6 +11,7 @@ import typer
 
 from segtrain.cli.console import Session
 from segtrain.cli.options import Overwrite
+from segtrain.core.words import count
 
 Data = Annotated[
     Path,
@@ -31,12 +32,14 @@ def init(session: Session, data: Data, out: Out = Path("config.yaml"), overwrite
 def told(facts: Mapping[str, Any]) -> Iterator[str]:
     """What was found, line by line."""
     yield f"recognised: {facts['recognised']}"
-    yield f"cases: {facts['cases']} of {facts['patients']} patients"
+    yield f"cases: {facts['cases']} of {count(facts['patients'], 'patient')}"
     yield f"channels: {', '.join(facts['channels'])}"
     counts = facts["masks_with_label"]
     labels = (f"{name} {i} (in {counts.get(str(i), 0)})" for name, i in facts["labels"].items() if i)
-    yield f"labels: {', '.join(labels)} of {facts['masks_read']} masks that were read, of {facts['masks']}"
+    yield f"labels: {', '.join(labels)} of {count(facts['masks_read'], 'mask')} read, of {facts['masks']}"
     if regions := facts.get("regions"):
         yield f"regions: {', '.join(regions)}"
+    if "ignore" in facts:
+        yield f"ignore: {facts['ignore']} (in {counts.get(str(facts['ignore']), 0)})"
     yield from (f"note: {sentence}" for sentence in facts["guesses"])
     yield from (f"written: {facts[key]}" for key in ("table", "config") if key in facts)

@@ -12,10 +12,13 @@ from rich.text import Text
 
 from segtrain.cli.console import Session, plain_lines, printable, problem_json, problem_lines
 from segtrain.cli.options import Overrides, Overwrite, Safe, loaded_config
+from segtrain.cli.results import print_checked, unless_failed
 from segtrain.core.errors import ConfigError, Problem
+from segtrain.core.words import count
 
 if TYPE_CHECKING:
     from segtrain.config.load import Loaded
+    from segtrain.data.repairs import Repairs
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write to.", show_default=False)]
 RunFolder = Annotated[
@@ -63,6 +66,15 @@ Mended = Annotated[
     Path | None,
     typer.Option("--fix", metavar="DIR", help="Write the data anew, with what can be mended.", show_default=False),
 ]
+Repair = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--repair",
+        metavar="NAME",
+        help="With --fix, several times: missing-slices, uneven-slices, tilt, nan=VALUE.",
+        show_default=False,
+    ),
+]
 Sheet = Annotated[
     Path | None, typer.Option("--out", metavar="OUT.png", help="The picture that --augment writes.", show_default=False)
 ]
@@ -84,11 +96,14 @@ def check(
     config: OfCheck = None,
     sheet: AllCases = None,
     fix: Mended = None,
+    repair: Repair = None,
     safe: Safe = False,
 ) -> None:
     """List every fault of a config and of its data, or of a folder of scans (as init describes it); train nothing."""
     given = data_or_changes or []
-    asked = {"sheet": sheet, "fix": fix}
+    asked: dict[str, Any] = {"sheet": sheet, "fix": fix}
+    if repair:
+        asked["repairs"] = _repairs(repair, fix)
     if config is None and len(given) == 1 and "=" not in given[0]:
         _check_data(session, Path(given[0]), asked)
         return
@@ -99,7 +114,18 @@ def check(
     session.next(shlex.join(["segtrain", "fit", "--config", str(config), *given]))
 
 
-def _check_data(session: Session, place: Path, asked: Mapping[str, Path | None]) -> None:
+def _repairs(words: Sequence[str], fix: Path | None) -> Repairs:
+    """What --repair asks for. ConfigError where there is no new folder to write it to."""
+    from segtrain.data.repairs import asked_for
+
+    repairs = asked_for(words)
+    if fix is None:
+        hint = "add --fix DIR: a repaired scan is a new file, and fixes.csv there says what was done"
+        raise ConfigError(Problem("--repair is for --fix", "command line", "no scan is changed where it lies", hint))
+    return repairs
+
+
+def _check_data(session: Session, place: Path, asked: Mapping[str, Any]) -> None:
     """Check data as `init` would describe them."""
     from segtrain.cli.commands_init import told
     from segtrain.recipes.init import as_config, facts, guess
@@ -114,34 +140,15 @@ def _check_data(session: Session, place: Path, asked: Mapping[str, Path | None])
 
 
 def _tell_faults(session: Session, about: Mapping[str, Any], loaded: Loaded, asked: Mapping[str, Any]) -> None:
-    """Check and print the faults; exit 1 where there are any."""
+    """Check and print the faults, and what was asked for beside them; exit 1 where there are any faults."""
     from segtrain.cli.progress import show
     from segtrain.recipes.check import check_and_show
 
-    result = show(check_and_show(loaded, **asked), session).result
-    problems: Sequence[Problem] = result["problems"]
-    lines = [line for problem in problems for line in problem_lines(problem)]
-    text = "\n".join(lines) if problems else "no faults found"
-    plain = {**result, "problems": [problem_json(problem) for problem in problems]}
-    session.result({**about, "ok": not problems, **plain}, text)
-    if sheet := result.get("sheet"):
-        session.say(f"all cases: {sheet}")
-    if fixed := result.get("fixed"):
-        for line in _fix_lines(fixed):
-            session.say(printable(line))
-        session.next(shlex.join(["segtrain", "check", "--config", fixed["config"]]))
-    if problems:
-        session.say(f"{len(problems)} fault{'s' if len(problems) > 1 else ''}")
+    result = show(unless_failed(check_and_show(loaded, **asked)), session).result
+    print_checked(session, about, result)
+    if problems := result["problems"]:
+        session.say(count(len(problems), "fault"))
         raise typer.Exit(1)
-
-
-def _fix_lines(fixed: Mapping[str, Any]) -> Iterable[str]:
-    """What was mended and who was left out, a line a case."""
-    for case, changes in fixed["mended"].items():
-        yield f"mended {case}: {'; '.join(changes)}"
-    for case, why in fixed["left_out"].items():
-        yield f"left out {case}: {'; '.join(why)}"
-    yield f"{fixed['cases']} cases in {fixed['out']}; fixes.csv there has what was changed"
 
 
 def losses(
@@ -207,8 +214,7 @@ def doctor(session: Session) -> None:
     }
     told = [Text(line) for line in _labelled("warning", health.warnings) + _labelled("fault", health.faults)]
     session.result({**health.facts, **problems, "ok": not health.faults}, *doctor_report(health.facts), *told)
-    count = len(health.faults)
-    session.say(f"{count} fault{'s' if count > 1 else ''}" if count else "no faults found")
+    session.say(count(len(health.faults), "fault") if health.faults else "no faults found")
     if health.faults:
         raise typer.Exit(1)
 

@@ -124,9 +124,10 @@ def evaluate(
             manner=manner,
         )
     elif predictions is not None and labels is not None and not any(with_a_run):
+        from segtrain.core.files import real_path
         from segtrain.recipes.score_masks import evaluate_masks
 
-        masks = predictions.resolve()
+        masks = real_path(predictions)
         events = evaluate_masks(
             predictions,
             labels,

@@ -84,14 +84,19 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
-def problem_json(problem: Problem) -> dict[str, str]:
-    """A fault as an object."""
-    return {"what": problem.what, "where": problem.where, "why": problem.why, "fix": problem.hint}
+def problem_json(problem: Problem) -> dict[str, Any]:
+    """A fault as an object: also the cases that it is about, and the file of theirs that `where` names beside them."""
+    among = f"case{'s' if len(problem.cases) > 1 else ''} {' and '.join(problem.cases)}"
+    file = problem.where.removeprefix(among).removeprefix(", ") if problem.cases else ""
+    told = {"what": problem.what, "where": problem.where, "why": problem.why, "fix": problem.hint}
+    return {**told, "cases": list(problem.cases), "file": file}
 
 
 def problem_lines(problem: Problem) -> list[str]:
     """A fault in at most four lines, whatever its texts hold."""
-    flat = Problem(*(" ".join(text.split()) for text in (problem.what, problem.where, problem.why, problem.hint)))
+    texts = (problem.what, problem.where, problem.why, problem.hint)
+    what, where, why, hint = (" ".join(text.split()) for text in texts)
+    flat = Problem(what, where, why, hint)
     return flat.lines()
 
 

@@ -43,6 +43,7 @@ from segtrain.core.events import (
     StepEnded,
     Validated,
 )
+from segtrain.core.words import count
 
 ETA_WINDOW = 600.0
 """Seconds over which the speed is averaged, so that a validation does not make the remaining time jump."""
@@ -141,11 +142,11 @@ class Lines(View):
             case CaseRead(case, done, total) if self.session.verbose:
                 return f"read {done}/{total}  {case}"
             case CaseRead(_, done, total) if done == total:
-                return f"read {total} cases"
+                return f"read {count(total, 'case')}"
             case CasePrepared(case, done, total) if self.session.verbose:
                 return f"prepared {done}/{total}  {case}"
             case CasePrepared(_, done, total) if done == total:
-                return f"prepared {total} cases"
+                return f"prepared {count(total, 'case')}"
             case CheckpointSaved(name, path) if self.session.verbose:
                 return f"saved checkpoint {name}: {path}"
             case _:
@@ -261,7 +262,7 @@ class Bars(Lines):
 
 def epoch_text(epoch: EpochEnded, scores: str = "") -> str:
     """An epoch: loss, scores, rate, seconds, and how many of its steps were left out."""
-    skipped = f"  {epoch.skipped_steps} steps not finite" if epoch.skipped_steps else ""
+    skipped = f"  {count(epoch.skipped_steps, 'step')} not finite" if epoch.skipped_steps else ""
     rest = f"lr {epoch.learning_rate:.2g}  {epoch.seconds:.1f} s"
     return f"epoch {epoch.epoch}/{epoch.epochs}  loss {epoch.train_loss:.4f}{scores}  {rest}{skipped}"
 

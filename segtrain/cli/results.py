@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 import typer
 from rich.console import RenderableType
 
-from segtrain.cli.console import Session
+from segtrain.cli.console import Session, problem_json, problem_lines
 from segtrain.cli.tables import metric_table, ranking_table
-from segtrain.core.events import Finished
+from segtrain.core.errors import Problem
+from segtrain.core.events import CaseFailed, Event, Finished
+from segtrain.core.words import count
 
 SOME_FAILED = 1
 
@@ -27,6 +30,35 @@ def print_finished(session: Session, finished: Finished, following: str = "") ->
         session.next(following)
     if finished.failed:
         raise typer.Exit(SOME_FAILED)
+
+
+def unless_failed(events: Generator[Event, None, None]) -> Generator[Event, None, None]:
+    """All events but those of cases that could not be used: for a result that tells them, each with its fault."""
+    with closing(events):
+        yield from (event for event in events if not isinstance(event, CaseFailed))
+
+
+def print_checked(session: Session, about: Mapping[str, Any], result: Mapping[str, Any]) -> None:
+    """Print what `check` found: every fault once, the sheet, whom `--fix` mended; `about` is the config or the data."""
+    problems: Sequence[Problem] = result["problems"]
+    faults = "\n".join(line for problem in problems for line in problem_lines(problem)) or "no faults found"
+    sheet, fixed = result.get("sheet"), result.get("fixed")
+    plain = {**about, "ok": not problems, **result, "problems": [problem_json(problem) for problem in problems]}
+    session.result(plain, faults, f"all cases: {sheet}" if sheet else None, *(_fixed(fixed, problems) if fixed else ()))
+    if fixed:
+        session.next(shlex.join(["segtrain", "check", "--config", fixed["config"]]))
+
+
+def _fixed(fixed: Mapping[str, Any], problems: Sequence[Problem]) -> Iterator[str]:
+    """What was mended, a line a case, and who was left out; why is told once, with the faults."""
+    for case, changes in fixed["mended"].items():
+        yield f"mended {case}: {'; '.join(changes)}"
+    told = {(case, problem.what) for problem in problems for case in problem.cases}
+    known = [case for case, why in fixed["left_out"].items() if told.issuperset((case, what) for what in why)]
+    if known:
+        yield f"left out for the faults above: {', '.join(known)}"
+    yield from (f"left out {case}: {'; '.join(why)}" for case, why in fixed["left_out"].items() if case not in known)
+    yield f"{count(fixed['cases'], 'case')} in {fixed['out']}; fixes.csv there has what was changed"
 
 
 def _parts(result: Mapping[str, Any]) -> Iterator[RenderableType]:

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from segtrain.cli.console import printable
+from segtrain.core.words import count
 
 Json = Mapping[str, Any]
 
@@ -110,16 +111,17 @@ def loss_card(card: Json) -> RenderableType:
 
 def dry_run_report(facts: Json) -> Iterator[RenderableType]:
     """What a fit would do: cases, the plan with the origin of each value, what one step took, and estimates."""
-    cases = f"{facts['cases']} cases of {facts['patients']} patients"
+    cases = f"{count(facts['cases'], 'case')} of {count(facts['patients'], 'patient')}"
     yield Text(f"{cases}: {facts['train']} train, {facts['validation']} validate")
-    yield Text(f"device: {facts['device']}, {facts['threads']} threads")
+    yield Text(f"device: {facts['device']}, {count(facts['threads'], 'thread')}")
     table = _table("plan", "value", "from")
     for name, value in facts["plan"].items():
         table.add_row(_cell(name), _cell(_plan_words(value)), _cell(facts["origins"][name]))
     yield table
     step, seconds, memory, disk = (facts[key] for key in ("step", "seconds", "memory", "disk"))
     loss = "not finite" if step["loss"] is None else f"{step['loss']:.3g}"
-    steps = f"{facts['epochs']} epochs of {facts['steps_per_epoch']} steps = {facts['total_steps']} steps"
+    epochs, an_epoch = count(facts["epochs"], "epoch"), count(facts["steps_per_epoch"], "step")
+    steps = f"{epochs} of {an_epoch} = {count(facts['total_steps'], 'step')}"
     parts = ", ".join(f"{name} {duration(value)}" for name, value in seconds.items() if name != "total")
     yield Text(
         f"network: {facts['parameters']:,} parameters\n"
@@ -142,9 +144,10 @@ def _disk_words(disk: Json) -> str:
 def sweep_dry_run_report(facts: Json) -> Iterator[RenderableType]:
     """What a sweep would do: its runs, what a step of each loss took, and what all of them would."""
     seeds = ", ".join(map(str, facts["seeds"]))
-    each = f"{len(facts['losses'])} losses x {facts['folds']} folds x {len(facts['seeds'])} seeds ({seeds})"
-    yield Text(f"{facts['runs']} runs: {each}, {facts['cases']} cases")
-    yield Text(f"device: {facts['device']}, {facts['threads']} threads a run, {facts['at_once']} at once")
+    losses, folds = count(len(facts["losses"]), "loss", "losses"), count(facts["folds"], "fold")
+    each = f"{losses} x {folds} x {count(len(facts['seeds']), 'seed')} ({seeds})"
+    yield Text(f"{count(facts['runs'], 'run')}: {each}, {count(facts['cases'], 'case')}")
+    yield Text(f"device: {facts['device']}, {count(facts['threads'], 'thread')} a run, {facts['at_once']} at once")
     table = _table("loss", "one step", "loss after a few", "steps in all", "time of its runs")
     for label, found in facts["losses"].items():
         value = "not finite" if found["loss"] is None else f"{found['loss']:.3g}"

@@ -119,7 +119,8 @@ def _text(path: Path) -> str:
         return data.decode("utf-8-sig")
     except FileNotFoundError as error:
         near = difflib.get_close_matches(path.name, _yaml_files(path.parent), n=1)
-        hint = f"did you mean {path.with_name(near[0])}?" if near else "`segtrain demo DIR` writes an example"
+        written = f"`segtrain init DATA -o {path}` writes one for your scans, `segtrain demo DIR` an example"
+        hint = f"did you mean {path.with_name(near[0])}? {written}" if near else written
         raise ConfigError(Problem(f"there is no config {path}", hint=hint)) from error
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1

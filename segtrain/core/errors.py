@@ -28,6 +28,8 @@ class Problem:
     where: str = ""
     why: str = ""
     hint: str = ""
+    cases: tuple[str, ...] = ()
+    """Whom it costs, or which two are alike; `where` names them too, this is for programs."""
 
     def lines(self) -> list[str]:
         """The fault in at most four lines, the first one without a label."""

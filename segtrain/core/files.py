@@ -7,6 +7,7 @@ the same file at once: the later one wins, whole.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -20,8 +21,19 @@ from segtrain.core.errors import DataError, Problem, ResourceError
 
 ABANDONED_SECONDS = 86_400.0
 """No file takes a day to write; process numbers would not tell, as a folder may be shared by machines."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Where there is no room; whatever else keeps one from writing, space does not help."""
 LONGEST_BEGINNING = 200
 """Bytes of a name that something is added to."""
+
+
+def real_path(path: Path) -> Path:
+    """The path with its links followed, whether or not something is there. DataError where one leads to itself."""
+    try:
+        return path.expanduser().resolve()
+    except (OSError, RuntimeError) as error:  # the latter up to Python 3.12, and for the home of nobody
+        why = "it is a link that leads to itself, its name is too long, or nobody here has that home"
+        raise DataError(Problem("a path cannot be followed", str(path), why, "name the folder itself")) from error
 
 
 @contextmanager
@@ -31,7 +43,8 @@ def disk_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        hint = "free some space, or choose another folder that you may write to"
+        elsewhere = "choose another folder that you may write to"
+        hint = f"free some space, or {elsewhere}" if error.errno in FULL else elsewhere
         raise ResourceError(Problem(f"cannot write {path}", why=reason, hint=hint)) from error
 
 

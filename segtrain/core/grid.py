@@ -17,6 +17,8 @@ from scipy.optimize import linear_sum_assignment
 
 SAME_GRID_TOLERANCE_VOXELS = 0.01
 """Corners closer than this share of a voxel are the same corner: NIfTI stores affines as float32."""
+SAME_DIRECTION = 1e-3
+"""How far the steps along an axis of two parallel grids may differ, as a share of a voxel."""
 
 Affine = NDArray[np.float64]
 Triple = tuple[float, float, float]
@@ -106,6 +108,19 @@ class Grid:
     def same_space(self, other: Grid, tolerance_voxels: float = SAME_GRID_TOLERANCE_VOXELS) -> bool:
         """Whether two grids put each voxel at the same place."""
         return self.distance_voxels(other) <= tolerance_voxels
+
+    def mirrored_axes(self, other: Grid) -> str | None:
+        """The array axes along which another grid runs the other way, as `x, z`; "" where all run alike.
+
+        None where the two differ by more than that and where they begin: in shape, spacing or direction.
+        """
+        if self.shape != other.shape:
+            return None
+        own, theirs = self.affine[:3, :3], other.affine[:3, :3]
+        signs = np.sign(np.sum(own * theirs, axis=0))
+        if not np.allclose(own * signs, theirs, atol=SAME_DIRECTION * min(self.spacing_mm)):
+            return None
+        return ", ".join(axis for axis, sign in zip("xyz", signs, strict=True) if sign < 0)
 
     def describe(self) -> str:
         """Shape and spacing as a person writes them."""

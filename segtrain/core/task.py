@@ -19,6 +19,9 @@ from segtrain.core.settings import Settings
 Activation = Literal["softmax", "sigmoid"]
 """softmax: one exclusive output a class. sigmoid: one independent output a structure."""
 
+Overlap = Literal["refuse", "later"]
+"""Of a voxel that two labels claim."""
+
 LabelId = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 """Masks are written with at most 32 bits."""
 
@@ -36,6 +39,11 @@ class Task(Settings):
     regions: dict[str, tuple[str, ...]] | None = Field(default=None, min_length=1)
     """Name -> the labels in it, from the largest to the smallest: {whole: [edema, core], core: [core]}. They may
     overlap, are trained as independent sigmoids, and are what is scored; null trains exclusive labels."""
+
+    overlap: Overlap = "refuse"
+    """Masks that are drawn structure by structure (DICOM SEG, RTSTRUCT, a folder with a file a structure) may claim a
+    voxel twice. refuse: such a mask is an error that counts the voxels. later: the label with the higher id has the
+    voxel, as in TotalSegmentator's own training, and a note counts them. Regions overlap on purpose: see `regions`."""
 
     partial: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Case id, or a pattern as `msd09_*` -> the labels that were drawn there, where not all were: the others may be

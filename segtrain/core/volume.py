@@ -18,6 +18,8 @@ class DicomOrigin:
     series_uid: str
     frame_uid: str
     """Of its frame of reference: without it positions in two series cannot be compared."""
+    instance_uids: tuple[str, ...] = ()
+    """SOPInstanceUIDs of its files."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,7 @@
-"""Masks that were drawn on a scan, as DICOM SEG and RTSTRUCT are: structures with names, that become a label map.
+"""Masks that are drawn structure by structure, as DICOM SEG, RTSTRUCT and folders of masks: names become labels.
 
-Such a file has no voxels of its own. It needs the grid of the scan, and to know which structure is which label.
+SEG and RTSTRUCT have no voxels of their own: they need the grid of the scan. All need to know which structure is which
+label, and what becomes of voxels that two structures claim.
 """
 
 from __future__ import annotations
@@ -10,19 +11,25 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segtrain.core.errors import DataError, GridMismatch, Problem
+from segtrain.core.errors import DataError, GridMismatch, Problem, UnreadableScan, raise_all
 from segtrain.core.grid import Grid
-from segtrain.core.task import Task
+from segtrain.core.task import Overlap, Task
 from segtrain.core.volume import DicomOrigin, LabelMap
+from segtrain.core.words import count
+from segtrain.data.slice_stack import Evened
 
 SHOWN = 12
 """Names in one message."""
 GENERIC = re.compile(r"(?:segment|seg|label|roi|structure|mask|region)?[\W_]*(\d*)", re.IGNORECASE)
 """What programs call a segment that nobody named; a number in it must be that of the segment."""
+
+
+Covering = Overlap | Literal["nested"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +44,10 @@ class Canvas:
     """Region -> the id that it is drawn with, over those before it. For files that have regions, and not labels."""
     scan: tuple[DicomOrigin, ...] = ()
     """The series of the scan, by channel; empty where it was not read from DICOM."""
+    overlap: Overlap = "refuse"
+    """What becomes of voxels that several labels claim, as in `Task.overlap`."""
+    evened: Evened | None = None
+    """Where the slices of the scan lie on no grid: how what was drawn on them comes onto `grid`, its slots."""
 
     @classmethod
     def of(cls, task: Task, grid: Grid | None, case: str = "", scan: tuple[DicomOrigin, ...] = ()) -> Canvas:
@@ -44,7 +55,8 @@ class Canvas:
         hidden = {*task.hidden_labels_in(case), *task.hidden_in(case)} if case else set()
         ids = {name: task.labels[name] for name in task.names[1:] if name not in hidden}
         drawn = dict(zip(task.structures, task.drawn, strict=True)) if task.regions else {}
-        return cls(grid, ids, {name: task.ids[place] for name, place in drawn.items() if name not in hidden}, scan)
+        regions = {name: task.ids[place] for name, place in drawn.items() if name not in hidden}
+        return cls(grid, ids, regions, scan, task.overlap)
 
 
 @dataclass(frozen=True)
@@ -53,8 +65,8 @@ class Meant:
 
     ids: Mapping[int, int]
     """Number of a structure -> id."""
-    may_cover: bool
-    """Whether a structure may lie over one that was drawn before: regions do, labels exclude each other."""
+    covering: Covering
+    """Whether a structure may lie over one that was drawn before: regions do, of labels the task says it."""
     notes: tuple[str, ...] = ()
 
 
@@ -65,7 +77,8 @@ def by_names(path: Path, names: Mapping[int, str], canvas: Canvas) -> Meant:
     are taken to be absent. Raises DataError where nothing matches, or where something is left over on both sides:
     then a name was perhaps written in another way.
     """
-    for wanted, may_cover in ((canvas.ids, False), (canvas.regions, True)):
+    ways: tuple[tuple[Mapping[str, int], Covering], ...] = ((canvas.ids, canvas.overlap), (canvas.regions, "nested"))
+    for wanted, covering in ways:
         ids = {_plain(name): label for name, label in wanted.items()}
         found = {number: ids[_plain(name)] for number, name in names.items() if _plain(name) in ids}
         left = [name for number, name in names.items() if number not in found]
@@ -73,7 +86,7 @@ def by_names(path: Path, names: Mapping[int, str], canvas: Canvas) -> Meant:
         if found and not (left and missing):
             ordered = sorted(found, key=lambda number: list(ids.values()).index(found[number]))
             notes = _said("left out, because no label has its name", left), _said("taken to be absent", missing)
-            return Meant({n: found[n] for n in ordered}, may_cover, tuple(note for note in notes if note))
+            return Meant({n: found[n] for n in ordered}, covering, tuple(note for note in notes if note))
     raise DataError(_unmatched(path, names.values(), canvas))
 
 
@@ -92,7 +105,20 @@ def by_numbers(names: Mapping[int, str], canvas: Canvas) -> Meant | None:
         return None
     shown = ", ".join(f"{number} ({name})" for number, name in names.items())
     note = (f"no segment has the name of a label; their numbers are taken: {shown}",) if canvas.ids else ()
-    return Meant({number: number for number in names}, False, note)
+    return Meant({number: number for number in sorted(names)}, canvas.overlap, note)
+
+
+def one_a_number(path: Path, named: Sequence[tuple[int, str]], kind: str) -> dict[int, str]:
+    """Number -> name of the structures of a file. UnreadableScan where two share a number: whose contours are they?"""
+    times = Counter(number for number, _ in named)
+    problems = []
+    for number in [number for number, n in times.items() if n > 1]:
+        names = _some(name or "one without a name" for own, name in named if own == number)
+        what = f"{times[number]} {kind}s have the number {number}: {names}"
+        why = "which of them is drawn under it, nobody knows"
+        problems.append(Problem(what, str(path), why, "export it again, each with a number of its own"))
+    raise_all(UnreadableScan, problems)
+    return dict(named)
 
 
 def require_drawn_on_scan(path: Path, canvas: Canvas, *, frames: Iterable[str], series: Iterable[str]) -> list[str]:
@@ -126,22 +152,34 @@ class Painting:
         """Give the voxels at these indices (3, N) to a structure that is meant."""
         index, own = (at[0], at[1], at[2]), self._numbers.index(number) + 1
         before = self._places[index]
-        if not self._meant.may_cover:
+        if self._meant.covering != "nested":
             for place in np.unique(before[(before != 0) & (before != own)]).tolist():
                 other = self._numbers[place - 1]
                 if self._meant.ids[other] != self._meant.ids[number]:
                     self._over[other, number] += int((before == place).sum())
         self._places[index] = own
 
+    @property
+    def overlaps(self) -> list[str]:
+        """Pairs of labels of which one was drawn over the other, with the voxels."""
+        return [f"{self._names[a]} and {self._names[b]} ({count(n, 'voxel')})" for (a, b), n in self._over.items()]
+
     def finished(self, grid: Grid, notes: Iterable[str] = ()) -> LabelMap:
-        """The mask. Raises DataError where structures that exclude each other overlap."""
-        if self._over:
-            pairs = [f"{self._names[a]} and {self._names[b]} ({n} voxels)" for (a, b), n in self._over.items()]
-            hint = "a voxel has one label: name overlapping structures in task.regions, or take one out of task.labels"
+        """The mask; where labels cover others, a note says which and how many voxels.
+
+        Raises DataError where structures that exclude each other overlap.
+        """
+        pairs = self.overlaps
+        if pairs and self._meant.covering == "refuse":
+            hint = (
+                "a voxel has one label: take one out of task.labels, name what overlaps on purpose in task.regions, or "
+                "set task.overlap: later (the label with the higher id has the voxel)"
+            )
             raise DataError(Problem("structures of a mask overlap", str(self._path), _some(pairs), hint))
+        covered = (f"structures overlap, and the higher id has the voxels: {_some(pairs)}",) if pairs else ()
         table = np.array([0, *self._meant.ids.values()], dtype=np.int32)
         mask = LabelMap(table[self._places], grid)
-        return LabelMap(mask.compact(), grid, (*self._meant.notes, *notes))
+        return LabelMap(mask.compact(), grid, (*self._meant.notes, *notes, *covered))
 
 
 def _plain(name: str) -> str:

@@ -7,23 +7,26 @@ such a table says where files are, so that its paths may lead anywhere; they are
 from __future__ import annotations
 
 import csv
+import difflib
 import io
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from segtrain.core.errors import ConfigError, Problem
 from segtrain.core.files import write_text
-from segtrain.core.nearest import did_you_mean
+from segtrain.core.words import count
 from segtrain.data.faults import Faults
-from segtrain.data.listing import Found, FoundCase, is_there, named_in, scan_at
+from segtrain.data.listing import Found, FoundCase, is_there, mask_at, named_in, scan_at
 from segtrain.data.settings import DataSettings
 
 DELIMITERS = (",", ";", "\t")
 IMAGE = re.compile(r"image([2-9]|[1-9]\d+)?")
 PLAIN = ("case", "label", "patient")
+KNOWN = (*PLAIN, "image")
 FIX_HEADER = "the first line is case,image,label or case,image,image2,label,patient"
 CASE_ID = re.compile(r"[^/\\:*?\"<>|\x00-\x1f.][^/\\:*?\"<>|\x00-\x1f]*(?<![. ])")
 DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
@@ -78,6 +81,37 @@ def is_case_id(name: str) -> bool:
 
 def read_table(path: Path, problems: list[Problem]) -> list[Row] | None:
     """Its rows, in order; None where it is no such table, which goes to `problems`."""
+    read = _read(path, problems)
+    if read is None:
+        return None
+    names, lines = read
+    wrong = _header_fault(names, path)
+    if wrong is None and not lines:
+        wrong = Problem("the table has no case", str(path), hint="one line a case, below the header")
+    if wrong is not None:
+        problems.append(wrong)
+        return None
+    return _rows(names, lines, path, problems) or None
+
+
+def read_rows(path: Path, problems: list[Problem]) -> tuple[list[str], list[Row]]:
+    """The names of the columns and the rows, whatever they are called; both empty where the table cannot be read."""
+    names, lines = _read(path, problems) or ([], [])
+    return names, _rows(names, lines, path, problems)
+
+
+def is_usual(names: Iterable[str]) -> bool:
+    """Whether a table with these columns is one of cases."""
+    return _header_fault(list(names), Path()) is None
+
+
+def place_of(path: Path, cell: str) -> Path:
+    """What a cell of the table at `path` names."""
+    return Path(os.path.normpath(path.parent.resolve() / _from_home(cell)))
+
+
+def _read(path: Path, problems: list[Problem]) -> tuple[list[str], list[tuple[int, list[str]]]] | None:
+    """The names of the columns in lower case, and the lines that hold anything, with their numbers."""
     text = _text(path, problems)
     if text is None:
         return None
@@ -88,23 +122,25 @@ def read_table(path: Path, problems: list[Problem]) -> list[Row] | None:
     except csv.Error as error:
         problems.append(Problem("the table cannot be read", str(path), f"line {reader.line_num}: {error}"))
         return None
-    names = [name.lower() for name in header[1]]
-    wrong = list(_header_faults(names, path))
-    filled = [(number, cells) for number, cells in lines if any(cells)]
-    if not wrong and not filled:
-        wrong = [Problem("the table has no case", str(path), hint="one line a case, below the header")]
-    for number, cells in filled:
-        if len(cells) != len(names) and not wrong:
-            what = f"the line has {len(cells)} cells, the header {len(names)}"
+    return [name.lower() for name in header[1]], [(number, cells) for number, cells in lines if any(cells)]
+
+
+def _rows(names: list[str], lines: list[tuple[int, list[str]]], path: Path, problems: list[Problem]) -> list[Row]:
+    for number, cells in lines:
+        if len(cells) != len(names):
+            what = f"the line has {count(len(cells), 'cell')}, the header {len(names)}"
             problems.append(Problem(what, f"{path}, line {number}", hint="put a cell with a comma into quotes"))
-    problems += wrong
-    rows = [Row(n, dict(zip(names, cells, strict=True))) for n, cells in filled if len(cells) == len(names)]
-    return rows if rows and not wrong else None
+    return [Row(n, dict(zip(names, cells, strict=True))) for n, cells in lines if len(cells) == len(names)]
 
 
 def image_columns(names: Iterable[str]) -> list[str]:
     """Those that hold images, in the order of their numbers."""
-    return sorted((n for n in names if IMAGE.fullmatch(n)), key=lambda n: int(n.removeprefix("image") or 1))
+    return sorted((name for name in names if IMAGE.fullmatch(name)), key=_number)
+
+
+def _number(name: str) -> int:
+    """Of a column of images."""
+    return int(name.removeprefix("image") or 1)
 
 
 def write_table(path: Path, cases: Mapping[str, FoundCase]) -> None:
@@ -141,21 +177,22 @@ def _text(path: Path, problems: list[Problem]) -> str | None:
     return None
 
 
-def _header_faults(names: Sequence[str], path: Path) -> Iterator[Problem]:
-    known = [*PLAIN, "image"]
-    where = f"{path}, line 1"
-    for name in dict.fromkeys(names):
-        if name not in PLAIN and not IMAGE.fullmatch(name):
-            hint = did_you_mean(name, known, "column") if name else FIX_HEADER
-            yield Problem(f"there is no column {name!r} in a table of cases", where, hint=hint or FIX_HEADER)
-        if names.count(name) > 1:
-            yield Problem(f"the column {name!r} is there twice", where, hint=FIX_HEADER)
-    for name in ("case", "image"):
-        if name not in names:
-            yield Problem(f"the table has no column {name!r}", where, hint=FIX_HEADER)
-    numbers = [int(n.removeprefix("image") or 1) for n in image_columns(dict.fromkeys(names))]
-    if "image" in names and numbers != list(range(1, len(numbers) + 1)):
-        yield Problem("the image columns have gaps", where, ", ".join(image_columns(names)), FIX_HEADER)
+def _header_fault(names: Sequence[str], path: Path) -> Problem | None:
+    """Everything that is wrong with the names of the columns, in one; None where they are those of a table of cases."""
+    unknown = [name for name in dict.fromkeys(names) if name not in PLAIN and not IMAGE.fullmatch(name)]
+    missing = [name for name in ("case", "image") if name not in names]
+    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    found = image_columns(dict.fromkeys(names))
+    has_gaps = "image" in names and [_number(name) for name in found] != list(range(1, len(found) + 1))
+    wrong = {"no column": missing, "unknown": unknown, "twice": twice, "image columns with gaps": found * has_gaps}
+    told = [f"{what}: {', '.join(map(repr, those))}" for what, those in wrong.items() if those]
+    if not told:
+        return None
+    why = f"it has {', '.join(name or repr(name) for name in names) or 'none'}; {'; '.join(told)}"
+    near = [difflib.get_close_matches(name, KNOWN, n=1) for name in unknown]
+    meant = "".join(f"did you mean {match[0]!r}? " for match in near if match)
+    hint = f"{meant}{FIX_HEADER}; `segtrain init {shlex.quote(str(path))}` finds out which column is which"
+    return Problem("the columns are not those of a table of cases", f"{path}, line 1", why, hint)
 
 
 def _scans_of(row: Row, path: Path, problems: list[Problem]) -> FoundCase:
@@ -174,13 +211,13 @@ def _scan(row: Row, column: str, path: Path, problems: list[Problem]) -> Found |
     if not cell:
         problems.append(_problem(path, row, f"the cell of {column} is empty"))
         return None
-    place = Path(os.path.normpath(path.parent.resolve() / _from_home(cell)))
+    place = place_of(path, cell)
     if not is_there(place):
         hint = "paths in the table are relative to it"
         problems.append(_problem(path, row, f"there is no {column} {cell}", f"it would be {place}", hint))
         return None
     before = len(problems)
-    found = scan_at(place, problems)
+    found = (mask_at if column == "label" else scan_at)(place, problems)
     if found is None and len(problems) == before:
         problems.append(_problem(path, row, f"no reader knows the {column} {cell}", hint="convert it to .nii.gz"))
     return found

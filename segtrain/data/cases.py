@@ -16,10 +16,10 @@ from segtrain.core.errors import ConfigError, DataError, Problem, raise_all
 from segtrain.data.faults import Faults
 from segtrain.data.folders import label_folder
 from segtrain.data.layouts import cases_in
-from segtrain.data.listing import Found, FoundCase, holds_scan_files, list_scans
+from segtrain.data.listing import Found, FoundCase, holds_scan_files, list_masks
 from segtrain.data.settings import DataSettings
 
-PAIRING = "image and label of a case have the same name; put files that belong to no case elsewhere"
+PAIRING = "image and label of a case have the same name: add what is missing, or put this file elsewhere"
 PLACE_KEYS = ("images", "labels", "table", "root", "case", "label")
 """Settings that say where scans are."""
 
@@ -31,6 +31,8 @@ class Scans:
     cases: tuple[Case, ...]
     faults: tuple[tuple[str, Problem], ...] = ()
     """Case and why; a label without an image is one too."""
+    unsound: tuple[Case, ...] = ()
+    """Cases with a fault, as far as they were put together: one to look at, and not to use."""
 
     def require_all(self) -> None:
         """Raise a DataError with every fault."""
@@ -87,7 +89,8 @@ def judged_cases(settings: DataSettings) -> Scans:
     _require_labels(settings)
     faults = Faults()
     cases = _find(settings, faults, named_patients=True, labelled=True)
-    return Scans(tuple(case for case in cases if case.id not in faults), tuple(faults))
+    sound = tuple(case for case in cases if case.id not in faults)
+    return Scans(sound, tuple(faults), tuple(case for case in cases if case.id in faults))
 
 
 def _require_labels(settings: DataSettings) -> None:
@@ -100,7 +103,7 @@ def _require_labels(settings: DataSettings) -> None:
 def mask_files(folder: Path) -> Masks:
     """What lies in a folder of masks, sorted by case. DataError where no mask is there."""
     faults = Faults()
-    found = list_scans(folder, faults) or {}
+    found = list_masks(folder, faults) or {}
     files = {name: scan.source.path for name, scan in found.items() if name not in faults}
     if not files or "" in faults:
         raise DataError(*(faults.problems or [Problem("there is no mask", str(folder))]))
@@ -174,7 +177,8 @@ def _strangers(name: str, case: FoundCase, label: Found | None) -> Iterator[Prob
     if len(patients) > 1:
         why = f"their PatientIDs differ (shown as {', '.join(patients)})"
         hint = "find the files that belong together; where the numbers were changed on purpose, write one into both"
-        yield Problem("the files of a case are of several patients", f"case {name}", why, hint)
+        files = [str(source) for source in (*case.images, label.source if label else case.label) if source]
+        yield Problem("the files of a case are of several patients", f"case {name}, {', '.join(files)}", why, hint)
 
 
 def _divided(found: Mapping[str, FoundCase], patients: Mapping[str, str]) -> Iterator[Problem]:
@@ -193,7 +197,8 @@ def _divided(found: Mapping[str, FoundCase], patients: Mapping[str, str]) -> Ite
             hint = (
                 "change data.patient_from, or leave it out; if the data are wrong, a table (data.table) says it better"
             )
-            yield Problem("two cases of one patient are taken for two patients", f"cases {other} and {name}", why, hint)
+            what, both = "two cases of one patient are taken for two patients", (other, name)
+            yield Problem(what, f"cases {' and '.join(both)}", why, hint, both)
 
 
 def _label(name: str, case: FoundCase, labels: Mapping[str, Found] | None) -> ScanSource | None:

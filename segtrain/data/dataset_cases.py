@@ -6,18 +6,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from segtrain.core.errors import ConfigError, Problem
+from segtrain.core.words import count
 from segtrain.data.case_table import is_case_id
 from segtrain.data.dataset_json import NAME, DatasetJson, Entry, read_dataset_json
 from segtrain.data.faults import Faults
 from segtrain.data.folders import CHANNEL_NUMBER
-from segtrain.data.formats import format_of
+from segtrain.data.formats import VOLUMES, format_of
 from segtrain.data.inside import is_below, path_below
 from segtrain.data.listing import Found, FoundCase, is_there, named_in, scan_at, scan_name
 from segtrain.data.settings import DataSettings
 
 IMAGES, LABELS = "imagesTr", "labelsTr"
-VOLUMES = ("nifti", "mha", "nrrd")
-"""Kinds of files that are nothing but scans or masks."""
 
 
 def nnunet_cases(settings: DataSettings, faults: Faults) -> dict[str, FoundCase] | None:
@@ -53,7 +52,7 @@ def _cases(
         if not problems:
             cases[name] = found
     if not faults.problems and declared.announced not in (None, len(cases)):
-        why = f"numTraining is {declared.announced}, and {len(cases)} cases are there"
+        why = f"numTraining is {declared.announced}, and the folders hold {count(len(cases), 'case')}"
         faults.of().append(Problem(f"{NAME} and the files do not agree", str(declared.path), why, f"mend {NAME}"))
     if not entries and not faults.problems:
         faults.of().append(Problem("the data set holds no case", str(root), hint=f"{IMAGES} holds the scans"))
@@ -118,7 +117,7 @@ def _names_in(root: Path, folder: str, declared: DatasetJson, faults: Faults) ->
     others = [name for name in files if not name.endswith(ending) and format_of(place / name) in VOLUMES]
     if found and others:
         why, hint = f"{NAME} says file_ending: {ending}", "convert them, or move them out of this folder"
-        what = f"{len(others)} scans have another ending, as {others[0]}"
+        what = f"there are scans with another ending, as {others[0]}"
         faults.of(others[0]).append(Problem(what, str(place), why, hint))
     if files and not found:
         hint = f"set file_ending in {NAME}"
@@ -136,7 +135,7 @@ def _found(entry: Entry, declared: DatasetJson, root: Path, problems: list[Probl
     images = [_scan(root, name, declared, problems) for name in entry.images]
     label = None if entry.label is None else _scan(root, entry.label, declared, problems)
     if len(entry.images) not in (1, len(declared.channels)):
-        why = f"{len(entry.images)} images, {len(declared.channels)} channels"
+        why = f"{count(len(entry.images), 'image')}, {count(len(declared.channels), 'channel')}"
         problems.append(Problem("a case has another number of images", str(declared.path), why))
     sources, patients = tuple(s.source for s in images if s), named_in([*images, label])
     return FoundCase(sources, label.source if label else None, min(patients, default=""), patients)

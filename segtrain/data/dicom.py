@@ -1,7 +1,8 @@
 """The border to DICOM scans: slices in a folder, or one enhanced file -> Volume in RAS+.
 
 The geometry comes from the headers, is checked here and never guessed: slices are sorted by their position
-along the normal, and a series whose slices do not lie on one regular grid is refused with the place in mm.
+along the normal, and a series whose slices do not lie on one regular grid is refused with the place in mm
+(`dicom_repair` makes one, where that is asked for).
 
 MONOCHROME1 says how to show values, not what they are: the values read are slope * stored + intercept for it
 too, as for MONOCHROME2 and as pydicom gives them. Only radiographs are turned round, whose values are nothing but
@@ -21,11 +22,21 @@ from numpy.typing import NDArray
 from segtrain.core.errors import Problem, UnreadableScan, raise_all
 from segtrain.core.grid import Grid
 from segtrain.core.volume import DicomOrigin, Volume
-from segtrain.data.dicom_geometry import faults_of_files, faults_of_steps, grid_of, largest_stack, sorted_slices
+from segtrain.data.dicom_geometry import (
+    Steps,
+    faults_of_files,
+    faults_of_steps,
+    grid_of,
+    largest_stack,
+    sorted_slices,
+)
 from segtrain.data.dicom_headers import list_series, read_file, read_folder
+from segtrain.data.dicom_instances import faults_of_instances
 from segtrain.data.dicom_pet import suv_of
 from segtrain.data.dicom_pixels import read_slices
 from segtrain.data.dicom_records import Drawing, Series, SliceHeader
+from segtrain.data.dicom_values import faults_of_values
+from segtrain.data.finite import require_finite
 
 __all__ = ["CheckedSeries", "Series", "checked_series", "list_series", "read_dicom"]
 
@@ -50,32 +61,49 @@ def read_dicom(place: Path, series_uid: str = "") -> Volume:
     body weight, in g/ml. Raises UnreadableScan.
     """
     series = checked_series(place, series_uid)
-    slices = read_slices(series.slices)
-    dtype = np.result_type(*{s.dtype for s in slices})
-    dtype = dtype if dtype.kind in "iu" else np.dtype(np.float32)
-    array = np.stack([s.T.astype(dtype, copy=False) for s in slices], axis=-1)
-    notes = [*series.notes, *_photometric(series.slices[0])]
-    if series.slices[0].modality == "PT":
-        suv = suv_of(series.slices)
-        array, notes = array.astype(np.float32) * np.float32(suv.factor), [*notes, suv.note]
-    broken = int(array.size - np.isfinite(array).sum())
-    if broken:
-        raise UnreadableScan(Problem("some voxels are not numbers", str(place), f"{broken} are NaN or infinite"))
-    origin = DicomOrigin(series.slices[0].series_uid, series.slices[0].frame_uid)
-    return Volume(array[np.newaxis], series.grid, tuple(notes), (origin,))
+    array, notes = values_of(series.slices)
+    require_finite(place, array)
+    return Volume(array[np.newaxis], series.grid, (*series.notes, *notes), (origin_of(series.slices),))
 
 
 def checked_series(place: Path, series_uid: str) -> CheckedSeries:
     """The slices of a series in the order of the third axis of its grid, and the grid. Raises UnreadableScan."""
-    chosen = _choose(place, _headers(place), series_uid)
-    headers, left_out = largest_stack(chosen)
-    raise_all(UnreadableScan, faults_of_files(place, headers))
-    steps = sorted_slices(headers)
-    raise_all(UnreadableScan, faults_of_steps(place, steps))
+    steps, notes = steps_of_series(place, series_uid)
+    raise_all(UnreadableScan, (fault.problem for fault in faults_of_steps(place, steps)))
+    return CheckedSeries(steps.headers, grid_of(place, steps), notes)
+
+
+def steps_of_series(place: Path, series_uid: str) -> tuple[Steps, tuple[str, ...]]:
+    """The slices of a series in order along their normal, wherever they lie, and what to know of how they were chosen.
+
+    Raises UnreadableScan where a slice does not say where it lies or what its values mean.
+    """
+    headers, left_out = largest_stack(_choose(place, _headers(place), series_uid))
+    raise_all(UnreadableScan, [*faults_of_files(place, headers), *faults_of_values(place, headers)])
+    raise_all(UnreadableScan, faults_of_instances(place, headers))
     notes = [left_out] if left_out else []
     if 1 < len(headers) < FEW_SLICES:
         notes.append(f"the series has {len(headers)} slices only")
-    return CheckedSeries(steps.headers, grid_of(place, steps), tuple(notes))
+    return sorted_slices(headers), tuple(notes)
+
+
+def values_of(headers: Sequence[SliceHeader]) -> tuple[Array, list[str]]:
+    """Values (X, Y, n) of slices, and what to know of them; some may be NaN or infinite. Raises UnreadableScan."""
+    slices = read_slices(headers)
+    dtype = np.result_type(*{s.dtype for s in slices})
+    dtype = dtype if dtype.kind in "iu" else np.dtype(np.float32)
+    array = np.stack([s.T.astype(dtype, copy=False) for s in slices], axis=-1)
+    notes = list(_photometric(headers[0]))
+    if headers[0].modality == "PT":
+        suv = suv_of(headers)
+        array, notes = array.astype(np.float32) * np.float32(suv.factor), [*notes, suv.note]
+    return array, notes
+
+
+def origin_of(headers: Sequence[SliceHeader]) -> DicomOrigin:
+    """What names the series that slices are of."""
+    instances = dict.fromkeys(header.instance_uid for header in headers if header.instance_uid)
+    return DicomOrigin(headers[0].series_uid, headers[0].frame_uid, tuple(instances))
 
 
 def _headers(place: Path) -> Sequence[SliceHeader]:

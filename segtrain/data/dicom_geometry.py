@@ -1,7 +1,8 @@
 """Where the slices of a DICOM series lie, and every reason not to believe it.
 
 Slices are sorted by their position along the normal. A series whose slices do not lie on one regular grid is
-refused with the place in mm, never mended: other readers stretch the spacing over a gap without a word.
+refused with the place in mm, and mended only where that is asked for (`dicom_repair`): other readers stretch the
+spacing over a gap without a word.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from segtrain.core.errors import Problem, UnreadableScan
 from segtrain.core.grid import Grid
 from segtrain.data.dicom_records import SliceHeader
+from segtrain.data.repairs import RepairName, how_to
 
 Headers = Sequence[SliceHeader]
 Vector = NDArray[np.float64]
@@ -32,6 +34,15 @@ CLEARLY_ANOTHER = 0.17
 LARGEST_TILT_DEGREES = 0.5
 """Beyond it the slices are sheared. Up to it the true step is kept in the affine, so no voxel is moved."""
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+@dataclass(frozen=True)
+class StepFault:
+    """Why slices lie on no regular grid."""
+
+    problem: Problem
+    repair: RepairName | None = None
+    """What mends it where it is asked for; None: nothing does."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +77,6 @@ def faults_of_files(folder: Path, headers: Headers) -> Iterator[Problem]:
         if missing := _missing_elements(header):
             why = f"it has no usable {missing}"
             yield Problem("a slice does not say where it lies", str(header.path), why, "leave it out")
-        if header.has_lut or header.slope == 0:
-            why = "it has a ModalityLUTSequence" if header.has_lut else "its RescaleSlope is 0"
-            yield Problem("the values of a slice cannot be known", str(header.path), why, "convert it to NIfTI")
     yield from _mixtures(folder, headers)
 
 
@@ -133,15 +141,15 @@ def _differ(one: Any, other: Any, tolerance: float) -> bool:
     return bool(np.linalg.norm(np.asarray(one) - np.asarray(other), axis=-1).max() > tolerance)
 
 
-def _geometry(header: SliceHeader) -> tuple[Vector, Vector, tuple[float, float]]:
-    """Position, directions and spacing of a slice that was checked to have them."""
+def geometry(header: SliceHeader) -> tuple[Vector, Vector, tuple[float, float]]:
+    """Position, directions (2, 3) and spacing, in LPS, of a slice that was checked to have them."""
     if header.position_mm is None or header.directions is None or header.spacing_mm is None:
         raise ValueError(f"{header.path} was not checked")
     return header.position_mm, header.directions, header.spacing_mm
 
 
 def _normal(header: SliceHeader) -> Vector:
-    row, column = _geometry(header)[1]
+    row, column = geometry(header)[1]
     normal = np.cross(row, column)
     unit: Vector = normal / np.linalg.norm(normal)
     return unit
@@ -150,19 +158,20 @@ def _normal(header: SliceHeader) -> Vector:
 def sorted_slices(headers: Headers) -> Steps:
     """The slices by position along the normal, whatever their names and numbers say."""
     normal = _normal(headers[0])
-    places = np.array([_geometry(h)[0] for h in headers])
+    places = np.array([geometry(h)[0] for h in headers])
     order = np.argsort(places @ normal, kind="stable")
     ways = np.diff(places[order], axis=0)
     along = ways @ normal
     return Steps(tuple(headers[i] for i in order), along, ways - along[:, None] * normal)
 
 
-def faults_of_steps(folder: Path, steps: Steps) -> Iterator[Problem]:
+def faults_of_steps(folder: Path, steps: Steps) -> Iterator[StepFault]:
     """Positions that occur twice, gaps, uneven steps, tilt."""
     if not len(steps.along_mm):
         if not steps.headers[0].step_mm:
-            why = "it has neither SpacingBetweenSlices nor SliceThickness"
-            yield Problem("the only slice does not say how thick it is", str(steps.headers[0].path), why)
+            what, why = "the only slice does not say how thick it is", "no SpacingBetweenSlices and no SliceThickness"
+            hint = "export it again with one of them, or save it as NIfTI"
+            yield StepFault(Problem(what, str(steps.headers[0].path), why, hint))
         return
     apart = steps.along_mm[steps.along_mm > ROUNDING_MM]
     if len(apart) < len(steps.along_mm):
@@ -170,7 +179,7 @@ def faults_of_steps(folder: Path, steps: Steps) -> Iterator[Problem]:
         count = f"{len(steps.along_mm) - len(apart)} of {len(steps.along_mm)} steps have no length"
         why = f"{count}, as between {_pair(steps, at)}{_telling_apart(steps.headers)}"
         hint = "several echoes, time points or copies are in one series: put each into a folder of its own"
-        yield Problem("several slices lie at one position", str(folder), why, hint)
+        yield StepFault(Problem("several slices lie at one position", str(folder), why, hint))
         return
     yield from _gaps(folder, steps)
     yield from _tilt(folder, steps)
@@ -190,13 +199,14 @@ def _pair(steps: Steps, at: int) -> str:
     return f"{steps.headers[at].name} and {steps.headers[at + 1].name}"
 
 
-def _tolerance_mm(steps: Steps) -> float:
+def tolerance_mm(steps: Steps) -> float:
+    """How far a slice may lie beside its place."""
     return max(POSITION_TOLERANCE * steps.usual_mm, ROUNDING_MM)
 
 
-def _gaps(folder: Path, steps: Steps) -> Iterator[Problem]:
+def _gaps(folder: Path, steps: Steps) -> Iterator[StepFault]:
     """Missing slices where every gap is a multiple of the step, uneven spacing otherwise."""
-    usual, tolerance = steps.usual_mm, _tolerance_mm(steps)
+    usual, tolerance = steps.usual_mm, tolerance_mm(steps)
     wrong = [int(i) for i in np.flatnonzero(np.abs(steps.along_mm - usual) > tolerance)]
     if not wrong:
         return
@@ -210,34 +220,35 @@ def _gaps(folder: Path, steps: Steps) -> Iterator[Problem]:
     if whole:
         missing = int((counts - 1).sum())
         what = "a slice is missing" if missing == 1 else f"{missing} slices are missing"
-        yield Problem(what, str(folder), why, "copy the series again from its source")
+        hint = f"copy the series again from its source; {how_to('missing-slices')}"
+        yield StepFault(Problem(what, str(folder), why, hint), "missing-slices")
     else:
-        hint = "resample the series to even slices with another tool, and save it as NIfTI"
-        yield Problem("the slices are unevenly spaced", str(folder), why, hint)
+        hint = how_to("uneven-slices")
+        yield StepFault(Problem("the slices are unevenly spaced", str(folder), why, hint), "uneven-slices")
 
 
-def _tilt(folder: Path, steps: Steps) -> Iterator[Problem]:
+def _tilt(folder: Path, steps: Steps) -> Iterator[StepFault]:
     """The way from slice to slice must run along the normal, and straight."""
-    usual_aside = np.median(steps.aside_mm, axis=0)
-    degrees = float(np.degrees(np.arctan2(np.linalg.norm(usual_aside), steps.usual_mm)))
+    lean = np.median(steps.aside_mm / steps.along_mm[:, None], axis=0)  # a mm: over a gap slices lean more
+    degrees = float(np.degrees(np.arctan(np.linalg.norm(lean))))
     if degrees > LARGEST_TILT_DEGREES:
         why = f"the slices are stacked at {degrees:.1f} degrees to their normal (gantry tilt)"
-        hint = "correct the tilt with another tool (dcm2niix writes a _Tilt file), and use that NIfTI"
-        yield Problem("the slices are sheared", str(folder), why, hint)
+        yield StepFault(Problem("the slices are sheared", str(folder), why, how_to("tilt")), "tilt")
         return
-    jump = np.linalg.norm(steps.aside_mm - usual_aside, axis=1)
-    if jump.max() > _tolerance_mm(steps):
+    jump = np.linalg.norm(steps.aside_mm - np.outer(steps.along_mm, lean), axis=1)
+    if jump.max() > tolerance_mm(steps):
         at = int(jump.argmax())
         why = f"{_pair(steps, at)} are {jump[at]:.4g} mm apart within the slice plane"
-        yield Problem("the slices are shifted against each other", str(folder), why, "copy the series again")
+        what = "the slices are shifted against each other"
+        yield StepFault(Problem(what, str(folder), why, "copy the series again"))
 
 
 def grid_of(folder: Path, steps: Steps) -> Grid:
     """Index (column, row, slice) -> mm in RAS+; the step is the mean of steps that were found to be even."""
     first = steps.headers[0]
-    place, (row, column), (between_rows, between_columns) = _geometry(first)
+    place, (row, column), (between_rows, between_columns) = geometry(first)
     if len(steps.headers) > 1:
-        step = (_geometry(steps.headers[-1])[0] - place) / (len(steps.headers) - 1)
+        step = (geometry(steps.headers[-1])[0] - place) / (len(steps.headers) - 1)
     else:
         step = _normal(first) * (first.step_mm or 1.0)
     affine = np.eye(4)

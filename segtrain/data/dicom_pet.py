@@ -9,7 +9,8 @@ Times are read, and leave this module as a factor only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,7 +18,8 @@ from typing import Any
 
 import pydicom
 
-from segtrain.core.errors import Problem, UnreadableScan
+from segtrain.core.errors import Problem, UnreadableScan, raise_all
+from segtrain.core.words import count
 from segtrain.data.dicom_headers import dicom_errors
 from segtrain.data.dicom_records import SliceHeader
 
@@ -25,7 +27,7 @@ NEEDED = (
     *("Units", "CorrectedImage", "DecayCorrection", "PatientWeight"),
     *("SeriesDate", "SeriesTime", "AcquisitionDate", "AcquisitionTime"),
 )
-ALIKE = ("Units", "SUVType", "DecayCorrection", "PatientWeight", "SeriesDate", "SeriesTime")
+ALIKE = ("Units", "SUVType", "CorrectedImage", "DecayCorrection", "PatientWeight", "SeriesDate", "SeriesTime")
 """What must be the same in all slices, beside the dose."""
 NEEDED_OF_DOSE = ("RadionuclideTotalDose", "RadionuclideHalfLife")
 START_TIMES = ("RadiopharmaceuticalStartDateTime", "RadiopharmaceuticalStartTime")
@@ -56,17 +58,30 @@ def suv_of(slices: Sequence[SliceHeader]) -> Suv:
             files[path] = pydicom.dcmread(path, stop_before_pixels=True)
     path, first = next(iter(files.items()))
     with dicom_errors(path):
-        _require_one(path, list(files.values()))
+        _require_one(files)
         return _suv(path, first, list(files.values()))
 
 
-def _require_one(path: Path, files: Sequence[Any]) -> None:
-    """UnreadableScan where the slices do not agree in what makes one factor of them."""
-    told = [_told(data) for data in files]
-    differing = [name for name in told[0] if len({of_slice[name] for of_slice in told}) > 1]
-    if differing:
-        why = f"its {len(files)} slices differ in {', '.join(differing)}"
-        raise UnreadableScan(Problem("the SUV of a PET cannot be known", str(path), why, HINT))
+def _require_one(files: Mapping[Path, Any]) -> None:
+    """UnreadableScan where the slices do not agree in what makes one factor of them; names those that most do not."""
+    told = {path: _told(data) for path, data in files.items()}
+    problems = []
+    for name in next(iter(told.values())):
+        usual, times = Counter(of_slice[name] for of_slice in told.values()).most_common(1)[0]
+        odd = [path for path, of_slice in told.items() if of_slice[name] != usual]
+        if odd:
+            why = f"its slices differ in {name}: {count(len(odd), 'slice')}, as {odd[0].name}, from {times} others"
+            problems.append(Problem("the SUV of a PET cannot be known", str(odd[0]), why, HINT))
+    raise_all(UnreadableScan, problems)
+
+
+def _without(name: str, files: Sequence[Any]) -> list[Any]:
+    return [of_slice for of_slice in files if of_slice.get(name) in (None, "")]
+
+
+def _in_some(without: Sequence[Any], files: Sequence[Any]) -> str:
+    """Which slices lack something that others have."""
+    return f" in {Path(without[0].filename).name}" if 0 < len(without) < len(files) else ""
 
 
 def _told(data: Any) -> dict[str, str]:
@@ -104,11 +119,11 @@ def _suv(path: Path, data: Any, files: Sequence[Any]) -> Suv:
 def _require(path: Path, data: Any, files: Sequence[Any]) -> None:
     """UnreadableScan with everything that is missing or not as it must be."""
     dose = (data.get("RadiopharmaceuticalInformationSequence") or [{}])[0]
-    wanted = [name for name in NEEDED if any(of_slice.get(name) in (None, "") for of_slice in files)]
+    wanted = [name for name in NEEDED if _without(name, files)]
     wanted += [name for name in NEEDED_OF_DOSE if not dose.get(name)]
     if not any(dose.get(name) for name in START_TIMES):
         wanted.append(" or ".join(START_TIMES))
-    faults = [f"no {name}" for name in wanted]
+    faults = [f"no {name}{_in_some(_without(name, files), files)}" for name in wanted]
     corrected = [str(word) for word in _words(data.get("CorrectedImage"))]
     faults += [f"CorrectedImage without {word}" for word in ("ATTN", "DECY") if corrected and word not in corrected]
     if data.get("DecayCorrection") not in (None, "", "START", "ADMIN"):

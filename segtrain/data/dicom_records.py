@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 TAGS = (
-    *("SOPClassUID", "SeriesInstanceUID", "SeriesDescription", "PatientID", "Modality", "FrameOfReferenceUID"),
+    *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "SeriesDescription", "PatientID", "Modality"),
+    *("FrameOfReferenceUID", "RescaleType"),
     *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated"),
     *("BitsStored", "PixelRepresentation", "PixelSpacing", "ImagerPixelSpacing", "SliceThickness"),
     *("SpacingBetweenSlices", "ImagePositionPatient", "ImageOrientationPatient", "RescaleSlope", "RescaleIntercept"),
@@ -24,6 +25,8 @@ TAGS = (
     "PerFrameFunctionalGroupsSequence",
 )
 """What is read of a header, beside what tells repeated slices apart."""
+DECIDING = ("RescaleSlope", "RescaleIntercept", "PixelRepresentation", "BitsStored")
+"""What the values of a slice depend on. A file may lack some, and is read as if they said nothing."""
 TELLING_APART = (
     *("EchoTime", "EffectiveEchoTime", "TemporalPositionIdentifier", "TemporalPositionIndex", "AcquisitionNumber"),
     *("TriggerTime", "DiffusionBValue", "FlipAngle", "InversionTime", "ImageType"),
@@ -44,6 +47,8 @@ class SliceHeader:
     """What the reader needs to know of one slice. Vectors are LPS, lengths mm; None where the file says nothing."""
 
     path: Path
+    instance_uid: str
+    """Of the file: no two in the world have one."""
     series_uid: str
     description: str
     patient_id: str
@@ -59,6 +64,10 @@ class SliceHeader:
     signed: bool
     slope: float
     intercept: float
+    given: frozenset[str]
+    """Which elements of `DECIDING` it has; for others a default stands here."""
+    unit: str
+    """RescaleType, as HU."""
     has_lut: bool
     spacing_mm: tuple[float, float] | None
     """Between rows, between columns."""
@@ -161,6 +170,7 @@ def _slice_header(path: Path, data: _Frame, frames: int, number: int) -> SliceHe
         position, directions, step = np.zeros(3), np.array([1.0, 0, 0, 0, 1, 0]), step or 1.0
     return SliceHeader(
         path=path,
+        instance_uid=str(data.get("SOPInstanceUID", "") or ""),
         series_uid=str(data.get("SeriesInstanceUID", "")),
         description=str(data.get("SeriesDescription", "") or ""),
         patient_id=_pseudonym(str(data.get("PatientID", "") or "")),
@@ -170,10 +180,12 @@ def _slice_header(path: Path, data: _Frame, frames: int, number: int) -> SliceHe
         frames=frames,
         samples=int(data.get("SamplesPerPixel", 1) or 1),
         photometric=str(data.get("PhotometricInterpretation", "") or ""),
-        stored_bits=int(data.get("BitsStored", 16)),
+        stored_bits=int(data.get("BitsStored") or 16),
         signed=bool(data.get("PixelRepresentation", 0)),
         slope=1.0 if slope is None else float(slope),
         intercept=float(data.get("RescaleIntercept") or 0),
+        given=frozenset(name for name in DECIDING if data.get(name) not in (None, "")),
+        unit=str(data.get("RescaleType", "") or ""),
         has_lut=bool(data.get("ModalityLUTSequence")),
         spacing_mm=None if spacing is None else (float(spacing[0]), float(spacing[1])),
         position_mm=position,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from segtrain.core.errors import DataError, GridMismatch, Problem, UnreadableScan
 from segtrain.core.grid import Grid
 from segtrain.core.volume import LabelMap
-from segtrain.data.canvas import Canvas, Meant, Painting, by_names, require_drawn_on_scan
+from segtrain.data.canvas import Canvas, Meant, Painting, by_names, one_a_number, require_drawn_on_scan
 from segtrain.data.contours import filled
 from segtrain.data.dicom_geometry import LPS_TO_RAS, POSITION_TOLERANCE, ROUNDING_MM
 from segtrain.data.dicom_headers import dicom_errors
@@ -56,11 +56,13 @@ def read_rtstruct(path: Path, canvas: Canvas) -> LabelMap:
         raise DataError(Problem("an RTSTRUCT has no voxels", str(path), hint=hint))
     with dicom_errors(path):
         data = pydicom.dcmread(path)
-        names = _names(data)
+        names = _names(path, data)
         meant = by_names(path, names, canvas)
         frames, series = _frames(data, meant.ids), _series(data)
         notes = require_drawn_on_scan(path, canvas, frames=frames, series=series)
         outlines = list(_outlines(path, data, meant.ids))
+    if canvas.evened is not None:
+        outlines = [replace(one, points_mm=canvas.evened.straightened(one.points_mm)) for one in outlines]
     painting = Painting(path, names, meant, canvas.grid)
     notes += _draw_all(path, outlines, (names, meant), canvas.grid, painting)
     return painting.finished(canvas.grid, notes)
@@ -69,11 +71,18 @@ def read_rtstruct(path: Path, canvas: Canvas) -> LabelMap:
 def structure_names(path: Path) -> dict[int, str]:
     """Number -> name of each structure. Raises UnreadableScan."""
     with dicom_errors(path):
-        return _names(pydicom.dcmread(path))
+        return _names(path, pydicom.dcmread(path))
 
 
-def _names(data: Any) -> dict[int, str]:
-    return {int(r.ROINumber): str(r.get("ROIName", "") or "") for r in data.get("StructureSetROISequence") or []}
+def _names(path: Path, data: Any) -> dict[int, str]:
+    """Raises UnreadableScan where structures, or their contours, share a number."""
+    named = [(int(r.ROINumber), str(r.get("ROIName", "") or "")) for r in data.get("StructureSetROISequence") or []]
+    names = one_a_number(path, named, "structure")
+    drawn = Counter(int(roi.ReferencedROINumber) for roi in data.get("ROIContourSequence") or [])
+    if twice := [names.get(number, f"number {number}") for number, times in drawn.items() if times > 1]:
+        what = f"the contours of {', '.join(twice)} are there twice"
+        raise UnreadableScan(Problem(what, str(path), "which of them are meant, nobody knows", "export it again"))
+    return names
 
 
 def _frames(data: Any, wanted: Container[int]) -> list[str]:

@@ -7,6 +7,7 @@ probabilities, and where they become a mask is not ours to decide.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from segtrain.core.errors import DataError, GridMismatch, Problem, UnreadableScan
 from segtrain.core.grid import Grid
 from segtrain.core.volume import LabelMap
-from segtrain.data.canvas import Canvas, Painting, by_names, by_numbers, require_drawn_on_scan
+from segtrain.data.canvas import Canvas, Painting, by_names, by_numbers, one_a_number, require_drawn_on_scan
 from segtrain.data.dicom_headers import dicom_errors
 from segtrain.data.dicom_seg_frames import Frame, frames_of
 
@@ -37,9 +38,9 @@ def read_seg(path: Path, canvas: Canvas) -> LabelMap:
         series = [str(item.get("SeriesInstanceUID", "") or "") for item in data.get("ReferencedSeriesSequence") or []]
         frame_uid = str(data.get("FrameOfReferenceUID", "") or "")
         notes = require_drawn_on_scan(path, canvas, frames=[frame_uid], series=series)
-        names = _names(data)
+        names = _names(path, data)
         meant = by_numbers(names, canvas) or by_names(path, names, canvas)
-        frames = list(frames_of(path, data))
+        frames = [_straightened(path, frame, canvas) for frame in frames_of(path, data)]
         full = _full_value(data)
     _require_segments(path, frames, names)
     grid = canvas.grid or grid_of_frames(path, frames)
@@ -54,13 +55,13 @@ def read_seg(path: Path, canvas: Canvas) -> LabelMap:
 def segment_names(path: Path) -> dict[int, str]:
     """Number -> label of each segment. Raises UnreadableScan."""
     with dicom_errors(path):
-        return _names(pydicom.dcmread(path, stop_before_pixels=True))
+        return _names(path, pydicom.dcmread(path, stop_before_pixels=True))
 
 
-def _names(data: Any) -> dict[int, str]:
+def _names(path: Path, data: Any) -> dict[int, str]:
     """A label map may call its background number 0, which is no segment."""
-    segments = data.get("SegmentSequence") or []
-    return {int(s.SegmentNumber): str(s.get("SegmentLabel", "") or "") for s in segments if int(s.SegmentNumber)}
+    segments = [(int(s.SegmentNumber), str(s.get("SegmentLabel", "") or "")) for s in data.get("SegmentSequence") or []]
+    return one_a_number(path, [(number, name) for number, name in segments if number], "segment")
 
 
 def seg_grid(paths: Sequence[Path]) -> Grid:
@@ -91,6 +92,18 @@ def grid_of_frames(path: Path, frames: Sequence[Frame]) -> Grid:
             hint = "give it together with a mask or a scan that has a grid"
             raise GridMismatch(Problem("the frames of a SEG lie on no even grid", str(path), hint=hint))
     return grid
+
+
+def _straightened(path: Path, frame: Frame, canvas: Canvas) -> Frame:
+    """The frame as it lies on the canvas, whose slots stand for slices that lie anywhere. Raises GridMismatch."""
+    if canvas.evened is None:
+        return frame
+    rows, columns = frame.pixels.shape
+    if canvas.evened.leans_out(frame.steps[:, :2], (columns, rows)):
+        hint = "save it with a frame for each slice of the scan"
+        raise GridMismatch(Problem("the frames of a SEG run across the slices of the scan", str(path), hint=hint))
+    place = canvas.evened.straightened(frame.steps[:, 2][np.newaxis])[0]
+    return replace(frame, steps=np.column_stack([frame.steps[:, :2], place]))
 
 
 def _require_segments(path: Path, frames: Sequence[Frame], names: Mapping[int, str]) -> None:

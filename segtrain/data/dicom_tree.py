@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -9,14 +10,15 @@ from pathlib import Path
 
 from segtrain.core.case import ScanSource
 from segtrain.core.errors import ConfigError, Problem, UnreadableScan
-from segtrain.data.dicom_headers import read_folder
+from segtrain.data.dicom_headers import looks_like_dicom, read_folder
 from segtrain.data.dicom_records import Drawing, Series
 from segtrain.data.faults import Faults
-from segtrain.data.formats import format_of
+from segtrain.data.formats import VOLUMES, format_of
 from segtrain.data.listing import FoundCase
 from segtrain.data.settings import DataSettings
 
-FILES_OF_VOXELS = ("nifti", "mha", "nrrd")
+INDEX_OF_DISC = "DICOMDIR"
+"""A file that lists what is on a disc; it has the mark of DICOM and is no scan."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,29 @@ def tree_cases(settings: DataSettings, root: Path, faults: Faults) -> dict[str, 
         if case is not None:
             cases[name] = case
     return cases if folders else None
+
+
+def scans_outside(settings: DataSettings, root: Path) -> list[Path]:
+    """Files below root that look like scans and lie in no folder of a case, by path.
+
+    Their name or the mark of DICOM tells; nothing else of them is read. Links are not followed.
+    """
+    apart = {*_case_folders(settings, root, []), *([settings.labels] if settings.labels else [])}
+    found: list[Path] = []
+    for place, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if not name.startswith(".") and Path(place, name) not in apart]
+        found += [path for name in files if _looks_like_scan(path := Path(place, name))]
+    return sorted(found)
+
+
+def _looks_like_scan(path: Path) -> bool:
+    if path.name.startswith(".") or path.name.upper() == INDEX_OF_DISC:
+        return False
+    kind = format_of(path)
+    try:
+        return kind in (*VOLUMES, "dicom") or (kind is None and path.is_file() and looks_like_dicom(path))
+    except OSError:
+        return False
 
 
 def _case_folders(settings: DataSettings, root: Path, problems: list[Problem]) -> list[Path]:
@@ -103,7 +128,7 @@ def scans_among(series: Sequence[Series]) -> list[Candidate]:
 
 def masks_in(folder: Path, drawings: Sequence[Drawing] = ()) -> list[Candidate]:
     """Files in a folder and below that are a mask, if anything, and no series; and the DICOM SEG and RTSTRUCT there."""
-    files = [path for path in sorted(folder.rglob("*")) if format_of(path) in FILES_OF_VOXELS]
+    files = [path for path in sorted(folder.rglob("*")) if format_of(path) in VOLUMES]
     return [Candidate(ScanSource(path), (path.name,)) for path in files] + [
         Candidate(ScanSource(d.path), (d.path.name, d.path.parent.name, d.description)) for d in drawings
     ]

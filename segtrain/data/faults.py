@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from segtrain.core.errors import Problem
 
@@ -15,7 +16,7 @@ class Faults:
 
     def __iter__(self) -> Iterator[tuple[str, Problem]]:
         """(case, problem); the case is "" where it costs all of them."""
-        return ((case, problem) for case, problems in self._found.items() for problem in problems)
+        return ((case, _about(problem, case)) for case, problems in self._found.items() for problem in problems)
 
     def __contains__(self, case: str) -> bool:
         """Whether something is wrong with a case."""
@@ -29,3 +30,7 @@ class Faults:
     def problems(self) -> list[Problem]:
         """All of them."""
         return [problem for _, problem in self]
+
+
+def _about(problem: Problem, case: str) -> Problem:
+    return problem if problem.cases or not case else replace(problem, cases=(case,))

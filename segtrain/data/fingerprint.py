@@ -33,6 +33,8 @@ class CaseFingerprint:
     content: tuple[str, ...] = ()
     """Of each channel, a hash of its values, however the file is oriented; "" where they are all the same, and tell no
     image from another."""
+    instances: frozenset[str] = frozenset()
+    """Short hashes of the UIDs of the DICOM files that it was read from."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +80,13 @@ def fingerprint_case(
         minimum=tuple(float(m) for m in flat.min(axis=1)),
         foreground_samples=flat[:, chosen].astype(np.float32),
         content=tuple(content_hash(image.grid.turned(channel)) for channel in image.array),
+        instances=frozenset(_short(uid) for origin in image.origins for uid in origin.instance_uids),
     )
+
+
+def _short(uid: str) -> str:
+    """Equal for equal UIDs; the UID itself, which may lead to a patient, stays in the files."""
+    return hashlib.sha256(uid.encode()).hexdigest()[:16]
 
 
 def content_hash(channel: NDArray[np.generic]) -> str:

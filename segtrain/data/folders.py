@@ -8,7 +8,7 @@ from pathlib import Path
 
 from segtrain.core.errors import ConfigError, Problem
 from segtrain.data.faults import Faults
-from segtrain.data.listing import Found, FoundCase, list_scans, named_in
+from segtrain.data.listing import Found, FoundCase, list_masks, list_scans, named_in
 from segtrain.data.settings import DataSettings
 
 CHANNEL_NUMBER = re.compile(r"(?P<case>.+)_(?P<number>\d{4})")
@@ -39,7 +39,7 @@ def folder_cases(settings: DataSettings, faults: Faults) -> dict[str, FoundCase]
 def label_folder(folder: Path, images: Mapping[str, FoundCase] | None, faults: Faults) -> dict[str, Found] | None:
     """Labels by case id; they may carry `_0000` where no image id does so itself. None where there is no folder."""
     own = Faults()
-    labels = list_scans(folder, own)
+    labels = list_masks(folder, own)
     for name, problem in own:
         faults.of(name).append(problem)
     if labels is None or images is None or set(labels) & set(images):

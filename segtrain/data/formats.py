@@ -33,6 +33,9 @@ SUFFIXES: Mapping[str, Kind] = {
 }
 """Suffix -> kind; a longer one comes before the one that it ends in. `.seg.nrrd` is how 3D Slicer names a mask."""
 
+VOLUMES: tuple[Kind, ...] = ("nifti", "mha", "nrrd")
+"""Kinds of files that are nothing but scans or masks."""
+
 VOXELS_OF_PAIR: Mapping[str, str] = {".img": ".hdr", ".img.gz": ".hdr.gz"}
 """The file of a pair that holds the voxels -> its header."""
 

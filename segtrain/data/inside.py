@@ -28,12 +28,12 @@ def path_below(root: Path, name: str, where: str, problems: list[Problem]) -> Pa
 def is_below(root: Path, path: Path, problems: list[Problem]) -> bool:
     """Whether a path stays below `root` when its links are followed; else that is a problem."""
     try:
-        real = path.resolve()
-    except (OSError, RuntimeError):  # the latter up to Python 3.12
+        real, home = path.resolve(), root.resolve()
+    except (OSError, RuntimeError):  # the latter up to Python 3.12, for a link that leads to itself
         why = "it leads to itself, or its name is too long"
         problems.append(Problem("a name of the data set cannot be followed", str(path), why, FIX_NAME))
         return False
-    if real.is_relative_to(root.resolve()):
+    if real.is_relative_to(home):
         return True
     problems.append(Problem("a link leads out of the data set", str(path), f"it points to {real}", FIX_NAME))
     return False

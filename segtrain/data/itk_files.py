@@ -20,11 +20,12 @@ from segtrain.core.errors import Problem, ResourceError
 from segtrain.core.files import disk_errors, write_bytes
 from segtrain.core.grid import Grid
 from segtrain.core.volume import LabelMap, Volume
+from segtrain.data.finite import plain_type, require_finite
 from segtrain.data.formats import format_of
 from segtrain.data.itk_geometry import RAS_TO_LPS
 from segtrain.data.meta_image import read_meta_header
 from segtrain.data.nrrd import read_nrrd_header
-from segtrain.data.voxel_file import finite, read_voxels
+from segtrain.data.voxel_file import read_voxels
 
 
 def read_itk(path: Path) -> Volume:
@@ -33,9 +34,15 @@ def read_itk(path: Path) -> Volume:
     Raises UnreadableScan for a damaged, truncated or absurd file and for voxels that are not finite, ResourceError
     where memory does not suffice.
     """
+    volume = itk_as_stored(path)
+    require_finite(path, volume.array)
+    return volume
+
+
+def itk_as_stored(path: Path) -> Volume:
+    """As `read_itk`; voxels may be NaN or infinite."""
     file = read_meta_header(path) if format_of(path) == "mha" else read_nrrd_header(path)
-    array = read_voxels(file)
-    return Volume(finite(path, array), file.grid, file.notes)
+    return Volume(plain_type(read_voxels(file)), file.grid, file.notes)
 
 
 def parts_of_itk(path: Path) -> tuple[Path, ...]:

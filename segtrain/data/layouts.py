@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 
 from segtrain.core.errors import ConfigError, Problem
 from segtrain.core.task import Task
+from segtrain.core.words import count
 from segtrain.data.bids import bids_cases
 from segtrain.data.case_table import table_cases
 from segtrain.data.dataset_cases import decathlon_cases, nnunet_cases
 from segtrain.data.dataset_json import label_faults, read_dataset_json
-from segtrain.data.dicom_tree import tree_cases
+from segtrain.data.dicom_tree import scans_outside, tree_cases
 from segtrain.data.faults import Faults
 from segtrain.data.folders import folder_cases
 from segtrain.data.listing import FoundCase
@@ -36,6 +37,8 @@ FINDERS: Mapping[Layout, Finder] = {
 }
 
 HAVE_DATASET_JSON = ("nnunet", "decathlon")
+SHOWN = 3
+"""Files in one sentence."""
 
 
 def cases_in(settings: DataSettings, faults: Faults) -> dict[str, FoundCase] | None:
@@ -45,6 +48,23 @@ def cases_in(settings: DataSettings, faults: Faults) -> dict[str, FoundCase] | N
     """
     found = FINDERS[settings.layout](settings, faults)
     return None if found is None else dict(found)
+
+
+def passed_over(settings: DataSettings) -> str | None:
+    """What lies among the data, looks like scans and belongs to no case, in a sentence; None where there is nothing.
+
+    In a DICOM tree nothing else tells that data.case is too deep for a patient. Other layouts either list their files,
+    or call what they cannot use a fault. Raises ConfigError as `cases_in`.
+    """
+    if settings.layout != "dicom" or settings.root is None or not settings.root.is_dir():
+        return None
+    found = scans_outside(settings, settings.root)
+    if not found:
+        return None
+    names = ", ".join(str(path.relative_to(settings.root)) for path in found[:SHOWN])
+    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    where = f"{count(len(found), 'file')} below data.root in no folder of a case (data.case: {settings.case!r})"
+    return f"{where}, and left out though they look like scans: {names}{more}"
 
 
 def declared_label_faults(settings: DataSettings, task: Task) -> list[Problem]:

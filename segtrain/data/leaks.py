@@ -1,7 +1,8 @@
 """An image that trains and judges: a score that it takes part in says nothing about new patients.
 
 A split keeps the patients apart that it knows of. It does not know of a scan that was copied under another name,
-written as another file type, or exported twice from an archive: its voxels or its SeriesInstanceUID tell.
+written as another file type, or exported twice from an archive: its voxels, its
+SeriesInstanceUID or the SOPInstanceUID of a slice tell.
 """
 
 from __future__ import annotations
@@ -29,10 +30,7 @@ def leaks_in(folds: Iterable[Fold], records: Mapping[str, CaseFingerprint], case
                 for other in train.intersection(cases_of[trace]):
                     first, second = sorted((case, other))
                     pairs.setdefault((first, second), why)
-    return [
-        Problem("the same image trains and judges", f"cases {first} and {second}", why, FIX)
-        for (first, second), why in sorted(pairs.items())
-    ]
+    return [_of_two("the same image trains and judges", pair, why) for pair, why in sorted(pairs.items())]
 
 
 def twins_in(records: Mapping[str, CaseFingerprint], cases: Sequence[Case]) -> list[Problem]:
@@ -45,7 +43,11 @@ def twins_in(records: Mapping[str, CaseFingerprint], cases: Sequence[Case]) -> l
             if patients[first] != patients[second]:
                 pairs.setdefault((first, second), traces[first][trace])
     what = "the same image belongs to two patients: one may train and the other judge"
-    return [Problem(what, f"cases {first} and {second}", why, FIX) for (first, second), why in sorted(pairs.items())]
+    return [_of_two(what, pair, why) for pair, why in sorted(pairs.items())]
+
+
+def _of_two(what: str, pair: tuple[str, str], why: str) -> Problem:
+    return Problem(what, f"cases {' and '.join(pair)}", why, FIX, pair)
 
 
 def _all_traces(records: Mapping[str, CaseFingerprint], cases: Sequence[Case]) -> dict[str, dict[str, str]]:
@@ -65,4 +67,5 @@ def _traces(case: Case, record: CaseFingerprint) -> dict[str, str]:
     """What tells an image -> how a person is told."""
     series = {f"series {source.series_uid}": "their SeriesInstanceUID is the same" for source in case.images}
     series.pop("series ", None)
-    return {**series, **{content: "their voxels are the same" for content in record.content if content}}
+    slices = {f"slice {uid}": "slices of both have one SOPInstanceUID" for uid in sorted(record.instances)}
+    return {**series, **{content: "their voxels are the same" for content in record.content if content}, **slices}

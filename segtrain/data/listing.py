@@ -5,19 +5,21 @@ Pictures (PNG, TIFF, JPEG) are scans only in a folder without any other: beside 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from segtrain.core.case import ScanSource
 from segtrain.core.errors import Problem, UnreadableScan
+from segtrain.core.words import count
 from segtrain.data.dicom_headers import dicom_candidates, looks_like_dicom, read_file, read_folder
 from segtrain.data.dicom_records import Drawing, SliceHeader
 from segtrain.data.faults import Faults
 from segtrain.data.formats import READ, UNREAD_SUFFIXES, format_of, header_of_pair, scan_name
+from segtrain.data.structure_folder import structure_files
 
-__all__ = ["Found", "FoundCase", "list_scans", "scan_at", "scan_name"]
+__all__ = ["Found", "FoundCase", "list_masks", "list_scans", "mask_at", "scan_at", "scan_name"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,17 @@ def list_scans(folder: Path, faults: Faults) -> dict[str, Found] | None:
 
     A folder that directly holds DICOM slices is one scan of that folder's name.
     """
+    return _listed(folder, faults, scan_at)
+
+
+def list_masks(folder: Path, faults: Faults) -> dict[str, Found] | None:
+    """As `list_scans`; a sub-folder may be a mask with a file a structure."""
+    return _listed(folder, faults, mask_at)
+
+
+def _listed(
+    folder: Path, faults: Faults, look: Callable[[Path, list[Problem]], Found | None]
+) -> dict[str, Found] | None:
     if not folder.is_dir():
         what = "this is a file, not a folder of scans" if folder.exists() else "there is no such folder"
         hint = "check the path; paths in a config are relative to the config"
@@ -67,7 +80,7 @@ def list_scans(folder: Path, faults: Faults) -> dict[str, Found] | None:
     files, slices = _candidates(folder)
     for path in files:
         name = scan_name(path)
-        scan = scan_at(path, faults.of(name))
+        scan = look(path, faults.of(name))
         if scan and name in found:
             both = f"{found[name].source.path.name} and {path.name}"
             faults.of(name).append(Problem(f"{name} is there twice", str(folder), both, "keep one of them"))
@@ -134,6 +147,11 @@ def scan_at(path: Path, problems: list[Problem]) -> Found | None:
     return None
 
 
+def mask_at(path: Path, problems: list[Problem]) -> Found | None:
+    """As `scan_at`, for a mask: a folder may hold a file a structure, as `structure_folder` reads them."""
+    return Found(ScanSource(path)) if structure_files(path) else scan_at(path, problems)
+
+
 def _dicom_file(path: Path, problems: list[Problem]) -> Found | None:
     """A file that is a scan or a mask by itself."""
     try:
@@ -177,7 +195,7 @@ def _folder_itself(folder: Path, problems: list[Problem]) -> dict[str, Found] | 
     if any(map(looks_like_dicom, files[:10])):
         scan = _series_in(folder, problems)
         return {folder.resolve().name: scan} if scan else None
-    why = f"{len(files)} files are there, none of them a scan" if files else "it is empty"
+    why = f"it has {count(len(files), 'file')}, and no scan among them" if files else "it is empty"
     problems.append(
         Problem("the folder holds no scan", str(folder), why, f"point at the folder with the scans: {READ}")
     )

@@ -19,12 +19,13 @@ from segtrain.core.grid import Grid
 from segtrain.core.resample import resample_labels
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap, Volume
-from segtrain.data.read import require_declared, require_same_grid, whole_numbers
-
-NEARLY_WHOLE = 0.01
-"""What resampling in float32 and its rounding leave of whole numbers; a linear interpolation leaves more."""
-SAME_DIRECTION = 1e-3
-"""Of the columns of two affines, relative to a voxel."""
+from segtrain.data.read import (
+    NEARLY_WHOLE,
+    is_the_one_label,
+    require_declared,
+    require_same_grid,
+    whole_numbers,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +38,13 @@ class MendedMask:
 
 def mended_mask(source: ScanSource, mask: Volume, task: Task, image: Grid) -> MendedMask:
     """The mask (1, X, Y, Z) as it can be used. Raises DataError, as its reader does, for what is not mended here."""
+    ids, changes = mended_ids(source, mask, task)
+    labels = onto_grid(LabelMap(ids, mask.grid), image, changes)
+    return MendedMask(labels, (*mask.notes, *changes))
+
+
+def mended_ids(source: ScanSource, mask: Volume, task: Task) -> tuple[NDArray[Any], list[str]]:
+    """Label ids (X, Y, Z) of a mask, and what was changed, which takes more. DataError for what is no label."""
     changes: list[str] = []
     array = mask.array[0]
     if array.dtype.kind == "f":
@@ -44,8 +52,7 @@ def mended_mask(source: ScanSource, mask: Volume, task: Task, image: Grid) -> Me
     ids = whole_numbers(source, array)
     ids = _one_label(ids, task, changes)
     require_declared(source, ids, task)
-    labels = _onto(LabelMap(ids, mask.grid), image, changes)
-    return MendedMask(labels, (*mask.notes, *changes))
+    return ids, changes
 
 
 def _rounded(array: NDArray[Any], changes: list[str]) -> NDArray[Any]:
@@ -60,42 +67,29 @@ def _rounded(array: NDArray[Any], changes: list[str]) -> NDArray[Any]:
 
 def _one_label(ids: NDArray[Any], task: Task, changes: list[str]) -> NDArray[Any]:
     """0 and 255, or 0 and any other value, where the task has one label."""
-    there = [int(value) for value in np.unique(ids) if value]
-    foreground = [label for name, label in task.labels.items() if name != task.names[0]]
-    if len(there) != 1 or len(foreground) != 1 or there == foreground or there[0] == task.ignore:
+    if not is_the_one_label(ids, task):
         return ids
-    changes.append(f"its one value {there[0]} became {foreground[0]}, the one label of the task")
-    return np.where(ids != 0, foreground[0], 0)
+    label = task.labels[task.names[1]]
+    changes.append(f"its one value {ids[ids != 0].flat[0]} became {label}, the one label of the task")
+    return np.where(ids != 0, label, 0)
 
 
-def _onto(labels: LabelMap, image: Grid, changes: list[str]) -> LabelMap:
+def onto_grid(labels: LabelMap, image: Grid, changes: list[str]) -> LabelMap:
+    """The mask on the grid of its scan, what was done added to `changes`. GridMismatch where a voxel would get lost."""
     try:
         shifted = require_same_grid(image, labels.grid)
     except GridMismatch:
-        moved = None if _is_moved(labels.grid, image) else _resampled(labels, image)
+        mirrored = image.mirrored_axes(labels.grid)
+        # Equal but for where it begins: which of the two headers is wrong, nobody knows.
+        moved = None if mirrored == "" else _resampled(labels, image)
         if moved is None:
             raise
-        flipped = _flipped(labels.grid, image)
-        how = f"its axes run otherwise ({flipped} flipped)" if flipped else f"it lies on {labels.grid.describe()}"
+        how = f"its axes run otherwise ({mirrored} mirrored)" if mirrored else f"it lies on {labels.grid.describe()}"
         changes.append(f"{how}, and was brought onto the grid of the scan by what both headers say: look at it")
         return moved
     if shifted is not None:
         changes.append(shifted.removeprefix(": "))
     return LabelMap(labels.array, image)
-
-
-def _flipped(mask: Grid, image: Grid) -> str:
-    """Axes along which a mask of the same shape and spacing runs the other way."""
-    own, other = mask.affine[:3, :3], image.affine[:3, :3]
-    signs = np.sign(np.sum(own * other, axis=0))
-    same = mask.shape == image.shape and np.allclose(own * signs, other, atol=SAME_DIRECTION * min(image.spacing_mm))
-    return ", ".join(axis for axis, sign in zip("xyz", signs, strict=True) if sign < 0) if same else ""
-
-
-def _is_moved(mask: Grid, image: Grid) -> bool:
-    """Equal but for where it begins: which of the two headers is wrong, nobody knows."""
-    columns = mask.affine[:3, :3], image.affine[:3, :3]
-    return mask.shape == image.shape and np.allclose(*columns, atol=SAME_DIRECTION * min(image.spacing_mm))
 
 
 def _resampled(labels: LabelMap, image: Grid) -> LabelMap | None:

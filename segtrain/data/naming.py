@@ -17,6 +17,8 @@ VISIT = (
 )
 PATIENT_AND_VISIT = rf"^(.+?)[-_](?:{VISIT})$"
 PATIENT_PERHAPS_VISIT = rf"^(.+?)(?:[-_](?:{VISIT}))?$"
+BRATS = r"^(BraTS-[A-Z]+-\d{5})-\d{3}$"
+"""Since 2023 each name of BraTS ends in a patient and a time point: BraTS-GLI-00005-001."""
 DATE = r"\d{1,4}|\d{8}|\d{4}-\d\d(-\d\d)?|\d\d[-.]\d\d[-.]\d{4}"
 """A number, a year, a date: how a folder of one visit is called."""
 
@@ -67,8 +69,11 @@ def patient_pattern(cases: Collection[str]) -> str | None:
     """The regular expression that finds the patient of a case, where that is sound.
 
     At least one patient has two visits, as `P01_t1` and `P01_t2`, `sub-01_ses-2` or `A_baseline`, and there is another
-    patient, with a visit or without: `ct_scan_1` to `ct_scan_9` are not one patient.
+    patient, with a visit or without: `ct_scan_1` to `ct_scan_9` are not one patient. Names of BraTS say it themselves.
     """
+    brats = [re.match(BRATS, case) for case in cases]
+    if all(brats):
+        return BRATS if len({match[1] for match in brats if match}) < len(brats) else None
     matches = [re.fullmatch(PATIENT_AND_VISIT, case, re.IGNORECASE) for case in cases]
     patients = [match[1] if match else case for match, case in zip(matches, cases, strict=True)]
     if not 2 <= len(set(patients)) < len(patients):

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from segtrain.core.files import write_bytes
 from segtrain.core.grid import Grid
 from segtrain.core.volume import LabelMap, Volume
+from segtrain.data.finite import require_finite
 from segtrain.data.nifti_header import (
     Header,
     grid_of_header,
@@ -34,7 +35,7 @@ from segtrain.data.nifti_header import (
     voxels_of,
 )
 
-__all__ = ["is_nifti", "read_nifti", "write_nifti", "write_nifti_image"]
+__all__ = ["is_nifti", "nifti_as_stored", "read_nifti", "write_nifti", "write_nifti_image"]
 
 Array = NDArray[Any]
 ABOUT_INTENSITIES = (
@@ -56,10 +57,17 @@ def read_nifti(path: Path) -> Volume:
     2D becomes one slice, the fourth axis becomes channels. Raises UnreadableScan for a damaged, truncated or
     absurd file and for voxels that are not finite, ResourceError where memory does not suffice.
     """
+    volume = nifti_as_stored(path)
+    require_finite(path, volume.array)
+    return volume
+
+
+def nifti_as_stored(path: Path) -> Volume:
+    """As `read_nifti`; voxels may be NaN or infinite."""
     with nifti_errors(path), opened(path) as file:
         header = read_header(path, file)
         grid = grid_of_header(path, header)
-        array = _scaled(path, _stored(path, file, header), header)
+        array = _scaled(_stored(path, file, header), header)
     return Volume(np.ascontiguousarray(np.moveaxis(array.reshape((*grid.shape, -1)), -1, 0)), grid)
 
 
@@ -101,20 +109,14 @@ def _read_voxels(path: Path, file: BinaryIO, header: Header, *, ahead: int) -> A
     return np.frombuffer(data, dtype=header.get_data_dtype()).reshape(shape_of(header), order="F")
 
 
-def _scaled(path: Path, stored: Array, header: Header) -> Array:
-    """Apply scl_slope and scl_inter; refuse voxels that are not finite."""
+def _scaled(stored: Array, header: Header) -> Array:
+    """Apply scl_slope and scl_inter."""
     slope, intercept = header.get_slope_inter()
     plain = slope is None or (slope == 1 and intercept == 0)
     if plain and stored.dtype.kind in "iu":
         return stored.astype(stored.dtype.newbyteorder("="))
     with np.errstate(over="ignore", invalid="ignore"):
-        array = stored.astype(np.float32) if plain else (stored * float(slope) + float(intercept)).astype(np.float32)
-    broken = int(array.size - np.isfinite(array).sum())
-    if broken:
-        hint = "replace them, for example by the value of air, and save it again"
-        why = f"{broken} of {array.size} voxels are NaN or infinite"
-        refuse(path, "some voxels are not numbers", why, hint)
-    return array
+        return stored.astype(np.float32) if plain else (stored * float(slope) + float(intercept)).astype(np.float32)
 
 
 def _header_like(like: Path, labels: LabelMap) -> Header:

@@ -46,6 +46,7 @@ SPATIAL_KINDS = ("domain", "space", "???", "none", "")
 NO_SPACE = "it does not say in which space it lies; LPS is assumed, as ITK does"
 HEADER_BYTES = 1 << 20
 """A segmentation of 3D Slicer has a dozen lines a segment."""
+SEGMENT = re.compile(r"^Segment(\d+)_(Name|LabelValue):=(.*)$", re.MULTILINE)
 MILLIMETRES = ("mm", "millimeter", "millimeters", "millimetre", "millimetres", "???", "")
 UNIT = re.compile(r'"([^"]*)"')
 VECTOR = re.compile(r"\([^)]*\)|none", re.IGNORECASE)
@@ -78,6 +79,20 @@ def read_nrrd_header(path: Path) -> VoxelFile:
     """What a `.nrrd` or `.nhdr` says about its voxels. Raises UnreadableScan."""
     with header_errors(path):
         return _voxel_file(_read(path))
+
+
+def segment_names(path: Path) -> dict[int, str]:
+    """Id -> name, as 3D Slicer writes them beside the voxels of a segmentation; empty where it names none.
+
+    Raises UnreadableScan where the file cannot be opened.
+    """
+    with header_errors(path), path.open("rb") as file:
+        text = re.split(rb"\r?\n\r?\n", file.read(HEADER_BYTES), maxsplit=1)[0].decode("utf-8", errors="replace")
+    found: dict[str, dict[str, str]] = {"Name": {}, "LabelValue": {}}
+    for number, key, value in SEGMENT.findall(text):
+        found[key][number] = value.strip()
+    ids = {number: int(value) for number, value in found["LabelValue"].items() if value.isdigit()}
+    return {ids[number]: name for number, name in found["Name"].items() if number in ids and name}
 
 
 def _voxel_file(header: _Header) -> VoxelFile:

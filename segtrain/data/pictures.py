@@ -23,7 +23,8 @@ from segtrain.core.errors import DataError, Problem, ResourceError
 from segtrain.core.files import write_bytes
 from segtrain.core.grid import Grid
 from segtrain.core.volume import LabelMap, Volume
-from segtrain.data.voxel_file import finite, refuse
+from segtrain.data.finite import plain_type, require_finite
+from segtrain.data.voxel_file import refuse
 
 ASSUMED_SPACING_MM = 1.0
 NOTE = "a picture does not say how large its pixels are: 1 mm is assumed"
@@ -44,6 +45,13 @@ def read_picture(path: Path) -> Volume:
 
     Raises UnreadableScan for a damaged file, and for colours unless red, green and blue are equal everywhere.
     """
+    volume = picture_as_stored(path)
+    require_finite(path, volume.array)
+    return volume
+
+
+def picture_as_stored(path: Path) -> Volume:
+    """As `read_picture`; pixels of a TIFF may be NaN or infinite."""
     return _volume(path, _grey)
 
 
@@ -55,7 +63,9 @@ def read_picture_mask(path: Path) -> Volume:
     if path.name.lower().endswith(JPEG_SUFFIXES):
         why = "JPEG changes values on its way, so that label ids are lost"
         refuse(path, "a mask cannot be a JPEG", why, "save the mask as PNG or TIFF where it was drawn")
-    return _volume(path, _ids)
+    volume = _volume(path, _ids)
+    require_finite(path, volume.array)
+    return volume
 
 
 def picture_grid(shape: tuple[int, int, int]) -> Grid:
@@ -91,7 +101,7 @@ def _volume(path: Path, values: Callable[[Path, Image.Image], NDArray[Any]]) -> 
     array = np.stack([page.T for page in pages], axis=-1)
     array = array.astype(np.uint8) if array.dtype == bool else array.astype(array.dtype.newbyteorder("="))
     x, y, z = array.shape
-    return Volume(finite(path, array[np.newaxis]), picture_grid((x, y, z)), (NOTE,))
+    return Volume(plain_type(array[np.newaxis]), picture_grid((x, y, z)), (NOTE,))
 
 
 def _check_size(path: Path, image: Image.Image) -> None:

@@ -14,6 +14,7 @@ from segtrain.core.errors import DataError, GridMismatch, Problem, UnreadableSca
 from segtrain.core.grid import SAME_GRID_TOLERANCE_VOXELS, Grid
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap, Volume
+from segtrain.core.words import count
 from segtrain.data.canvas import Canvas
 from segtrain.data.dicom import read_dicom
 from segtrain.data.dicom_headers import looks_like_dicom, read_file
@@ -25,14 +26,19 @@ from segtrain.data.itk_files import parts_of_itk, read_itk
 from segtrain.data.nifti import is_nifti, read_nifti
 from segtrain.data.nifti_header import voxels_of
 from segtrain.data.pictures import read_picture, read_picture_mask
+from segtrain.data.structure_folder import Painted, paint_structures, read_structures, structure_files
 
 __all__ = ["Canvas", "is_nifti", "kind_of", "read_labels", "read_volume", "require_same_grid"]
 
 WHOLE_NUMBER_TOLERANCE = 1e-5
 """What scl_slope in float32 may leave of a whole number; 0.9999 is an interpolated mask and no label."""
+NEARLY_WHOLE = 0.01
+"""What resampling in float32 and its rounding leave of whole numbers; a linear interpolation leaves more."""
 LARGEST_ID = 2**31
 LARGEST_SHIFT_VOXELS = 0.5
 """A mask that lies further from its image has its voxels in other places: which of two is wrong, nobody knows."""
+OF_A_CASE = ("image", "label")
+"""What a data set has of a case, in words."""
 SHOWN_IDS = 8
 READERS: Mapping[Kind, Callable[[Path], Volume]] = {
     "nifti": read_nifti,
@@ -74,6 +80,11 @@ def drawing_of(path: Path) -> Drawing | None:
     return found if isinstance(found, Drawing) else None
 
 
+def is_structure_folder(source: ScanSource) -> bool:
+    """Whether a mask is a folder with a file a structure, and no series of DICOM."""
+    return not source.series_uid and bool(structure_files(source.path))
+
+
 def structures_of(drawing: Drawing) -> list[str]:
     """The names of the structures in a DICOM SEG or RTSTRUCT, in the order of their numbers. Raises UnreadableScan."""
     names = (segment_names if drawing.kind == "SEG" else structure_names)(drawing.path)
@@ -86,7 +97,11 @@ def read_volume(sources: Sequence[ScanSource]) -> Volume:
     Integer channels stay integers; a mixture becomes float32. Raises UnreadableScan, or GridMismatch that
     names both files.
     """
-    volumes = [_read_one(source) for source in sources]
+    return combined(sources, [_read_one(source) for source in sources])
+
+
+def combined(sources: Sequence[ScanSource], volumes: Sequence[Volume]) -> Volume:
+    """The channels of a scan, as they were read from `sources`, in one volume; raises as `read_volume`."""
     first = volumes[0].grid
     for source, volume in zip(sources[1:], volumes[1:], strict=True):
         if not first.same_space(volume.grid):
@@ -109,13 +124,15 @@ def read_labels(source: ScanSource, task: Task | None = None, *, canvas: Canvas 
     """Read a mask of whole numbers; with a task, every id in it must be declared there.
 
     A mask that was drawn on a scan (DICOM SEG, RTSTRUCT) needs the canvas: the grid and series of that scan, and its
-    labels by name. Raises UnreadableScan for a damaged file, DataError for numbers that are no labels or not declared,
-    and as `read_seg` and `read_rtstruct`.
+    labels by name; a folder with a file a structure needs the names. Raises UnreadableScan for a damaged file,
+    DataError for numbers that are no labels or not declared, and as `read_seg`, `read_rtstruct`, `read_structures`.
     """
+    own = canvas or (Canvas(None) if task is None else Canvas.of(task, None))
+    if is_structure_folder(source):
+        return read_structures(source.path, own, _one_file)
     drawing = drawing_of(source.path)
     if drawing is not None:
-        read = read_seg if drawing.kind == "SEG" else read_rtstruct
-        return read(source.path, canvas or (Canvas(None) if task is None else Canvas.of(task, None)))
+        return (read_seg if drawing.kind == "SEG" else read_rtstruct)(source.path, own)
     volume = read_mask(source)
     if len(volume.array) != 1:
         why = f"its fourth axis has {len(volume.array)} entries"
@@ -124,6 +141,15 @@ def read_labels(source: ScanSource, task: Task | None = None, *, canvas: Canvas 
     if task is not None:
         require_declared(source, array, task)
     return LabelMap(array, volume.grid, volume.notes)
+
+
+def all_structures(folder: Path) -> Painted:
+    """All structures of a folder with a file a structure. Raises as `read_structures`, but for overlaps."""
+    return paint_structures(folder, Canvas(None), _one_file)
+
+
+def _one_file(path: Path) -> LabelMap:
+    return read_labels(ScanSource(path))
 
 
 def common_grid(one: Path, other: Path | None) -> Grid | None:
@@ -143,12 +169,12 @@ def common_grid(one: Path, other: Path | None) -> Grid | None:
 
 
 def require_same_grid(
-    image: Grid, label: Grid, case: str = "", *, names: tuple[str, str] = ("image", "label")
+    image: Grid, label: Grid, case: str = "", *, names: tuple[str, str] = OF_A_CASE, file: str = ""
 ) -> str | None:
     """Whether two arrays can be laid over each other voxel by voxel.
 
     None where they can; a note for the reader where the label is off by less than half a voxel (it is used as
-    if it lay on the image's grid). Raises GridMismatch beyond that, or where shapes differ.
+    if it lay on the image's grid). Raises GridMismatch beyond that, or where shapes differ; `file` is the label's.
     """
     distance = image.distance_voxels(label)
     if distance <= SAME_GRID_TOLERANCE_VOXELS:
@@ -157,8 +183,33 @@ def require_same_grid(
         return f"{case}: the {names[1]} lies {distance:.2g} voxels beside the {names[0]}; it is used on its grid"
     what = f"{names[0]} and {names[1]} are not on one grid: {_apart(image, label)}"
     why = f"the {names[0]} has {image.describe()}, the {names[1]} {label.describe()}"
-    hint = f"resample the {names[1]} onto the grid of the {names[0]}, or find the file that belongs to it"
-    raise GridMismatch(Problem(what, f"case {case}" if case else "", why, hint))
+    where = ", ".join(part for part in (f"case {case}" if case else "", file) if part)
+    raise GridMismatch(Problem(what, where, why, _how_to_join(image, label, names)))
+
+
+def _how_to_join(image: Grid, label: Grid, names: tuple[str, str]) -> str:
+    """What a person can do where an image and a label are not on one grid; `--fix` mends cases of a data set alone."""
+    one, other = names
+    mirrored = _mirrored(image, label)
+    if image.mirrored_axes(label) is not None and _lie_apart(image, label):
+        found = f"{mirrored}, and it lies elsewhere" if mirrored else "only where they begin differs"
+        header = f"if it was drawn on it, write the header of the {one} into it"
+        return f"{found}; which header is wrong, neither tells: find the {other} of this {one}, or {header}"
+    onto = f"resample the {other} onto the grid of the {one}"
+    if names == OF_A_CASE:
+        onto = f"`segtrain check --fix DIR` brings the {other} onto the grid of the {one} if no voxel of it gets lost"
+    return f"{mirrored}{': ' if mirrored else ''}{onto}; or find the file that belongs to it"
+
+
+def _mirrored(one: Grid, other: Grid) -> str:
+    """`x axis mirrored`, or nothing."""
+    axes = one.mirrored_axes(other)
+    return f"{axes} {'axes' if ',' in axes else 'axis'} mirrored" if axes else ""
+
+
+def _lie_apart(one: Grid, other: Grid) -> bool:
+    """Whether two grids of one shape are over other voxels, in whatever order each has them."""
+    return one.canonical().distance_voxels(other.canonical()) > LARGEST_SHIFT_VOXELS
 
 
 def _read_one(source: ScanSource) -> Volume:
@@ -180,7 +231,8 @@ def read_mask(source: ScanSource) -> Volume:
 def _apart(one: Grid, other: Grid) -> str:
     if one.shape != other.shape:
         return "their shapes differ"
-    return f"they are {one.distance_voxels(other):.3g} voxels ({_distance_mm(one, other):.3g} mm) apart"
+    apart = f"they are {one.distance_voxels(other):.3g} voxels ({_distance_mm(one, other):.3g} mm) apart"
+    return ", ".join(part for part in (apart, _mirrored(one, other)) if part)
 
 
 def _distance_mm(one: Grid, other: Grid) -> float:
@@ -197,8 +249,10 @@ def whole_numbers(source: ScanSource, array: NDArray[Any]) -> NDArray[np.integer
     odd = ~(whole & (np.abs(rounded) < LARGEST_ID))
     if odd.any():
         value = float(array[odd].flat[0])
-        why = f"{int(odd.sum())} voxels are no whole numbers, as {value:g}"
+        why = f"no whole number in {count(int(odd.sum()), 'voxel')}, as {value:g}"
         hint = "a mask must not be interpolated or a probability: save label ids (nearest neighbour, threshold)"
+        if np.abs(array - rounded).max() <= NEARLY_WHOLE:
+            hint = "`segtrain check --fix DIR` rounds them, as near as they are"
         raise DataError(Problem("a mask holds fractions", str(source), why, hint))
     return rounded.astype(np.int32)
 
@@ -207,7 +261,7 @@ def require_drawn(case: str, labels: LabelMap, task: Task) -> None:
     """DataError where a mask has voxels of a label that task.partial calls not drawn in this case."""
     hidden = {name: task.labels[name] for name in task.hidden_labels_in(case)}
     counts = {name: int((labels.array == label).sum()) for name, label in hidden.items()}
-    found = ", ".join(f"{name} ({count} voxels)" for name, count in counts.items() if count)
+    found = ", ".join(f"{name} ({count(n, 'voxel')})" for name, n in counts.items() if n)
     if found:
         hint = "name it in the task.partial of this case, or take it out of the mask"
         raise DataError(Problem("a mask has labels that task.partial calls not drawn", f"case {case}", found, hint))
@@ -218,11 +272,19 @@ def require_declared(source: ScanSource, array: NDArray[np.integer[Any]], task: 
     unknown = task.unknown_ids(array)
     if not unknown:
         return
-    counts = [f"{i} ({int((array == i).sum())} voxels)" for i in unknown[:SHOWN_IDS]]
+    counts = [f"{i} ({count(int((array == i).sum()), 'voxel')})" for i in unknown[:SHOWN_IDS]]
     more = f" and {len(unknown) - SHOWN_IDS} more" if len(unknown) > SHOWN_IDS else ""
     declared = ", ".join(f"{name}: {task.labels[name]}" for name in task.names)
     added = ", ".join(f"NAME: {i}" for i in unknown[:SHOWN_IDS])
     hint = f"add {added} to task.labels (now {declared}), or set task.ignore: {unknown[0]} to leave its voxels out"
+    if is_the_one_label(array, task):
+        hint = f"`segtrain check --fix DIR` writes {task.labels[task.names[-1]]} for it; or {hint}"
     raise DataError(
         Problem("a mask holds ids that the task does not know", str(source), ", ".join(counts) + more, hint)
     )
+
+
+def is_the_one_label(array: NDArray[np.integer[Any]], task: Task) -> bool:
+    """Whether a mask has one value beside 0 and the task one label beside the background, and they differ."""
+    there = [int(value) for value in np.unique(array) if value]
+    return len(there) == 1 and len(task.names) == 2 and there[0] not in (task.labels[task.names[1]], task.ignore)

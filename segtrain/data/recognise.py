@@ -1,28 +1,32 @@
 """What lies at a place: `segtrain init` asks nobody, it looks.
 
 The first of these that fits is taken, the most certain one first: a CSV of cases, a dataset.json, a BIDS data set, two
-folders whose names pair, a tree of DICOM series, masks that are called after their scan, a folder for each case.
+folders whose names pair, folders of masks with a file a structure, a tree of DICOM series, masks that are called after
+their scan, a folder for each case.
 """
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from segtrain.core.errors import DataError, Problem, raise_all
+from segtrain.core.errors import DataError, Problem
+from segtrain.core.words import count
 from segtrain.data.bids import files_of, sessions_in, suffix_of
-from segtrain.data.case_table import image_columns, read_table
 from segtrain.data.dataset_json import NAME, DatasetJson, read_dataset_json
 from segtrain.data.inside import path_below
 from segtrain.data.naming import common, is_mask_word, mostly_masks
 from segtrain.data.recognise_dicom import recognise_dicom
-from segtrain.data.recognise_files import recognise_case_folders, recognise_pairs
+from segtrain.data.recognise_files import recognise_case_folders, recognise_pairs, recognise_structure_folders
 from segtrain.data.recognise_folders import names_that_do_not_pair, recognise_folders
+from segtrain.data.recognise_table import recognise_table
 from segtrain.data.recognised import Recognised, channel_names, some
 
 LOOKED_FOR = (
     f"a {NAME} (nnU-Net, Decathlon); sub-*/ with derivatives/ (BIDS); two sub-folders whose files have the same names; "
-    "DICOM series with a series or file called mask, seg or label; x.nii.gz beside x_seg.nii.gz; a folder for each case"
+    "DICOM series with a series or file called mask, seg or label; x.nii.gz beside x_seg.nii.gz; a folder "
+    "for each case, with a mask or a folder of masks"
 )
 MOST_TRIED = 10
 FIX = "write a CSV with the columns case,image,label and name that; data/README.md shows every layout"
@@ -31,9 +35,9 @@ FIX = "write a CSV with the columns case,image,label and name that; data/README.
 def recognise(place: Path) -> Recognised:
     """What a folder or a CSV is. DataError where it is none of the layouts, or holds no masks."""
     if place.is_file():
-        return _of_table(place)
+        return recognise_table(place)
     if not place.is_dir():
-        raise DataError(Problem("there is no such folder or table", str(place), hint="check the path"))
+        raise DataError(Problem("there is no such folder or table", str(place), hint=_near(place)))
     for attempt in ATTEMPTS:
         found = attempt(place)
         if found is not None:
@@ -46,22 +50,21 @@ def recognise(place: Path) -> Recognised:
     raise DataError(Problem("no data set with masks was recognised", str(place), why, hint))
 
 
+def _near(place: Path) -> str:
+    """What may have been meant by a path where nothing is."""
+    above = next(folder for folder in place.parents if folder.is_dir())
+    there = sorted(path.name for path in above.iterdir() if not path.name.startswith("."))
+    near = difflib.get_close_matches(place.relative_to(above).parts[0], there, n=1)
+    if near:
+        return f"did you mean {above / near[0]}?"
+    return f"check the path: {above} has {some(there) or 'nothing'}; name a folder with scans and masks, or a CSV"
+
+
 def _fits(attempt: Callable[[Path], Recognised | None], place: Path) -> bool:
     try:
         return attempt(place) is not None
     except DataError:
         return True
-
-
-def _of_table(path: Path) -> Recognised:
-    problems: list[Problem] = []
-    rows = read_table(path, problems)
-    raise_all(DataError, problems)
-    columns = image_columns(rows[0].cells) if rows else []
-    values = {"table": path, "channels": list(columns)}
-    said = ("the channels are called after their columns",) if len(columns) > 1 else ()
-    words = f"a table of {len(rows or ())} cases"
-    return Recognised(words, values, guesses=said, named_in=(path.parent,))
 
 
 def _of_dataset_json(place: Path) -> Recognised | None:
@@ -113,7 +116,8 @@ def _of_bids(place: Path) -> Recognised | None:
     patterns = {name: _pattern(suffix, there) for name, suffix in zip(names, channels, strict=True)}
     values = {"layout": "bids", "root": place, "channels": patterns, "label": _pattern(mask, there)}
     named_in = (place, *sorted((place / "derivatives").glob("*")), place / "derivatives")
-    words = f"a BIDS data set of {len(sessions)} sessions of {len({s.parts[0] for s in sessions.values()})} subjects"
+    subjects = count(len({session.parts[0] for session in sessions.values()}), "subject")
+    words = f"a BIDS data set of {count(len(sessions), 'session')} of {subjects}"
     return Recognised(words, values, guesses=tuple(said), named_in=named_in)
 
 
@@ -126,6 +130,7 @@ ATTEMPTS: tuple[Callable[[Path], Recognised | None], ...] = (
     _of_dataset_json,
     _of_bids,
     recognise_folders,
+    recognise_structure_folders,
     recognise_dicom,
     recognise_pairs,
     recognise_case_folders,

@@ -2,6 +2,7 @@
 
 one folder          P1.nii.gz P1_seg.nii.gz, or P1_T1.nii.gz P1_T2.nii.gz P1_mask.nii.gz
 a folder a case     P1/P1_t1.nii.gz P1/P1_seg.nii.gz, or case_1/imaging.nii.gz case_1/segmentation.nii.gz
+a file a structure  s0001/ct.nii.gz s0001/segmentations/liver.nii.gz s0001/segmentations/spleen.nii.gz
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from pathlib import Path
 
 from segtrain.core.case import ScanSource
 from segtrain.core.errors import DataError, Problem
-from segtrain.data.formats import format_of, scan_name
+from segtrain.core.words import count
+from segtrain.data.formats import format_of, scan_name, suffix_of
 from segtrain.data.listing import FoundCase
 from segtrain.data.naming import (
     SEPARATORS,
@@ -44,7 +46,7 @@ def recognise_pairs(place: Path) -> Recognised | None:
     said = [f"several masks are of the case {some(doubled)}: the last of each was taken"] if doubled else []
     said += [f"left out, because no mask is called after it: {some(alone)}"] if alone else []
     scans = {case: {part: files[name] for part, name in found.items()} for case, found in parts.items()}
-    words = f"scans and masks in one folder: {len(scans)} masks are called after a scan, with a word as _seg or _mask"
+    words = f"scans and masks in one folder: {count(len(scans), 'mask')} called after a scan, with a word as _seg"
     return as_table(words, scans, labels, tuple(said), (place,))
 
 
@@ -53,10 +55,7 @@ def recognise_case_folders(place: Path) -> Recognised | None:
 
     DataError where two of them would be one case.
     """
-    folders: dict[Path, dict[str, Path]] = {}
-    for path in _below(place):
-        folders.setdefault(path.parent.relative_to(place), {})[_part(path, place)] = path
-    folders = {folder: files for folder, files in folders.items() if folder.parts}
+    folders = {folder: files for folder, files in _by_folder(place).items() if folder.parts}
     everywhere, elsewhere = common(folders.values())
     channels = [part for part in everywhere if not is_mask_word(part)]
     masks = [part for part in everywhere if is_mask_word(part)] or mostly_masks(elsewhere, len(folders))[:1]
@@ -64,16 +63,63 @@ def recognise_case_folders(place: Path) -> Recognised | None:
         return None
     said = [f"{masks[0]} is taken as the mask; {some(masks[1:])} could be it too"] if len(masks) > 1 else []
     said += _incomplete({part: n for part, n in elsewhere.items() if part != masks[0]}, len(folders))
-    names = {folder: "_".join(folder.parts) for folder in folders}
+    scans = {folder: {part: files[part] for part in channels} for folder, files in folders.items()}
+    labels = {folder: files[masks[0]] for folder, files in folders.items() if masks[0] in files}
+    words = f"{count(len(folders), 'folder')} of a case each, with a mask called {masks[0]}"
+    return _folders_as_table(words, scans, labels, said, place)
+
+
+def recognise_structure_folders(place: Path) -> Recognised | None:
+    """A folder for each case, with a folder in it that holds a mask a structure; None where there is no such folder.
+
+    DataError where two of them would be one case.
+    """
+    files = _by_folder(place)
+    inner = [folder for folder in files if is_mask_word(folder.name) and folder.parent.parts and folder.parent in files]
+    if not inner:
+        return None
+    ((name, drawn),) = Counter(folder.name for folder in inner).most_common(1)
+    labels = {folder.parent: place / folder for folder in inner if folder.name == name}
+    others = sorted({part for folder in labels for part in files[folder] if is_mask_word(part)})
+    channels, _ = common([part for part in files[folder] if part not in others] for folder in labels)
+    cases = {folder: own for folder, own in files.items() if folder in labels or {*channels} <= {*own}}
+    scans = {folder: {p: path for p, path in own.items() if p not in others} for folder, own in cases.items()}
+    said = [f"the folder {name} is taken as the mask; {some(others)} could be it too"] if others else []
+    rest = [folder for folder in files if folder not in cases and folder.parent not in labels]
+    left_out = [(folder / path.name).as_posix() for folder in rest for path in files[folder].values()]
+    said += [f"left out, because {some(channels)} is not beside it: {some(sorted(left_out))}"] if left_out else []
+    words = f"{count(drawn, 'folder')} of a case each, with a folder called {name} that has a mask a structure"
+    return _folders_as_table(words, scans, labels, said, place) if channels else None
+
+
+def _by_folder(place: Path) -> dict[Path, dict[str, Path]]:
+    """Folder below the place -> part of the name -> file."""
+    folders: dict[Path, dict[str, Path]] = {}
+    for path in _below(place):
+        folders.setdefault(path.parent.relative_to(place), {})[_part(path, place)] = path
+    return folders
+
+
+def _folders_as_table(
+    words: str,
+    scans: Mapping[Path, Mapping[str, Path]],
+    labels: Mapping[Path, Path],
+    said: Sequence[str],
+    place: Path,
+) -> Recognised:
+    """`as_table` for cases that are a folder each, and are called after it. DataError where two are called alike."""
+    names = {folder: "_".join(folder.parts) for folder in scans}
     if len(set(names.values())) < len(names):
         raise DataError(Problem("two folders would be one case", str(place), "with _ for / they are called alike"))
-    scans = {names[folder]: {part: files[part] for part in channels} for folder, files in folders.items()}
-    labels = {names[folder]: files[masks[0]] for folder, files in folders.items() if masks[0] in files}
-    patients, how = _patients(list(folders))
-    said += [how] if how else []
-    words = f"{len(folders)} folders of a case each, with a mask called {masks[0]}"
-    named = {names[folder]: patient for folder, patient in patients.items()}
-    return as_table(words, scans, labels, tuple(said), (place,), named)
+    patients, how = _patients(list(scans))
+    return as_table(
+        words,
+        {names[folder]: own for folder, own in scans.items()},
+        {names[folder]: mask for folder, mask in labels.items()},
+        (*said, *([how] if how else [])),
+        (place,),
+        {names[folder]: patient for folder, patient in patients.items()},
+    )
 
 
 def _patients(folders: Sequence[Path]) -> tuple[dict[Path, str], str]:
@@ -98,7 +144,12 @@ def _is_visit(folder: Path, all_folders: Sequence[Path]) -> bool:
 def scan_files(folder: Path) -> dict[str, Path]:
     """Name -> file, of the files of a folder that a reader knows, hidden ones and DICOM left out."""
     inside = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    return {scan_name(path): path for path in inside if format_of(path) not in (None, "dicom")}
+    return {_name(path): path for path in inside if format_of(path) not in (None, "dicom")}
+
+
+def _name(path: Path) -> str:
+    """The name without suffix; of 3D Slicer's P1.seg.nrrd it is P1.seg, which tells it from P1.nrrd beside it."""
+    return f"{scan_name(path)}.seg" if suffix_of(path) == ".seg.nrrd" else scan_name(path)
 
 
 def as_table(
@@ -153,7 +204,7 @@ def _below(place: Path) -> list[Path]:
 
 def _part(path: Path, place: Path) -> str:
     """The name of a file without the names of its folders, as t1 of P1/P1_t1.nii.gz."""
-    name = scan_name(path)
+    name = _name(path)
     for folder in reversed(path.parent.relative_to(place).parts):
         rest = name.removeprefix(folder)
         if rest != name and (not rest or rest[0] in SEPARATORS):

@@ -11,11 +11,13 @@ import numpy as np
 
 from segtrain.core.case import ScanSource
 from segtrain.core.errors import DataError
+from segtrain.core.words import count
 from segtrain.data.formats import scan_name
 from segtrain.data.naming import by_case_and_part, common, is_mask_word, without_mask_word
 from segtrain.data.read import read_labels, read_volume
 from segtrain.data.recognise_files import as_table, scan_files
 from segtrain.data.recognised import Recognised, some
+from segtrain.data.structure_folder import structure_files
 
 MOST_FOLDERS = 40
 """With more of them, they are cases and no collections."""
@@ -50,7 +52,7 @@ def recognise_folders(place: Path) -> Recognised | None:
     if not pairs:
         return None
     best, *others = pairs
-    said = [f"{p.images.name} and {p.labels.name} pair as well ({p.shared} cases): left out" for p in others]
+    said = [f"{p.images.name} and {p.labels.name} pair as well ({count(p.shared, 'case')}): left out" for p in others]
     return _described(best, said)
 
 
@@ -81,8 +83,13 @@ def _names(folder: Path) -> dict[str, Path]:
 
 
 def _paired(images: Path, labels: Path, scans: Mapping[str, Path], masks: Mapping[str, Path]) -> _Pair | None:
-    """Each mask is called as its scan, or as the scan with a word as _seg; scans may have a part more, as _T1."""
-    if not masks or not scans or any(path.is_dir() for path in masks.values()):
+    """Each mask is called as its scan, or as the scan with a word as _seg; scans may have a part more, as _T1.
+
+    A mask may be a folder with a file a structure; a scan may not.
+    """
+    if not masks or not scans or any(path.is_dir() and not structure_files(path) for path in masks.values()):
+        return None
+    if any(map(structure_files, scans.values())):
         return None
     whole = by_case_and_part(scans, masks)
     taken = {name for own in whole.values() for name in own.values()}
@@ -135,7 +142,7 @@ def _is_plausible(pair: _Pair) -> bool:
 def _described(pair: _Pair, said: list[str]) -> Recognised:
     """As two folders, where the names are what that layout takes; else as a table."""
     parts, elsewhere = common(pair.scans.values())
-    count = f"{pair.shared} cases have a scan in {pair.images.name} and a mask in {pair.labels.name}"
+    shared = f"{count(pair.shared, 'case')} with a scan in {pair.images.name} and a mask in {pair.labels.name}"
     around = (pair.labels, pair.labels.parent)
     names = None if elsewhere else _channels_of_layout(pair, sorted(parts))
     if names is not None:
@@ -143,8 +150,8 @@ def _described(pair: _Pair, said: list[str]) -> Recognised:
             last = f"_{len(names) - 1:04}"
             said = [*said, f"files end in _0000 to {last}: {len(names)} channels, whose names you may change"]
         values = {"images": pair.images, "labels": pair.labels, "channels": names}
-        return Recognised(f"two folders: {count}", values, guesses=tuple(said), named_in=around)
-    words = f"two folders with names of their own: {count}"
+        return Recognised(f"two folders: {shared}", values, guesses=tuple(said), named_in=around)
+    words = f"two folders with names of their own: {shared}"
     return as_table(words, pair.scans, pair.masks, (*said, *pair.left_out), around)
 
 

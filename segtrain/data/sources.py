@@ -21,7 +21,8 @@ from segtrain.core.case import Case, ScanSource
 from segtrain.core.errors import Problem, UnreadableScan
 from segtrain.core.files import disk_errors, shortened
 from segtrain.data.dicom_headers import list_series
-from segtrain.data.read import files_of
+from segtrain.data.read import files_of, is_structure_folder
+from segtrain.data.structure_folder import structure_files
 
 SETTLED_SECONDS = 60.0
 """Without a change, before a state is trusted: more than a tick of any file system, and than server clocks differ."""
@@ -37,6 +38,7 @@ def source_hash(case: Case) -> str:
     digest = hashlib.sha256()
     for source in _sources_of(case):
         digest.update(source.series_uid.encode())
+        digest.update("\n".join(structure_files(source.path)).encode(errors="surrogateescape"))  # names are labels
         for file in _files_of(source):
             with _named(file), file.open("rb") as content:
                 digest.update(hashlib.file_digest(content, "sha256").digest())
@@ -108,6 +110,8 @@ def _files_of(source: ScanSource) -> list[Path]:
     """The file and what belongs to it, or the slices of the series meant, wherever below the folder they lie."""
     if not source.path.is_dir():
         return list(files_of(source.path))
+    if is_structure_folder(source):
+        return [part for file in structure_files(source.path).values() for part in files_of(file)]
     meant = (s for s in list_series(source.path) if source.series_uid in ("", s.uid))
     return sorted(file for series in meant for file in series.files)
 

@@ -15,6 +15,7 @@ from segtrain.core.case import Case
 from segtrain.core.errors import DataError, Problem, raise_all
 from segtrain.core.files import read_json, write_json
 from segtrain.core.seeds import key_of
+from segtrain.core.words import count
 
 SCHEMA_VERSION = 1
 SHOWN_CASES = 8
@@ -118,7 +119,8 @@ def _patients(cases: Sequence[Case], at_least: int) -> dict[str, list[str]]:
     for case in sorted(cases, key=lambda c: c.id):
         patients.setdefault(case.patient, []).append(case.id)
     if len(patients) < at_least:
-        why = f"{len(cases)} cases are of {len(patients)} patients, {at_least} are needed: a patient is never divided"
+        there = f"{count(len(cases), 'case')} of {count(len(patients), 'patient')}"
+        why = f"{there}; at least {count(at_least, 'patient')} are needed: a patient is never divided"
         raise DataError(Problem("there are too few patients to divide the data", why=why, hint=FIX_PATIENTS))
     return patients
 

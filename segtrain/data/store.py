@@ -29,7 +29,7 @@ from segtrain.data.prepare import PreparedCase
 
 STORE_VERSION = 2
 """Raised when what a prepared case holds changes."""
-FACTS_VERSION = 3
+FACTS_VERSION = 4
 """Raised when what is written of a case's facts changes."""
 CENTRES_PER_CLASS = 2_000
 """Voxels of each class that patches may be centred on."""
@@ -107,7 +107,7 @@ def load(file: Path) -> StoredCase:
 
 def save_fingerprint(record: CaseFingerprint, note: str | None, file: Path) -> None:
     """Write the facts of a case, with what its reader should know. Raises ResourceError."""
-    told = {"minimum": record.minimum, "content": record.content, "note": note}
+    told = {"minimum": record.minimum, "content": record.content, "instances": sorted(record.instances), "note": note}
     about = {"case": record.case, "grid": record.grid.to_json(), **told}
     with _or_the_same(file):
         write_checked_arrays(file, {"samples": record.foreground_samples}, about)
@@ -117,7 +117,8 @@ def load_fingerprint(file: Path) -> tuple[CaseFingerprint, str | None]:
     """The facts of a case, and the note. Raises DataError where the file is not what was written."""
     arrays, about = read_checked_arrays(file)
     grid, minimum = Grid.from_json(about["grid"]), tuple(about["minimum"])
-    return CaseFingerprint(about["case"], grid, minimum, arrays["samples"], tuple(about["content"])), about["note"]
+    content, instances = tuple(about["content"]), frozenset(about["instances"])
+    return CaseFingerprint(about["case"], grid, minimum, arrays["samples"], content, instances), about["note"]
 
 
 def foreground_centres(case: str, classes: NDArray[np.uint8]) -> NDArray[np.int32]:
@@ -135,7 +136,8 @@ def foreground_centres(case: str, classes: NDArray[np.uint8]) -> NDArray[np.int3
 
 def _classes_of(task: Task, case: str) -> str:
     """What of a task decides the class of a voxel, and which labels the mask must not have."""
-    return "/".join((task.model_dump_json(include={"labels", "ignore"}), *task.hidden_labels_in(case)))
+    decisive = task.model_dump_json(include={"labels", "ignore", "regions", "overlap"})
+    return "/".join((decisive, *task.hidden_labels_in(case)))
 
 
 def _key(file: Path) -> str:

@@ -94,23 +94,10 @@ def companion(header: Path, name: str) -> Path:
     outside: list[Problem] = []
     path = path_below(header.parent, name.replace("\\", "/"), str(header), outside)
     if path is None:
-        refuse(header, "the header points out of its folder", f"its voxels would be in {name}")
+        refuse(header, "the header points out of its folder or nowhere", f"to {name}: {outside[0].why}")
     if not path.is_file():
         refuse(header, "the file with the voxels is missing", f"{name} is not there", "copy both files")
     return path
-
-
-def finite(path: Path, array: NDArray[Any]) -> NDArray[Any]:
-    """Whole numbers as they are, others as float32. UnreadableScan where some are NaN or infinite."""
-    if array.dtype.kind in "iu":
-        return array
-    with np.errstate(over="ignore", invalid="ignore"):
-        array = array.astype(np.float32, copy=False)
-    broken = int(array.size - np.isfinite(array).sum())
-    if broken:
-        hint = "replace them, for example by the value of air, and save it again"
-        refuse(path, "some voxels are not numbers", f"{broken} of {array.size} voxels are NaN or infinite", hint)
-    return array
 
 
 @contextmanager

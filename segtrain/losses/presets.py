@@ -149,6 +149,7 @@ class PostCombo(Preset):
     good_for = "repeating the post's combo, and seeing what a wrong sign does"
     bad_at = "training: its minimum is the worst answer"
     optimum = None
+    caution = "its sign is wrong, as in the source post: training seeks the worst answer; take combo"
     of, fixed = Dice, TORCH
 
     def measure(self, voxels: Voxels) -> Tensor:

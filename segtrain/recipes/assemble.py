@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from segtrain.losses.base import Loss
 from segtrain.losses.combine import DeepSupervision, resized
 from segtrain.losses.hidden import with_known_alone
 from segtrain.losses.needed_maps import needed_maps, needs_maps
-from segtrain.losses.registry import build_loss, supported_modes
+from segtrain.losses.registry import build_loss, caution_about, supported_modes
 from segtrain.losses.selftest import self_test
 from segtrain.losses.targets import as_target
 from segtrain.losses.voxels import Extras, Mode
@@ -134,6 +134,13 @@ class TrainingLoss:
             return target, mask
         # A region of which a part was drawn would be true there.
         return target & ~hidden.view(*hidden.shape, *[1] * (target.ndim - 2)), mask
+
+
+def cautions_about(losses: Mapping[str, str], folder: Path) -> Iterator[str]:
+    """What a user should know before a training with these losses, label -> name; a sentence for each that has any."""
+    for label, name in losses.items():
+        if caution := caution_about(name, folder):
+            yield f"loss {label}: {caution}"
 
 
 def make_loss(config: FitConfig, answer: Answer, folder: Path) -> nn.Module:

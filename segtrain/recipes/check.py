@@ -11,11 +11,12 @@ import torch
 from segtrain.config.load import Loaded
 from segtrain.config.schema import LossSettings
 from segtrain.core.errors import Problem, SegtrainError
-from segtrain.core.events import Event, Finished
+from segtrain.core.events import Event, Finished, Note
 from segtrain.data.cases import judged_cases
 from segtrain.data.fingerprint import CaseFingerprint
-from segtrain.data.layouts import declared_label_faults
+from segtrain.data.layouts import declared_label_faults, passed_over
 from segtrain.data.leaks import leaks_in, twins_in
+from segtrain.data.repairs import NO_REPAIR, Repairs
 from segtrain.data.splits import Fold, split_folds
 from segtrain.metrics.chosen import chosen_metrics
 from segtrain.models.registry import find_model
@@ -46,12 +47,13 @@ def checking(loaded: Loaded) -> Generator[Reading, None, list[Problem]]:
 
 
 def check_and_show(
-    loaded: Loaded, *, sheet: Path | None = None, fix: Path | None = None, name: str = ""
+    loaded: Loaded, *, sheet: Path | None = None, fix: Path | None = None, repairs: Repairs = NO_REPAIR, name: str = ""
 ) -> Generator[Event, None, None]:
     """`checking`, then what was asked for: all cases on a `sheet`, and in `fix` a data set without what can be mended.
 
-    `name` is what the data are called, where no config lies beside them. The last event is Finished: `problems`, and
-    what `mend` did. Raises ConfigError and ResourceError.
+    `repairs` are those that put values into a scan which nobody measured; they are for `fix`. `name` is what the data
+    are called, where no config lies beside them. The last event is Finished: `problems`, and what `mend` did. Raises
+    ConfigError and ResourceError.
     """
     if sheet is not None:
         require_sheet(sheet)
@@ -63,7 +65,7 @@ def check_and_show(
         yield from draw_contact_sheet(loaded, judged_cases(loaded.config.data), problems, sheet, name)
         result["sheet"] = str(sheet)
     if fix is not None:
-        result["fixed"] = yield from mend(loaded, fix)
+        result["fixed"] = yield from mend(loaded, fix, repairs)
     yield Finished(fix or loaded.folder, result)
 
 
@@ -116,6 +118,8 @@ def _of_data(loaded: Loaded) -> Generator[Reading, None, list[Problem]]:
         scans = judged_cases(config.data)
     except SegtrainError as error:
         return list(error.problems)
+    if sentence := passed_over(config.data):
+        yield Note(sentence)
     problems = [problem for _, problem in scans.faults]
     names, workers = config.data.channel_names, config.data.workers
     records, unread = yield from fingerprint_readable(scans.cases, names, config.task, workers=workers)

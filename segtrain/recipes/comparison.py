@@ -14,6 +14,7 @@ from segtrain.config.dump import flat, read_back
 from segtrain.config.load import Loaded
 from segtrain.core.files import write_json, write_text
 from segtrain.core.scores import mean_of_defined
+from segtrain.core.words import count
 from segtrain.recipes.run_folder import RunFolder
 from segtrain.recipes.run_report import epoch_rows
 from segtrain.recipes.sweep import Meaning, SweepRun, meaning_in, runs_of, settings_of
@@ -34,7 +35,6 @@ from segtrain.reports.page import write_comparison_report
 from segtrain.reports.plots import write_plots
 from segtrain.reports.shown_metric import shown_metrics
 from segtrain.reports.tables import Cell, write_csv
-from segtrain.reports.wording import count
 from segtrain.statistics.comparison import Comparison, PairRow, RankingRow, Rules, compare
 from segtrain.statistics.ranking import agreement
 
@@ -130,6 +130,7 @@ def _report(found: Concluded) -> ComparisonReport:
         definitions=definitions,
         halving=found.halving,
         found_nothing=known.found_nothing,
+        cautions=[f"{text}." for text in found.meaning.cautions],
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from segtrain.config.load import Loaded
@@ -13,13 +13,13 @@ from segtrain.core.errors import DataError, Problem
 from segtrain.core.events import CaseRead, Event, Note
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap, Volume
+from segtrain.core.words import count
 from segtrain.data.cases import Scans
 from segtrain.execution.workers import Died, each
 from segtrain.recipes.dataset import processes_for
 from segtrain.recipes.one_case import read_case
 from segtrain.recipes.predict_cases import volumes_ml
 from segtrain.reports.contact_sheet import ContactSheet, Tile, picture_of, require_sheet, write_contact_sheet
-from segtrain.reports.wording import count
 
 MOST_LABELS = 4
 """Labels whose volume stands under a picture; more are summed up."""
@@ -37,12 +37,13 @@ class Drawing:
 def draw_contact_sheet(
     loaded: Loaded, scans: Scans, problems: Sequence[Problem], path: Path, name: str = ""
 ) -> Generator[Event, None, None]:
-    """Read every case, and write the sheet as `path` ends: .png or .html. Faults stand with the case they name.
+    """Read every case, and write the sheet as `path` ends: .png or .html. Faults stand with the cases they are about.
 
-    A case that cannot be read, or is not whole, has no picture. `name` is what the data are called, without it as their
-    config's folder. Raises ConfigError and ResourceError.
+    A scan whose mask is not there or cannot be used is shown without it; only what cannot be read has no picture.
+    `name` is what the data are called, without it as their config's folder. Raises ConfigError and ResourceError.
     """
-    config, cases = loaded.config, scans.cases
+    config = loaded.config
+    cases = [*scans.cases, *(case for case in scans.unsound if case.images)]
     require_sheet(path, len({case.id for case in cases} | {case for case, _ in scans.faults if case}))
     jobs = [Drawing(case, config.data.channel_names, config.task) for case in cases]
     tiles: dict[str, Tile] = {}
@@ -57,8 +58,9 @@ def draw_contact_sheet(
             else:
                 tiles[case] = outcome.result
             yield CaseRead(case, len(tiles), len(cases))
-    tiles |= {case: tile for case, tile in _without_pictures(scans.faults).items() if case not in tiles}
-    told = [_with_faults(tile, problems) for _, tile in sorted(tiles.items())]
+    tiles |= {case: Tile(case, (), None) for case, _ in scans.faults if case and case not in tiles}
+    known = list(dict.fromkeys((*(problem for _, problem in scans.faults), *problems)))
+    told = [_with_faults(tile, known) for _, tile in sorted(tiles.items())]
     faulty = sum(bool(tile.faults) for tile in told)
     facts = {
         "cases": str(len(told)),
@@ -66,16 +68,7 @@ def draw_contact_sheet(
         "with a fault": str(faulty),
     }
     names = {name: config.task.labels[name] for name in config.task.names[1:]}
-    write_contact_sheet(path, ContactSheet(f"All cases of {name or name_of(loaded)}", facts, names, told))
-
-
-def _without_pictures(faults: Iterable[tuple[str, Problem]]) -> dict[str, Tile]:
-    """Cases that were not even put together, as one without its mask, with the reasons."""
-    found: dict[str, list[str]] = {}
-    for case, problem in faults:
-        if case:
-            found.setdefault(case, []).append(problem.what)
-    return {case: Tile(case, (), None, tuple(whats)) for case, whats in found.items()}
+    write_contact_sheet(path, ContactSheet(f"All cases of {name or name_of(loaded)}", facts, names, told, known))
 
 
 def name_of(loaded: Loaded) -> str:
@@ -86,15 +79,28 @@ def name_of(loaded: Loaded) -> str:
 def draw_tile(job: Drawing) -> Tile:
     """One case, in this process or in one of several."""
     case, task = job.case, job.task
-    try:
-        image, labels, _ = read_case(case, job.channels, task)
-    except DataError as error:
-        return Tile(case.id, (), None, tuple(problem.what for problem in error.problems))
+    found, faults = _readable(job)
+    if found is None:
+        return Tile(case.id, (), None, faults)
+    image, labels = found
     ids = [task.labels[name] for name in task.names[1:]]
     words = (_size_words(image), *_label_words(labels, task))
     if case.patient != case.id:
         words = (*words, f"patient {case.patient}")
-    return Tile(case.id, words, picture_of(image, labels, ids))
+    return Tile(case.id, words, picture_of(image, labels, ids), faults)
+
+
+def _readable(job: Drawing) -> tuple[tuple[Volume, LabelMap | None] | None, tuple[str, ...]]:
+    """The scan with its mask, the scan alone where the mask cannot be used, or nothing; and what is wrong."""
+    faults: tuple[str, ...] = ()
+    for case in (job.case, replace(job.case, label=None)):
+        try:
+            image, labels, _ = read_case(case, job.channels, job.task)
+        except DataError as error:
+            faults = faults or tuple(problem.what for problem in error.problems)
+        else:
+            return (image, labels), faults
+    return None, faults
 
 
 def _size_words(image: Volume) -> str:
@@ -118,12 +124,6 @@ def _label_words(labels: LabelMap | None, task: Task) -> Iterable[str]:
 
 
 def _with_faults(tile: Tile, problems: Sequence[Problem]) -> Tile:
-    """Those whose place names the case, alone or as one of two, beside those that reading it found."""
-    own = [problem.what for problem in problems if _names(problem.where, tile.case)]
-    return Tile(tile.case, tile.words, tile.picture, tuple(dict.fromkeys((*tile.faults, *own))))
-
-
-def _names(where: str, case: str) -> bool:
-    if where == f"case {case}" or where.startswith((f"case {case},", f"cases {case} and ")):
-        return True
-    return where.startswith("cases ") and where.endswith(f" and {case}")
+    """Those about this case, alone or as one of two, beside those that reading it found."""
+    own = [problem.what for problem in problems if tile.case in problem.cases]
+    return replace(tile, faults=tuple(dict.fromkeys((*tile.faults, *own))))

@@ -185,7 +185,9 @@ def _told(worked: Worked[T], event: CaseRead | CasePrepared, notes: Repeated) ->
 def _lost(case: str, why: str) -> Worked[T]:
     """A case that cost every process that tried it its life."""
     hint = "give it more memory: end other programs, set a coarser model.spacing_mm, or take a larger machine"
-    return Worked(None, (Problem("a case could not be prepared: its process died", f"case {case}", why, hint),))
+    return Worked(
+        None, (Problem("a case could not be prepared: its process died", f"case {case}", why, hint, (case,)),)
+    )
 
 
 def _size_bytes(case: Case) -> int:

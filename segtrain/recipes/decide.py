@@ -17,6 +17,7 @@ from segtrain.core.errors import ConfigError, DataError, Problem, raise_all
 from segtrain.core.events import Event
 from segtrain.core.files import write_json
 from segtrain.core.plan import Plan
+from segtrain.core.words import count
 from segtrain.data.fingerprint import CaseFingerprint, fingerprint
 from segtrain.data.leaks import leaks_in
 from segtrain.data.planning import make_plan
@@ -54,7 +55,7 @@ def keep_splits(path: Path, cases: Sequence[Case], drawn: Splits) -> Splits:
     splits = Splits.read(path)
     check_covers(splits, cases)
     if len(splits.folds) != len(drawn.folds):
-        why = f"it has {len(splits.folds)} folds, not {len(drawn.folds)}"
+        why = f"it has {count(len(splits.folds), 'fold')}, not {len(drawn.folds)}"
         hint = "restore the file from a copy, or start a new run"
         raise DataError(Problem("a split is not the one of this run", str(path), why, hint))
     return splits

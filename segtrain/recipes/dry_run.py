@@ -18,13 +18,13 @@ import torch
 
 from segtrain.config.dump import flat
 from segtrain.config.load import Loaded
-from segtrain.core.events import Event, Finished
+from segtrain.core.events import Event, Finished, Note
 from segtrain.core.machine import free_disk_bytes
 from segtrain.core.plan import Plan
 from segtrain.recipes.dataset import processes_for
 from segtrain.recipes.decide import store_of
 from segtrain.recipes.init_from import followed
-from segtrain.recipes.job import Sound, try_config
+from segtrain.recipes.job import Sound, cautions_in, try_config
 from segtrain.recipes.room import CHECKPOINTS
 from segtrain.recipes.run_folder import RunFolder
 from segtrain.recipes.trial import Measured, Work, looked_through, measure, prepare_few
@@ -59,6 +59,7 @@ def dry_run(
     """
     loaded, target = followed(loaded), find_device(device)
     sound = try_config(loaded, fold)
+    yield from map(Note, cautions_in(loaded))
     began = time.perf_counter()
     work = yield from looked_through(sound, target)
     read_seconds = time.perf_counter() - began

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from segtrain.config.at_prediction import evaluation_with
 from segtrain.core.events import Event, Finished, Note
-from segtrain.core.files import write_json
+from segtrain.core.files import real_path, write_json
 from segtrain.core.task import Task
 from segtrain.data.cases import find_scans
 from segtrain.metrics.chosen import chosen_metrics, require_tolerances
@@ -51,7 +51,7 @@ def evaluate_run(
     evaluation = evaluation_with(config.evaluation, overrides)
     chosen_metrics(evaluation)
     require_tolerances(evaluation, list(scored_structures(ensemble.task, evaluation)))
-    scans = find_scans(config.data, images.resolve(), labels.resolve() if labels else None)
+    scans = find_scans(config.data, real_path(images), real_path(labels) if labels else None)
     if manner.strict:
         scans.require_all()
     cases = scans.cases

@@ -13,6 +13,7 @@ from segtrain.core.events import CheckpointSaved, EpochEnded, Event, Finished, N
 from segtrain.inference.predict import Ensemble
 from segtrain.losses.schedule import set_progress
 from segtrain.metrics.registry import definition
+from segtrain.recipes.begun_with import keep_config, keep_fold
 from segtrain.recipes.compiling import compile_where_it_pays
 from segtrain.recipes.dataset import logged
 from segtrain.recipes.evaluate import finish_evaluation
@@ -24,8 +25,6 @@ from segtrain.recipes.run_folder import (
     RunFolder,
     append_log,
     emptied_on_error,
-    keep_config,
-    keep_fold,
     open_for_writing,
     read_record,
     reading,

@@ -12,6 +12,7 @@ from dataclasses import replace
 from segtrain.config.load import Loaded
 from segtrain.core.errors import ConfigError, Problem
 from segtrain.core.events import Event, Note
+from segtrain.core.words import count
 from segtrain.execution.executor import Executor
 from segtrain.recipes.sweep import Meaning, SweepRun, settings_of
 from segtrain.recipes.sweep_rungs import keep_rung, read_rung, rung_epochs, still_in
@@ -45,7 +46,7 @@ def halve(jobs: Jobs, meaning: Meaning, executor: Executor) -> Generator[Event, 
         found = read_rung(sweep, epoch)
         if found is None:
             number, whole = len({run.entry.label for run in runs}), jobs.loaded.config.training.planned_epochs
-            losses = "1 loss" if number == 1 else f"{number} losses"
+            losses = count(number, "loss", "losses")
             yield Note(f"rung {place} of {len(rungs)}: {losses} up to epoch {epoch} of {whole}")
             broken = yield from do_runs(replace(jobs, runs=runs, until=epoch), executor)
             if broken:

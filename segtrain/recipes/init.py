@@ -13,8 +13,10 @@ from segtrain.config.load import Loaded, from_python
 from segtrain.config.schema import FitConfig
 from segtrain.core.case import Case
 from segtrain.core.errors import ConfigError, DataError, Problem
-from segtrain.core.files import write_text
+from segtrain.core.files import real_path, write_text
 from segtrain.core.task import Task
+from segtrain.core.volume import Volume
+from segtrain.core.words import count
 from segtrain.data.case_table import write_table
 from segtrain.data.cases import sound_cases
 from segtrain.data.naming import patient_pattern
@@ -22,10 +24,16 @@ from segtrain.data.read import read_volume
 from segtrain.data.recognise import recognise
 from segtrain.data.recognised import Recognised
 from segtrain.data.settings import DataSettings
-from segtrain.recipes.init_labels import MaskIds, guess_task, ids_in_masks
+from segtrain.data.splits import split_share
+from segtrain.models.settings import ModelSettings
+from segtrain.recipes.init_labels import guess_task
+from segtrain.recipes.init_masks import MaskIds, ids_in_masks
 from segtrain.recipes.init_text import config_text, from_folder
+from segtrain.training.settings import TrainingSettings
 
 SHOWN_FAULTS = 3
+FEW_PATIENTS = 4
+"""So many or fewer are told how they are divided."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,8 @@ class Guess:
     values: Mapping[str, Any]
     """Keys of `data`, with absolute paths; without `table` where that has to be written."""
     task: Task
+    model: Mapping[str, Any]
+    """Keys of `model` that the scans ask for."""
     cases: tuple[Case, ...]
     ids: MaskIds
     guesses: tuple[str, ...]
@@ -49,7 +59,7 @@ class Guess:
 
 def guess(place: Path) -> Guess:
     """Recognise what lies at a place and read some of its masks. DataError where nothing usable is there."""
-    place = place.expanduser().resolve()
+    place = real_path(place)
     recognised = recognise(place)
     with _settings(recognised) as settings:
         scans = sound_cases(settings)
@@ -59,26 +69,32 @@ def guess(place: Path) -> Guess:
             cases = sound_cases(settings.model_copy(update={"patient_from": pattern})).cases
             visit = next(case.id for case in cases if case.id != case.patient)
             said.append(f"ids such as {visit} end in a visit: what is before it is taken as the patient")
-    if channels := _volumes_of_one_file(cases, values):
+    first = _first_scan(cases)
+    if first and (channels := _volumes_of_one_file(first, cases, values)):
         values["channels"] = channels
         said.append(f"a scan holds {len(channels)} volumes: taken as channels, whose names you may change")
+    model = {"dims": 2} if first and 1 in first.grid.shape else {}
+    said += ["scans have one slice: the network is one of pictures (model.dims: 2)"] if model else []
+    said += _few_patients(cases)
     ids = ids_in_masks(cases)
     task = guess_task(ids, recognised.declared, recognised.named_in)
     faults = [problem for _, problem in scans.faults] + list(ids.unread)
     if faults:
         shown = "; ".join(problem.what for problem in faults[:SHOWN_FAULTS])
         more = " ..." if len(faults) > SHOWN_FAULTS else ""
-        said.append(f"{len(faults)} faults, which `segtrain check` lists: {shown}{more}")
-    return Guess(recognised, values, task.task, cases, ids, (*said, *task.sentences))
+        said.append(f"{count(len(faults), 'fault')}, which `segtrain check` lists: {shown}{more}")
+    return Guess(recognised, values, task.task, model, cases, ids, (*said, *task.sentences))
 
 
 def write_config(place: Path, out: Path, *, overwrite: bool) -> dict[str, Any]:
     """Write the config of a data set, and beside it a table of its cases where no layout describes them.
 
-    ConfigError where one of these files is there already, unless `overwrite`; DataError as in `guess`.
+    ConfigError where one of these files is there already, unless `overwrite`; DataError as in `guess`, and for cases of
+    one patient, which no config can train.
     """
     _require_free(out, overwrite=overwrite)
     found = guess(place)
+    _require_patients(found, place)
     values, folder = dict(found.values), out.expanduser().resolve().parent
     table = None
     if found.recognised.rows:
@@ -101,9 +117,11 @@ def facts(found: Guess) -> dict[str, Any]:
         "labels": dict(found.task.labels),
         **({"regions": {name: list(of) for name, of in found.task.regions.items()}} if found.task.regions else {}),
         **({} if found.task.ignore is None else {"ignore": found.task.ignore}),
+        **({"overlap": found.task.overlap} if "overlap" in found.task.model_fields_set else {}),
+        **({"model": dict(found.model)} if found.model else {}),
         "masks_read": found.ids.read,
         "masks": found.ids.total,
-        "masks_with_label": {str(label): count for label, count in found.ids.masks.items()},
+        "masks_with_label": {str(label): masks for label, masks in found.ids.masks.items()},
         "guesses": list(found.guesses),
     }
 
@@ -112,7 +130,7 @@ def facts(found: Guess) -> dict[str, Any]:
 def as_config(found: Guess) -> Iterator[Loaded]:
     """The config that `init` would write, without writing it; a table that it needs is gone afterwards."""
     with _settings(found.recognised, found.values) as settings:
-        yield from_python(FitConfig(data=settings, task=found.task))
+        yield from_python(FitConfig(data=settings, task=found.task, model=ModelSettings.model_validate(found.model)))
 
 
 @contextmanager
@@ -128,16 +146,44 @@ def _settings(recognised: Recognised, values: Mapping[str, Any] | None = None) -
         yield DataSettings.model_validate({**values, "table": table})
 
 
-def _volumes_of_one_file(cases: Sequence[Case], values: Mapping[str, Any]) -> list[str]:
+def _first_scan(cases: Sequence[Case]) -> Volume | None:
+    """None where it cannot be read, which `check` tells."""
+    try:
+        return read_volume(cases[0].images)
+    except DataError:
+        return None
+
+
+def _volumes_of_one_file(first: Volume, cases: Sequence[Case], values: Mapping[str, Any]) -> list[str]:
     """Names for the volumes of a 4D scan, where one name stands for a file of each case; else none."""
     channels = values["channels"]
-    if isinstance(channels, Mapping) or len(channels) != 1 or len(cases[0].images) != 1:
+    if isinstance(channels, Mapping) or len(channels) != 1 or len(cases[0].images) != 1 or len(first.array) == 1:
         return []
-    try:
-        count = len(read_volume(cases[0].images).array)
-    except DataError:  # `check` names it
+    return [f"channel_{number}" for number in range(len(first.array))]
+
+
+def _few_patients(cases: Sequence[Case]) -> list[str]:
+    """Who trains and who judges, where there are few patients."""
+    patients = len({case.patient for case in cases})
+    if not 1 < patients <= FEW_PATIENTS:
         return []
-    return [f"channel_{number}" for number in range(count)] if count > 1 else []
+    training = TrainingSettings()
+    (fold,) = split_share(cases, training.validation_share, training.seed).folds
+    trained = f"{len(fold.train)} of {count(len(cases), 'case')}"
+    held_out = f"is judged by {len(fold.validation)}"
+    held_out += " (another training.seed draws anew)" if len(fold.train) < len(fold.validation) else ""
+    each = f"`fit --fold all training.folds={patients}` holds out each patient once"
+    return [f"{count(patients, 'patient')} only: `fit` trains on {trained} and {held_out}; {each}"]
+
+
+def _require_patients(found: Guess, place: Path) -> None:
+    if found.patients > 1:
+        return
+    why = f"{count(len(found.cases), 'case')} of one patient: whom a network was trained on cannot judge it"
+    hint = "add scans of another patient"
+    if len(found.cases) > 1:
+        hint += "; if these are of several, a table with a column patient says so, or data.patient_from in a config"
+    raise DataError(Problem("too few patients to train on", str(place), why, hint))
 
 
 def _patients_in_names(cases: Sequence[Case]) -> str | None:
@@ -151,15 +197,15 @@ def _text(found: Guess, values: Mapping[str, Any], place: Path, out: Path) -> st
     folder = out.expanduser().resolve().parent
     data = {key: from_folder(value, folder) if isinstance(value, Path) else value for key, value in values.items()}
     ids = found.ids
-    shown = "all" if ids.read == ids.total else f"{ids.read} of"
+    masks = count(ids.total, "mask") if ids.read == ids.total else f"{ids.read} of {ids.total} masks"
     heading = [
         f"What `segtrain init` found in {place.resolve().name}: {found.recognised.words}.",
-        f"{len(found.cases)} cases of {found.patients} patients; labels from {shown} {ids.total} masks. Look at this:",
+        f"{count(len(found.cases), 'case')} of {count(found.patients, 'patient')}; labels from {masks}. Look at this:",
         *(f"- {sentence}" for sentence in found.guesses),
         f"Then: segtrain check --config {out.name}",
     ]
-    notes = {"task": "name: id in the masks"}
-    return config_text(heading, data, found.task, notes)
+    folds = min(found.patients, TrainingSettings().folds)
+    return config_text(heading, data, found.task, model=found.model, folds=folds)
 
 
 def _require_free(path: Path, *, overwrite: bool) -> None:

@@ -19,23 +19,26 @@ PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(?:[./][A-Za-z0-9_./-]*)?|\.{1,2}(?:
 WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"}
 
 
-def config_text(heading: Sequence[str], data: Mapping[str, Any], task: Task, notes: Mapping[str, str]) -> str:
-    """The whole file. `data` has paths as texts; `notes` are comments behind keys of it, or above `task`."""
+def config_text(
+    heading: Sequence[str], data: Mapping[str, Any], task: Task, *, model: Mapping[str, Any], folds: int
+) -> str:
+    """The whole file. `data` has paths as texts; `model` may be empty; `folds` are what a comparison may have."""
     training, loss = TrainingSettings(), LossSettings()
     metrics = ", ".join(EvaluationSettings().metrics)
     lines = [
         *(f"# {' '.join(line.split())}" for line in heading),
         "data:",
-        *(f"  {key}: {flow(value)}{_comment(notes.get(key))}" for key, value in data.items()),
-        f"task:{_comment(notes.get('task'))}",
+        *(f"  {key}: {flow(value)}" for key, value in data.items()),
+        "task:  # name: id in the masks",
         *_task_lines(task),
+        *([f"model: {flow(model)}"] if model else []),
         "",
         "# The rest has defaults; take the mark away to change them. `segtrain fit --dry-run` says what they lead to.",
         f"# loss: {{name: {loss.name}}}                     # `segtrain losses` lists them",
         f"# training: {{epochs: {training.epochs}, steps_per_epoch: {training.steps_per_epoch}}}   "
         "# or {budget_minutes: 30}",
         f"# evaluation: {{metrics: [{metrics}]}}",
-        f"# compare: {{losses: [{loss.name}, dice, tversky, focal], folds: 5, baseline: {loss.name}}}",
+        f"# compare: {{losses: [{loss.name}, dice, tversky, focal], folds: {folds}, baseline: {loss.name}}}",
     ]
     return "\n".join(lines) + "\n"
 
@@ -68,11 +71,9 @@ def _task_lines(task: Task) -> Iterator[str]:
     yield "  labels:"
     yield from (f"    {flow(name)}: {label}" for name, label in task.labels.items())
     if task.ignore is not None:
-        yield f"  ignore: {task.ignore}"
+        yield f"  ignore: {task.ignore}  # voxels that count neither in training nor in the scores"
+    if task.overlap != Task.model_fields["overlap"].default:
+        yield f"  overlap: {task.overlap}  # of a voxel that is in two structures"
     if task.regions:
         yield "  regions:  # from the largest to the smallest"
         yield from (f"    {flow(name)}: {flow(labels)}" for name, labels in task.regions.items())
-
-
-def _comment(note: str | None) -> str:
-    return f"  # {' '.join(note.split())}" if note else ""

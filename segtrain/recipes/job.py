@@ -23,14 +23,13 @@ from segtrain.core.task import Task
 from segtrain.core.words import count
 from segtrain.data.augment.amount import with_share
 from segtrain.data.cases import find_cases
-from segtrain.data.layouts import declared_label_faults
+from segtrain.data.layouts import declared_label_faults, passed_over
 from segtrain.data.loader import BatchLoader
 from segtrain.data.patches import PatchSampler
 from segtrain.data.settings import AugmentSettings
 from segtrain.data.splits import Fold, Splits
 from segtrain.data.store import StoredCase, load
 from segtrain.inference.predict import Predictor
-from segtrain.losses.registry import caution_about
 from segtrain.metrics.chosen import chosen_metrics, require_tolerances
 from segtrain.metrics.score_case import scored_structures
 from segtrain.models.registry import find_model
@@ -39,10 +38,12 @@ from segtrain.recipes.assemble import (
     Answer,
     TrainingLoss,
     answer_for,
+    cautions_about,
     make_loss,
     make_model,
     training_loss,
 )
+from segtrain.recipes.begun_with import keep_code, keep_config, keep_fold
 from segtrain.recipes.budget import steps_per_epoch
 from segtrain.recipes.decide import (
     decide_plans,
@@ -54,17 +55,7 @@ from segtrain.recipes.decide import (
 )
 from segtrain.recipes.init_from import Start, start, try_network
 from segtrain.recipes.room import fit_needs, require_memory, require_room
-from segtrain.recipes.run_folder import (
-    RunFolder,
-    append_log,
-    keep_code,
-    keep_config,
-    keep_fold,
-    mend_log,
-    read_record,
-    reading,
-    write_record,
-)
+from segtrain.recipes.run_folder import RunFolder, append_log, mend_log, read_record, reading, write_record
 from segtrain.recipes.seen import seen_in_training
 from segtrain.recipes.share import share_of, spread
 from segtrain.recipes.watch import require_watchers
@@ -238,8 +229,10 @@ def decide(
     code = keep_code(folder, loaded, FIT)
     if code and shared is None:
         yield Note(f"code that the config names is run: {', '.join(code)}")
-    if caution := caution_about(config.loss.name, loaded.folder):
-        yield Note(f"loss {config.loss.name}: {caution}")
+    if shared is None and (sentence := passed_over(config.data)):
+        yield Note(sentence)
+    if shared is None:  # a sweep has told it once for all of its runs
+        yield from map(Note, cautions_in(loaded))
     (chosen,) = keep_splits(folder.splits, sound.cases, sound.splits).folds
     if shared is not None:
         write_json(folder.plan, shared.plan.model_dump(mode="json"))
@@ -299,6 +292,12 @@ def write_history(folder: RunFolder, state: TrainingState) -> None:
         write_csv(folder.metrics, header, [[row.get(key) for key in header] for row in state.history])
 
 
+def cautions_in(loaded: Loaded) -> Iterator[str]:
+    """What a user should know of the loss before a fit."""
+    name = loaded.config.loss.name
+    return cautions_about({name: name}, loaded.folder)
+
+
 def _facts(job: Job) -> dict[str, Any]:
     """What run.json says of this run beside versions and host."""
     config = job.loaded.config
@@ -314,5 +313,6 @@ def _facts(job: Job) -> dict[str, Any]:
         "plan": job.plan.hash,
         "cases": {"train": len(job.fold.train), "validation": len(job.fold.validation)},
         "data": {case: stored.key for case, stored in job.stored.items()},
+        "cautions": list(cautions_in(job.loaded)),
         **({} if job.start is None else {"init_from": job.start.record}),
     }

@@ -1,8 +1,9 @@
 """`segtrain check --fix OUT`: the data set anew, in one plain layout; mended is what nobody can have an opinion on.
 
 Nothing is written over: OUT gets a NIfTI file a scan and a mask (on the grid of the scan, in the smallest integers), a
-table of the cases with their patients, a config, and `fixes.csv` with everything that was changed. A case that cannot
-be used as it is and cannot be mended is left out, by name.
+table of the cases with their patients, a config, and `fixes.csv` with everything that was changed. What puts values
+into a scan that nobody measured is done where it is asked for by name (`--repair`). A case that cannot be used as it is
+and cannot be mended is left out, by name.
 """
 
 from __future__ import annotations
@@ -20,14 +21,13 @@ from segtrain.core.errors import ConfigError, DataError, Problem
 from segtrain.core.events import CaseFailed, CasePrepared, Event, Note
 from segtrain.core.files import disk_errors, write_text
 from segtrain.core.task import Task
-from segtrain.core.volume import Volume
-from segtrain.data.canvas import Canvas
 from segtrain.data.case_table import write_table
 from segtrain.data.cases import sound_cases
 from segtrain.data.listing import FoundCase
-from segtrain.data.mending import MendedMask, mended_mask
 from segtrain.data.nifti import write_nifti, write_nifti_image
-from segtrain.data.read import drawing_of, read_labels, read_mask, read_volume
+from segtrain.data.read_repaired import read_repaired
+from segtrain.data.repaired_masks import mask_of_repaired
+from segtrain.data.repairs import NO_REPAIR, Repairs
 from segtrain.data.settings import DataSettings
 from segtrain.execution.workers import Died, each
 from segtrain.recipes.dataset import processes_for
@@ -45,6 +45,7 @@ class Mending:
     channels: tuple[str, ...]
     task: Task
     out: Path
+    repairs: Repairs
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,15 +57,17 @@ class Mended:
     problems: tuple[Problem, ...] = ()
 
 
-def mend(loaded: Loaded, out: Path) -> Generator[Event, None, dict[str, Any]]:
+def mend(loaded: Loaded, out: Path, repairs: Repairs = NO_REPAIR) -> Generator[Event, None, dict[str, Any]]:
     """Write the mended data set; returns what was changed and who was left out, in plain values.
+
+    Values that nobody measured are put into a scan where `repairs` ask for them, and nowhere else.
 
     Raises ConfigError where OUT holds anything, DataError where no case can be used, ResourceError.
     """
     require_empty(out)
     config = loaded.config
     scans = sound_cases(config.data)
-    jobs = [Mending(case, config.data.channel_names, config.task, out) for case in scans.cases]
+    jobs = [Mending(case, config.data.channel_names, config.task, out, repairs) for case in scans.cases]
     with disk_errors(out):
         for folder in ("images", "labels"):
             (out / folder).mkdir(parents=True, exist_ok=True)
@@ -99,9 +102,12 @@ def mend_case(job: Mending) -> Mended:
     case, out = job.case, job.out
     try:
         with named(case):
-            image = read_volume(case.images)
+            repaired = read_repaired(case.images, job.repairs)
+            image = repaired.image
             require_channels(case, image, job.channels)
-            mask = None if case.label is None else _mask(case.label, job.task, image, case.id)
+            mask = (
+                None if case.label is None else mask_of_repaired(case.label, repaired, job.task, case.id, job.repairs)
+            )
     except DataError as error:
         return Mended(None, problems=error.problems)
     scan, label = out / "images" / f"{case.id}.nii.gz", out / "labels" / f"{case.id}.nii.gz"
@@ -109,14 +115,7 @@ def mend_case(job: Mending) -> Mended:
     if mask is not None:
         write_nifti(label, mask.labels)
     found = FoundCase((ScanSource(scan),), None if mask is None else ScanSource(label), case.patient)
-    return Mended(found, tuple(dict.fromkeys((*image.notes, *(mask.changes if mask else ())))))
-
-
-def _mask(source: ScanSource, task: Task, image: Volume, case: str) -> MendedMask:
-    if drawing_of(source.path) is None:
-        return mended_mask(source, read_mask(source), task, image.grid)
-    labels = read_labels(source, task, canvas=Canvas.of(task, image.grid, case, image.origins))
-    return MendedMask(labels, (*labels.notes, "it was drawn on the scan (DICOM), and is voxels now"))
+    return Mended(found, tuple(dict.fromkeys((*image.notes, *repaired.changes, *(mask.changes if mask else ())))))
 
 
 def require_empty(out: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -17,6 +17,7 @@ from segtrain.core.errors import DataError, Problem
 from segtrain.core.plan import Plan
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap, Volume
+from segtrain.core.words import count
 from segtrain.data.fingerprint import CaseFingerprint, fingerprint_case
 from segtrain.data.prepare import prepare
 from segtrain.data.read import Canvas, read_labels, read_volume, require_drawn, require_same_grid
@@ -70,7 +71,7 @@ def read_case(case: Case, channels: Sequence[str], task: Task) -> tuple[Volume, 
             return image, None, _note(case, image.notes)
         labels = read_labels(case.label, task, canvas=Canvas.of(task, image.grid, case.id, image.origins))
         require_drawn(case.id, labels, task)
-        shifted = require_same_grid(image.grid, labels.grid, case.id)
+        shifted = require_same_grid(image.grid, labels.grid, case.id, file=str(case.label))
     note = _note(case, dict.fromkeys((*image.notes, *labels.notes)), shifted)
     return image, LabelMap(labels.array, image.grid), note
 
@@ -179,7 +180,7 @@ def _unchanged(case: Case) -> Iterator[None]:
 def require_channels(case: Case, image: Volume, channels: Sequence[str]) -> None:
     """DataError where a scan has another number of channels than there are names: a fourth axis is channels."""
     if len(image.array) != len(channels):
-        what = f"the scan has {len(image.array)} channels, not {len(channels)} ({', '.join(channels)})"
+        what = f"the scan has {count(len(image.array), 'channel')}, not {len(channels)} ({', '.join(channels)})"
         hint = "save one volume a file; channels are CASE_0000.nii.gz, CASE_0001.nii.gz ... named in data.channels"
         raise DataError(Problem(what, ", ".join(map(str, case.images)), hint=hint))
 
@@ -190,11 +191,11 @@ def named(case: Case) -> Iterator[None]:
     try:
         yield
     except DataError as error:
-        raise type(error)(*(_with_case(problem, f"case {case.id}") for problem in error.problems)) from error
+        raise type(error)(*(_with_case(problem, case.id) for problem in error.problems)) from error
 
 
 def _with_case(problem: Problem, case: str) -> Problem:
-    if problem.where.startswith(case):
-        return problem
-    where = f"{case}, {problem.where}" if problem.where else case
-    return Problem(problem.what, where, problem.why, problem.hint)
+    if problem.where.startswith(f"case {case}"):
+        return replace(problem, cases=(case,))
+    where = f"case {case}, {problem.where}" if problem.where else f"case {case}"
+    return replace(problem, where=where, cases=(case,))

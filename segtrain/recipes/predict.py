@@ -7,6 +7,7 @@ from pathlib import Path
 
 from segtrain.config.at_prediction import require_changeable
 from segtrain.core.events import Event, Finished
+from segtrain.core.files import real_path
 from segtrain.data.cases import find_scans
 from segtrain.metrics.settings import EvaluationSettings
 from segtrain.recipes.evaluate import write_volumes
@@ -37,7 +38,7 @@ def predict(
     require_changeable(overrides, ("inference",))
     ensemble = load_ensemble(folders, device=device, allow_code=allow_code, overrides=overrides)
     data = trained_config(folders[0], allow_code=allow_code).data
-    scans = find_scans(data, images.resolve())
+    scans = find_scans(data, real_path(images))
     if manner.strict:
         scans.require_all()
     outputs = len(ensemble.output_names) if manner.probabilities else 0

@@ -23,6 +23,7 @@ from segtrain.core.memory import memory_errors
 from segtrain.core.scores import CaseScores
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap
+from segtrain.core.words import count
 from segtrain.data.probabilities import probability_file
 from segtrain.data.read import read_labels
 from segtrain.data.sources import newest_change
@@ -300,5 +301,5 @@ def _require_channels(ensemble: Ensemble, cases: Sequence[Case]) -> None:
     """ConfigError where the scans have another number of channels than the network."""
     wanted = len(ensemble.channels)
     if cases and len(cases[0].images) not in (1, wanted):
-        what = f"the network needs {wanted} channels, the scans have {len(cases[0].images)}"
+        what = f"the network needs {count(wanted, 'channel')}, the scans have {len(cases[0].images)}"
         raise ConfigError(Problem(what, hint=f"channels in order: {', '.join(ensemble.channels)}"))

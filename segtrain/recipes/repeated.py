@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from segtrain.core.events import Note
+from segtrain.core.words import count
 
 
 class Repeated:
@@ -25,4 +26,4 @@ class Repeated:
 
     def rest(self) -> Iterator[Note]:
         """How many more cases each note was about."""
-        yield from (Note(f"{count - 1} more cases: {text}") for text, count in self._cases.items() if count > 1)
+        yield from (Note(f"{count(n - 1, 'more case')}: {text}") for text, n in self._cases.items() if n > 1)

@@ -126,7 +126,8 @@ def write_run_report(run: RunFolder) -> None:
             "segtrain": str(record.get("versions", {}).get("segtrain", "")),
             "began": str(record.get("started", "")),
         }
-    report = TrainingReport(f"Training of {run.name}", facts, config_rows(run), epoch_rows(run), validation)
+        notes = [f"{text}." for text in record.get("cautions", ())]
+    report = TrainingReport(f"Training of {run.name}", facts, config_rows(run), epoch_rows(run), validation, notes)
     write_training_report(run.report, report)
 
 

@@ -16,7 +16,7 @@ from segtrain.core.settings import Settings
 from segtrain.core.task import Task
 from segtrain.metrics.chosen import chosen_metrics
 from segtrain.metrics.registry import Best
-from segtrain.recipes.assemble import answer_for
+from segtrain.recipes.assemble import answer_for, cautions_about
 from segtrain.recipes.run_folder import RunFolder, read_record, reading
 from segtrain.statistics.verdict import MARGIN
 
@@ -30,6 +30,8 @@ class Meaning(Settings):
     """Metric -> which values are good ones. The first is the headline."""
     margins: dict[str, float | None] = Field(default_factory=dict)
     """Metric -> the mean difference up to which losses are as good as equal; None: that is not known."""
+    cautions: tuple[str, ...] = ()
+    """What a user should know of a loss, a sentence each; for almost all there is nothing."""
 
     def margin(self, metric: str) -> float | None:
         """Of a metric; sweeps of earlier versions did not write it down, and had one for all."""
@@ -129,6 +131,7 @@ def meaning_of(loaded: Loaded) -> Meaning:
         declared=tuple(declared(settings, loaded.config.task, loaded.folder)),
         best={name: metric.card.best for name, metric in metrics.items()},
         margins={**usual, **settings.margins},
+        cautions=tuple(cautions_about({entry.label: entry.name for entry in settings.losses}, loaded.folder)),
     )
 
 

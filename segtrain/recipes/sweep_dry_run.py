@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from segtrain.config.load import Loaded
-from segtrain.core.events import Event, Finished
+from segtrain.core.events import Event, Finished, Note
 from segtrain.core.machine import free_disk_bytes, usable_cores
 from segtrain.execution.executor import Processes
 from segtrain.recipes.compare_losses import try_losses, try_meaning
@@ -57,7 +57,7 @@ def dry_run_sweep(loaded: Loaded, run: Path, *, device: str = "auto", workers: i
     loaded, target = followed(loaded), find_device(device)
     runs = runs_of(settings_of(loaded), run)
     try_losses(loaded, runs)
-    try_meaning(loaded)
+    yield from map(Note, try_meaning(loaded).cautions)
     threads = torch.get_num_threads()
     if workers > 1:
         torch.set_num_threads(Processes(workers).threads)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from segtrain.core.errors import SegtrainError
 from segtrain.core.task import Task
+from segtrain.core.words import count
 from segtrain.recipes.run_folder import read_record, reading
 from segtrain.recipes.run_report import RECORD, ScoredFiles, overlay_of
 from segtrain.recipes.sweep import SweepRun
@@ -14,7 +15,6 @@ from segtrain.recipes.sweep_scores import SweepScores
 from segtrain.reports.contents import LossPictures
 from segtrain.reports.overlays import CaseView, case_view
 from segtrain.reports.shown_metric import ShownMetric
-from segtrain.reports.wording import count
 
 MOST_LETTERS = 6_000_000
 """Of all pictures together: a page of ten million opens at once and goes by mail."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
-from math import floor
+from itertools import count as counting
+from math import ceil, floor
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -12,10 +13,11 @@ from pydantic import TypeAdapter
 from segtrain.config.load import Loaded
 from segtrain.core.errors import ConfigError, Problem
 from segtrain.core.files import write_json
+from segtrain.core.words import count
 from segtrain.recipes.run_folder import read_record, reading
 from segtrain.recipes.sweep import SweepRun, settings_of
 from segtrain.reports.contents import Rung
-from segtrain.reports.wording import count
+from segtrain.training.settings import EPOCH_SECONDS, TrainingSettings
 
 RUNG: TypeAdapter[Rung] = TypeAdapter(Rung)
 FEWEST_RUNGS = 2
@@ -30,21 +32,37 @@ def rung_epochs(loaded: Loaded) -> tuple[int, ...]:
     ConfigError where the trainings are too short for one.
     """
     settings, training = settings_of(loaded), loaded.config.training
-    epochs, every = training.planned_epochs, training.validate_every
     if settings.strategy == "full":
         return ()
-    found: list[int] = []
-    for place, share in enumerate(settings.halving.rungs):
-        doubled = place > 0 and share >= 2 * settings.halving.rungs[place - 1]
-        least = (2 * found[-1] if doubled else found[-1] + every) if found else every
-        found.append(max(least, every * floor(round(share * epochs / every, ROUNDING))))
-    found = [epoch for epoch in found if epoch < epochs]
+    shares, epochs, every = settings.halving.rungs, training.planned_epochs, training.validate_every
+    found = _rungs(shares, epochs, every)
     if len(found) < FEWEST_RUNGS:
         what = f"with {count(epochs, 'epoch')} there are no two rungs before the end"
         why = "losses are judged after an epoch that is validated, and by what the best one had at the rung before"
-        hint = "set more epochs, an earlier rung in compare.halving.rungs, or a smaller training.validate_every"
-        raise ConfigError(Problem(what, "compare.halving", why, hint))
-    return tuple(found)
+        raise ConfigError(Problem(what, "compare.halving", why, _enough(shares, training)))
+    return found
+
+
+def _rungs(shares: Sequence[float], epochs: int, every: int) -> tuple[int, ...]:
+    """The epochs of the rungs that come before the end, where every so many are validated."""
+    found: list[int] = []
+    for place, share in enumerate(shares):
+        doubled = place > 0 and share >= 2 * shares[place - 1]
+        least = (2 * found[-1] if doubled else found[-1] + every) if found else every
+        found.append(max(least, every * floor(round(share * epochs / every, ROUNDING))))
+    return tuple(epoch for epoch in found if epoch < epochs)
+
+
+def _enough(shares: Sequence[float], training: TrainingSettings) -> str:
+    """The fewest epochs that have two rungs, as they would be set, and what else would do."""
+    every = training.validate_every
+    fewest = next(n for n in counting(training.planned_epochs + 1) if len(_rungs(shares, n, every)) >= FEWEST_RUNGS)
+    least = [f"training.epochs={fewest}"] if training.epochs < fewest else []
+    if training.budget_minutes is not None:
+        least.append(f"training.budget_minutes={ceil(100 * fewest * EPOCH_SECONDS / 60) / 100:g}")
+    others = "an earlier rung in compare.halving.rungs"
+    others += " or a smaller training.validate_every" if every > 1 else ""
+    return f"{' and '.join(least)}: the least that works; otherwise {others}"
 
 
 def decisions_in(sweep: Path, loaded: Loaded) -> list[Rung]:

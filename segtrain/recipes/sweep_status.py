@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from segtrain.core.scores import CaseScores, mean_of_defined
+from segtrain.core.words import count
 from segtrain.recipes.sweep_scores import SweepScores
 from segtrain.reports.contents import Rung
 from segtrain.reports.halving_view import drop_sentence
-from segtrain.reports.wording import count
 from segtrain.statistics.comparison import Comparison, RankingRow
 
 NOTHING = 0.02

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from segtrain.core.words import count
 from segtrain.reports import comparison_plots
 from segtrain.reports.breakdown import SIZES, Part, PartMean
 from segtrain.reports.canvas import Drawing
@@ -17,7 +18,6 @@ from segtrain.reports.plots import Plot, drawing
 from segtrain.reports.shown_metric import ShownMetric, shown_metrics
 from segtrain.reports.wording import (
     UNDEFINED,
-    count,
     interval_signed,
     number,
     p_value,
@@ -49,7 +49,7 @@ def comparison_view(report: ComparisonReport) -> dict[str, Any]:
         "metrics": [metric_view(report, metric) for metric in metrics],
         "unit": report.made.unit,
         "missing": _missing(report),
-        "training_cautions": _training_cautions(report, metrics),
+        "training_cautions": [*_training_cautions(report, metrics), *report.cautions],
         "agreement": agreement_table(report, metrics),
         "halving": _halving(report, metrics),
         "curves": _drawn(comparison_plots.curve_plots(report)),

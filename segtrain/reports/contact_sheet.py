@@ -30,10 +30,10 @@ SIDE = 208
 """Pixels of a picture along its longer side."""
 THICK = 1.5
 """A scan whose slices are so much thicker than its pixels was taken across them."""
-COLUMNS, GAP, LINE, LINES = 6, 12, 15, 3
+COLUMNS, GAP, LINE, LINES = 6, 12, 15, 4
 """Of the PNG: tiles in a row, pixels between them, of a line, and lines under a picture."""
 MOST_TILES = 2_000
-"""Of a PNG, which is drawn in memory: 333 rows are 88,000 pixels and 350 MB."""
+"""Of a PNG, which is drawn in memory: 334 rows are 93,000 pixels and 380 MB."""
 PAPER, INK, MUTED, BAD = (16, 21, 27), (230, 235, 240), (151, 164, 178), (240, 138, 126)
 SUFFIXES = (".png", ".html")
 
@@ -59,6 +59,8 @@ class ContactSheet:
     labels: Mapping[str, int]
     """Names of what is outlined, to ids; the place of a name decides its colour."""
     tiles: Sequence[Tile]
+    faults: Sequence[Problem] = ()
+    """All that is wrong, of no case too; a page has room for where, why and how to mend it."""
 
 
 def require_sheet(path: Path, cases: int = 0) -> None:
@@ -81,7 +83,7 @@ def write_contact_sheet(path: Path, sheet: ContactSheet) -> None:
     tiles = [{"tile": tile, "url": _url(tile.picture)} for tile in sheet.tiles]
     key = [{"name": name, "colour": _css(place)} for place, name in enumerate(sheet.labels)]
     frame = {"kind": "Contact sheet", "title": sheet.title, "facts": sheet.facts, "script": ""}
-    write_text(path, page("contact_sheet.html.jinja", **frame, tiles=tiles, key=key))
+    write_text(path, page("contact_sheet.html.jinja", **frame, tiles=tiles, key=key, faults=sheet.faults))
 
 
 def picture_of(image: Volume, labels: LabelMap | None, ids: Sequence[int]) -> NDArray[np.uint8]:
@@ -191,9 +193,22 @@ def _place(canvas: Image.Image, draw: ImageDraw.ImageDraw, font: Any, tile: Tile
     else:
         rows, columns = tile.picture.shape[:2]
         canvas.paste(Image.fromarray(tile.picture), (left + (SIDE - columns) // 2, top + (SIDE - rows) // 2))
-    lines = [(tile.case, INK), *((text, BAD) for text in tile.faults), *((text, MUTED) for text in tile.words)]
+    faults = [line for text in tile.faults for line in _wrapped(draw, text, font, SIDE)]
+    lines = [(tile.case, INK), *((text, BAD) for text in faults), *((text, MUTED) for text in tile.words)]
     for number, (text, colour) in enumerate(lines[:LINES]):
         draw.text((left, top + SIDE + 2 + number * LINE), _fitting(draw, text, font, SIDE), fill=colour, font=font)
+
+
+def _wrapped(draw: ImageDraw.ImageDraw, text: str, font: Any, width: int) -> list[str]:
+    """The text in lines of at most `width` pixels, divided between words."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and draw.textlength(longer, font=font) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
 
 
 def _fitting(draw: ImageDraw.ImageDraw, text: str, font: Any, width: int) -> str:

@@ -178,3 +178,5 @@ class ComparisonReport:
     """None: every loss was trained to the end."""
     found_nothing: Mapping[str, str] = field(default_factory=dict)
     """Loss -> by what it has failed though it did not diverge."""
+    cautions: Sequence[str] = ()
+    """What is known of a loss and should be known to whoever reads its scores."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from segtrain.core.words import count
 from segtrain.reports.contents import SweepFacts
 from segtrain.reports.curves import Curve
-from segtrain.reports.wording import count
 from segtrain.statistics.comparison import Comparison
 from segtrain.statistics.verdict import FEWEST_PATIENTS, Verdict
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from matplotlib.ticker import MaxNLocator
 
+from segtrain.core.words import count
 from segtrain.reports.canvas import INK, MUTED, series_colour, styled
 from segtrain.reports.contents import Halving, Rung
 from segtrain.reports.figures import named_rows
@@ -65,8 +66,8 @@ def halving_view(halving: Halving, metric: ShownMetric, unit: str) -> dict[str, 
             {
                 "epoch": rung.epoch,
                 "epochs": rung.epochs,
-                "people": rung.found.n_patients,
-                "comparisons": rung.comparisons,
+                "people": count(rung.found.n_patients, unit),
+                "comparisons": count(rung.comparisons, "comparison"),
                 "why": rung.found.why_nobody.replace("patient", unit),
                 "rows": [_row(row, metric) for row in rung.found.standings],
                 "not_judged": list(rung.not_judged.items()),

@@ -5,10 +5,11 @@ Bold is for a loss that is better than the next one beyond doubt, as on the page
 
 from __future__ import annotations
 
+from segtrain.core.words import count
 from segtrain.reports.contents import ComparisonReport
 from segtrain.reports.findings import clear_winner, verdict_word
 from segtrain.reports.shown_metric import ShownMetric, shown_metrics
-from segtrain.reports.wording import UNDEFINED, count, interval_signed, p_value, place, signed
+from segtrain.reports.wording import UNDEFINED, interval_signed, p_value, place, signed
 from segtrain.statistics.comparison import Comparison, RankingRow
 
 SPECIAL = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from segtrain.core.words import count
 from segtrain.reports.breakdown import SIZES, Breakdown, Part, PartMean
 from segtrain.reports.canvas import BAND, INK, MUTED, series_colour, styled
 from segtrain.reports.curves import LOSS, Row, curve
@@ -167,7 +168,7 @@ def _mean_with_ends(axes: Any, found: PartMean, height: float, colour: str) -> N
 
 
 def _third(part: Part) -> str:
-    return f"{part.size}: {part.span}, {len(part.cases)} cases"
+    return f"{part.size}: {part.span}, {count(len(part.cases), 'case')}"
 
 
 def _row_of(comparison: Comparison, loss: str) -> RankingRow:

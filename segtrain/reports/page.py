@@ -18,12 +18,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from segtrain.core.files import write_text
 from segtrain.core.scores import CaseScores
+from segtrain.core.words import count
 from segtrain.reports import cases_view, labels_view
 from segtrain.reports.comparison_view import comparison_view
 from segtrain.reports.contents import ComparisonReport, ConfigRow, EvaluationReport, TrainingReport
 from segtrain.reports.figures import training_curves
 from segtrain.reports.shown_metric import ShownMetric, shown_metrics
-from segtrain.reports.wording import count
 from segtrain.statistics.intervals import DRAWS, NARROW_BELOW
 from segtrain.statistics.verdict import FEWEST_PATIENTS
 

@@ -88,8 +88,3 @@ def millilitres(value: float | None) -> str:
 def metric_name(key: str) -> str:
     """A metric as a heading."""
     return METRIC_NAMES.get(key, key.replace("_", " "))
-
-
-def count(n: int, noun: str) -> str:
-    """`1 case`, `12 cases`."""
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

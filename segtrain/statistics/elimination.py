@@ -31,6 +31,7 @@ from typing import Literal
 
 import numpy as np
 
+from segtrain.core.words import count
 from segtrain.statistics.comparison import Scores, defined_values
 from segtrain.statistics.intervals import DRAWS, Reals, group_sums
 from segtrain.statistics.paired import SAME, Paired, compare_pair, holm, wilcoxon_p
@@ -160,13 +161,15 @@ def _leader_last(
 def _decisions(
     order: list[str], behind: list[str], slow: list[str], baseline: str, keep_at_least: int
 ) -> dict[str, Decision]:
-    """Loss -> what becomes of it. The worst go first, until as many are left as must stay."""
+    """Loss -> what becomes of it. The baseline always stays; else the worst go first, until enough are left."""
     found: dict[str, Decision] = {loss: "kept as it catches up" if loss in behind else "kept" for loss in order[1:]}
+    if baseline in found:
+        found[baseline] = "kept as the baseline"
     room = max(0, len(order) - keep_at_least)
     for loss in reversed(slow):
         if loss == baseline:
-            found[loss] = "kept as the baseline"
-        elif room:
+            continue
+        if room:
             found[loss] = "dropped"
             room -= 1
         else:
@@ -197,11 +200,11 @@ def _standing(loss: str, mean: float, pair: Paired, p_corrected: float, decision
 
 def _why_nobody(n: int, left: int) -> str:
     """Why so many patients cannot drop anybody; nothing where they can."""
-    people = f"{n} patient" if n == 1 else f"{n} patients"
+    people = count(n, "patient")
     if n < FEWEST_PATIENTS:
         return f"with {people} nobody is dropped; at least {FEWEST_PATIENTS} are needed"
     least = 2.0 ** (1 - n)
     if least * left < ALPHA:
         return ""
-    why = f"the least possible p, {least:.2g}, times {left} comparisons is not below {ALPHA:g}"
+    why = f"the least possible p, {least:.2g}, times {count(left, 'comparison')} is not below {ALPHA:g}"
     return f"with {people} nobody can be dropped: {why}"

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from segtrain.core.case import ScanSource
+from segtrain.core.volume import LabelMap
+from segtrain.data.nifti import write_nifti
+from segtrain.data.read import read_labels
 from tests.cli.commands import segtrain
 from tests.commands.projects import answer, done, refused, study
 
@@ -18,10 +22,10 @@ def test_what_was_found_goes_to_stdout_and_the_next_command_to_stderr(data, tmp_
     out = tmp_path / "my config.yaml"
     told = done("init", data, "-o", out)
     assert told.stdout.splitlines()[:4] == [
-        "recognised: two folders: 3 cases have a scan in images and a mask in labels",
+        "recognised: two folders: 3 cases with a scan in images and a mask in labels",
         "cases: 3 of 3 patients",
         "channels: image",
-        "labels: foreground 1 (in 3) of 3 masks that were read, of 3",
+        "labels: foreground 1 (in 3) of 3 masks read, of 3",
     ]
     assert f"written: {out}" in told.stdout
     assert f"next: segtrain check --config '{out}'" in told.stderr
@@ -66,3 +70,29 @@ def test_check_needs_a_config_or_data(arguments):
     result = segtrain("check", *arguments)
     assert result.exit_code == 2
     assert "nothing to check" in result.stderr
+
+
+def test_a_path_where_nothing_is_leaves_nothing_behind_and_says_what_to_do(tmp_path):
+    (tmp_path / "scans").mkdir()
+    (problem,) = refused("init", tmp_path / "scan", "-o", tmp_path / "c.yaml", code=3)
+    assert (problem["what"], problem["fix"]) == (
+        "there is no such folder or table",
+        f"did you mean {tmp_path / 'scans'}?",
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["scans"]
+
+
+def test_a_255_in_one_mask_is_told_on_the_screen(data, tmp_path):
+    path = data / "labels" / "P1.nii.gz"
+    mask = read_labels(ScanSource(path))
+    array = mask.array.copy()
+    array[0, 0, 0] = 255
+    write_nifti(path, LabelMap(array, mask.grid))
+    told = done("init", data, "-o", tmp_path / "c.yaml").stdout
+    assert "labels: foreground 1 (in 3) of 3 masks read, of 3\nignore: 255 (in 1)\n" in told
+    assert "note: 255 occurs in 1 of 3 masks (case P1), beside other labels" in told
+
+
+def test_a_config_that_is_not_there_names_the_command_that_writes_one(tmp_path):
+    (problem,) = refused("fit", "--config", tmp_path / "mine.yaml", code=2)
+    assert f"`segtrain init DATA -o {tmp_path / 'mine.yaml'}` writes one for your scans" in problem["fix"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Generator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -8,8 +9,9 @@ from typing import Any, ClassVar
 import pytest
 
 from segtrain.core.errors import Problem
-from segtrain.core.events import Finished
+from segtrain.core.events import CaseFailed, Event, Finished, Note
 from tests.cli.commands import config_file, put, segtrain
+from tests.recipes.projects import write_case, write_study
 
 
 class TestDemo:
@@ -23,26 +25,53 @@ class TestDemo:
         assert json.loads(again.stdout)["error"]["problems"][0]["fix"] == "--overwrite writes the demo anew"
 
 
+def checked(folder: Path, result: dict[str, Any], *told: Event) -> Generator[Event, None, None]:
+    """What `check_and_show` yields."""
+    yield from told
+    yield Finished(folder, result)
+
+
 class TestCheck:
     def test_faults_are_the_result(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         faults = [Problem("P1 has no label", "labels", hint="add P1.nii.gz"), Problem("P2 is empty")]
-        put(monkeypatch, "check", check_and_show=lambda loaded, **_: iter([Finished(tmp_path, {"problems": faults})]))
+        put(monkeypatch, "check", check_and_show=lambda loaded, **_: checked(tmp_path, {"problems": faults}))
         done = segtrain("check", "--config", config_file(tmp_path))
         assert done.exit_code == 1
         assert done.stdout == "P1 has no label\n  where: labels\n  fix: add P1.nii.gz\nP2 is empty\n"
         assert done.stderr == "2 faults\n"
         result = json.loads(segtrain("check", "--config", config_file(tmp_path), "--json").stdout)
         assert result["ok"] is False
-        assert result["problems"][1] == {"what": "P2 is empty", "where": "", "why": "", "fix": ""}
+        nothing = {"where": "", "why": "", "fix": "", "cases": [], "file": ""}
+        assert result["problems"][1] == {"what": "P2 is empty", **nothing}
+
+    @pytest.mark.parametrize(
+        ("fault", "file"),
+        [
+            (Problem("it is damaged", "case P1, scans/P1.nii", cases=("P1",)), "scans/P1.nii"),
+            (Problem("image P1 has no label", "scans/P1.nii", cases=("P1",)), "scans/P1.nii"),
+            (Problem("its process died", "case P1", cases=("P1",)), ""),
+            (Problem("the same image trains and judges", "cases P1 and P2", cases=("P1", "P2")), ""),
+            (Problem("too few epochs", "training.epochs"), ""),
+        ],
+        ids=lambda value: value.what if isinstance(value, Problem) else "",
+    )
+    def test_a_program_finds_the_cases_and_the_file_of_a_fault(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Problem, file: str
+    ) -> None:
+        put(monkeypatch, "check", check_and_show=lambda loaded, **_: checked(tmp_path, {"problems": [fault]}))
+        result = json.loads(segtrain("check", "--config", config_file(tmp_path), "--json").stdout)
+        (found,) = result["problems"]
+        assert (found["what"], found["where"]) == (fault.what, fault.where)
+        assert (found["cases"], found["file"]) == (list(fault.cases), file)
 
     def test_nothing_found(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         seen = []
 
-        def checked(loaded, **asked):
+        def seeing(loaded, **asked):
             seen.append((loaded.config.training.seed, asked))
-            yield Finished(tmp_path, {"problems": []})
+            return checked(tmp_path, {"problems": []})
 
-        put(monkeypatch, "check", check_and_show=checked)
+        put(monkeypatch, "check", check_and_show=seeing)
         done = segtrain("check", "--config", config_file(tmp_path), "training.seed=9")
         assert done.exit_code == 0
         assert done.stdout == "no faults found\n"
@@ -56,20 +85,39 @@ class TestCheck:
             "config": "new/config.yaml",
             "cases": 3,
             "mended": {"P1": ["2 voxels were rounded"]},
-            "left_out": {"P2": ["it is empty"]},
+            "left_out": {"P2": ["it is empty"], "P3": ["its process died"]},
         }
-        result = {"problems": [Problem("P2 is empty")], "fixed": fixed, "sheet": "all.png"}
-        put(monkeypatch, "check", check_and_show=lambda loaded, **_: iter([Finished(tmp_path, result)]))
+        result = {"problems": [Problem("it is empty", cases=("P2",))], "fixed": fixed, "sheet": "all.png"}
+        told = [Note("1 mm is assumed"), CaseFailed("P2", "it is empty", 1, 1)]
+        put(monkeypatch, "check", check_and_show=lambda loaded, **_: checked(tmp_path, result, *told))
         done = segtrain("check", "--config", config_file(tmp_path), "--fix", "new", "--sheet", "all.png")
         assert done.exit_code == 1
-        assert done.stderr.splitlines() == [
+        assert done.stdout.splitlines() == [
+            "it is empty",
             "all cases: all.png",
             "mended P1: 2 voxels were rounded",
-            "left out P2: it is empty",
+            "left out for the faults above: P2",
+            "left out P3: its process died",
             "3 cases in new; fixes.csv there has what was changed",
+        ]
+        assert done.stderr.splitlines() == [
+            "1 mm is assumed",
             "next: segtrain check --config new/config.yaml",
             "1 fault",
         ]
+
+    def test_each_fault_is_on_the_screen_once(self, tmp_path: Path) -> None:
+        config = write_study(tmp_path / "study")
+        write_case(tmp_path / "study", "P0_b", seed=1, label=255)
+        (tmp_path / "study" / "images" / "P2_a.nii.gz").write_bytes(b"no scan")
+        (tmp_path / "study" / "labels" / "P3_a.nii.gz").unlink()
+        problems = json.loads(segtrain("check", "--config", config, "--json").stdout)["problems"]
+        assert [problem["cases"] for problem in problems] == [["P3_a"], ["P0_b"], ["P2_a"]]
+        assert all(Path(problem["file"]).is_file() for problem in problems)
+        done = segtrain("check", "--config", config, "--fix", tmp_path / "new")
+        assert [done.output.count(problem["what"]) for problem in problems] == [1, 1, 1]
+        assert "mended P0_b: " in done.stdout
+        assert "left out for the faults above: P2_a, P3_a\n3 cases in " in done.stdout
 
     def test_a_wrong_config_is_a_config_error(self, tmp_path: Path) -> None:
         done = segtrain("check", "--config", config_file(tmp_path, "data: {}\nepochs: 3\n"))
@@ -205,7 +253,8 @@ class TestDoctor:
         assert done.stderr == "1 fault\n"
         found = json.loads(segtrain("doctor", "--json").stdout)
         assert (found["ok"], found["cores"], found["schema_version"]) == (False, {"usable": 2, "installed": 64}, 1)
-        assert found["faults"] == [{"what": "torch cannot be imported", "where": "", "why": "", "fix": "install it"}]
+        (fault,) = found["faults"]
+        assert (fault["what"], fault["fix"]) == ("torch cannot be imported", "install it")
         assert found["warnings"][0]["what"] == "little memory"
 
     def test_this_machine(self) -> None:

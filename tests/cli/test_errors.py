@@ -128,6 +128,8 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
                     "where": PROBLEM.where,
                     "why": PROBLEM.why,
                     "fix": PROBLEM.hint,
+                    "cases": [],
+                    "file": "",
                 }
             ],
         },

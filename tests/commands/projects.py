@@ -6,7 +6,7 @@ import csv
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,8 @@ compare: {losses: [dice_ce, dice], folds: 2, seeds: [0], baseline: dice_ce}
 """
 
 
+SAID = ("what", "where", "why", "fix")
+"""Of a fault as an object, what is a text for people."""
 LINES_OF_A_FAULT = 5
 
 
@@ -89,7 +91,12 @@ def json_of(result: Result) -> dict[str, Any]:
     return found
 
 
-def refused(*arguments: str | Path, code: int) -> list[dict[str, str]]:
+def words_of(problems: Iterable[Mapping[str, Any]]) -> str:
+    """What faults say to a person, as one text."""
+    return " ".join(problem[key] for problem in problems for key in SAID)
+
+
+def refused(*arguments: str | Path, code: int) -> list[dict[str, Any]]:
     """The faults that a command names; each is short, and says how to mend it."""
     told = done(*arguments, "--json", code=code)
     error = json_of(told)["error"]
@@ -98,9 +105,9 @@ def refused(*arguments: str | Path, code: int) -> list[dict[str, str]]:
     assert len(shown) == len(error["problems"])
     for block, problem in zip(shown, error["problems"], strict=True):
         assert len(block.splitlines()) <= LINES_OF_A_FAULT
-        assert all(" ".join(text.split()) in block for text in problem.values())
+        assert all(" ".join(problem[key].split()) in block for key in SAID)
         assert problem["fix"] or re.search("must be|take ", problem["what"]), problem
-    problems: list[dict[str, str]] = error["problems"]
+    problems: list[dict[str, Any]] = error["problems"]
     return problems
 
 

@@ -23,6 +23,7 @@ from tests.commands.projects import (
     refused,
     study,
     truncate,
+    words_of,
     write_case,
     write_image,
     write_mask,
@@ -89,7 +90,7 @@ def test_data_that_cannot_be_used(tmp_path: Path, fault: str) -> None:
     spoil(tmp_path)
     problems = refused("fit", "--config", config, "--run", tmp_path / "run", code=3)
     assert len(problems) == 1
-    text = " ".join(problems[0].values())
+    text = words_of(problems)
     assert [word for word in words if word not in text] == []
     assert problems[0]["where"]
     assert_untouched(tmp_path / "run")
@@ -130,7 +131,7 @@ def test_a_wrong_setting(trained: Trained, tmp_path: Path, fault: str) -> None:
     fold, code = (["--fold", "0"], 3) if "folds" in fault else ([], 2)
     run = tmp_path / "run"
     problems = refused("fit", "--config", trained.config, override, "--run", run, *fold, code=code)
-    text = " ".join(text for problem in problems for text in problem.values())
+    text = words_of(problems)
     assert [word for word in words if word not in text] == []
     assert_untouched(run)
 
@@ -171,5 +172,5 @@ def test_a_folder_that_cannot_be_written(trained: Trained, tmp_path: Path, comma
     config = ("--config", trained.config, "--run", place)
     arguments = {"eval": images, "predict": images, "demo": (place,)}.get(command, config)
     problem = refused(command, *arguments, code=4)[0]
-    assert str(tmp_path / "file") in " ".join(problem.values())
+    assert str(tmp_path / "file") in words_of([problem])
     assert (tmp_path / "file").read_text() == "mine"

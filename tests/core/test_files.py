@@ -2,16 +2,19 @@
 
 import errno
 import os
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from segtrain.core.errors import ResourceError
+from segtrain.core.errors import DataError, ResourceError
 from segtrain.core.files import (
     LONGEST_BEGINNING,
     checked_file,
     disk_errors,
     read_json,
+    real_path,
     remove_abandoned,
     shortened,
     sync_folder,
@@ -95,6 +98,7 @@ def test_a_folder_that_cannot_be_made_is_a_resource_error_with_the_path(tmp_path
     with pytest.raises(ResourceError) as error:
         write_text(tmp_path / "file" / "a.txt", "text")
     assert str(tmp_path / "file" / "a.txt") in str(error.value)
+    assert "space" not in str(error.value)
     assert error.value.exit_code == 4
 
 
@@ -105,7 +109,7 @@ def test_a_full_disk_is_told_with_its_reason_and_a_way_out(tmp_path):
     (problem,) = error.value.problems
     assert "scan.npy" in problem.what
     assert problem.why == "No space left on device"
-    assert problem.hint
+    assert "free some space" in problem.hint
     assert error.value.exit_code == 4
 
 
@@ -171,3 +175,19 @@ def test_a_name_as_long_as_a_system_allows_can_be_written(tmp_path):
         assert (tmp_path / name).read_text() == "whole"
     assert shortened("short.txt") == "short.txt"
     assert len(shortened("é" * 125 + "a").encode()) <= LONGEST_BEGINNING
+
+
+def test_a_path_is_followed_and_one_that_leads_to_itself_is_told(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to("there")
+    assert real_path(tmp_path / "link") == (tmp_path / "there").resolve()
+    assert real_path(tmp_path / "nothing") == (tmp_path / "nothing").resolve()
+    with pytest.raises(DataError, match="cannot be followed"):
+        real_path(Path("~nobody-of-this-name/scans"))
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="from 3.13 on such a link has a place, and holds nothing")
+def test_a_link_to_itself_is_told(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(DataError, match="cannot be followed"):
+        real_path(tmp_path / "loop")

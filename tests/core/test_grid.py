@@ -49,3 +49,23 @@ def test_json_round_trip():
 def test_an_affine_cannot_be_changed():
     with pytest.raises(ValueError, match="read-only"):
         grid().affine[0, 0] = 3
+
+
+@pytest.mark.parametrize("axes", [(), (0,), (2,), (0, 1), (0, 1, 2)])
+def test_mirrored_axes_are_named_wherever_the_other_grid_begins(axes):
+    one = grid((5, 6, 7), degrees=20)
+    turn = np.diag([-1.0 if axis in axes else 1.0 for axis in range(3)] + [1.0])
+    turn[:3, 3] = (3, -8, 40)
+    other = Grid(one.shape, one.affine @ turn)
+    assert one.mirrored_axes(other) == ", ".join("xyz"[axis] for axis in axes)
+
+
+def test_grids_that_differ_by_more_have_no_mirrored_axes():
+    one = grid((6, 6, 6), degrees=20)
+    others = [
+        Grid((6, 6, 5), one.affine),
+        Grid(one.shape, one.affine @ np.diag([-1.01, 1, 1, 1])),
+        Grid(one.shape, one.affine[:, [1, 0, 2, 3]]),
+        grid((6, 6, 6), degrees=21),
+    ]
+    assert [one.mirrored_axes(other) for other in others] == [None] * 4

@@ -129,3 +129,10 @@ def test_a_label_has_its_codes_or_is_some_tissue():
 def test_a_task_that_cannot_be_is_refused_with_the_reason(options, words):
     with pytest.raises(ValidationError, match=words):
         Task(**options)
+
+
+def test_what_two_labels_claim_is_refused_unless_the_task_says_otherwise():
+    labels = {"background": 0, "a": 1}
+    assert Task(labels=labels).overlap == "refuse"
+    with pytest.raises(ValidationError):
+        Task(labels=labels, overlap="first")

@@ -25,3 +25,14 @@ def write_folders(root: Path, images, labels) -> tuple[Path, Path]:
         for name in names:
             write_scan(root / folder / (name if ".nii" in name else f"{name}.nii.gz"))
     return root / "images", root / "labels"
+
+
+def write_structures(folder: Path, structures: dict[str, list[tuple[int, int, int]]], value: int = 1) -> Path:
+    """A folder with a mask of 27 voxels a structure, by the indices of its voxels."""
+    grid = phantoms.grid((3, 3, 3))
+    for name, voxels in structures.items():
+        array = np.zeros(grid.shape, np.uint8)
+        for index in voxels:
+            array[index] = value
+        write_nifti(folder / f"{name}.nii.gz", LabelMap(array, grid))
+    return folder

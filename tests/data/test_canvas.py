@@ -135,7 +135,7 @@ def test_labels_that_overlap_are_an_error_that_names_them(tmp_path):
     painting = Painting(tmp_path, names, by_names(tmp_path, names, Canvas.of(TASK, GRID)), GRID)
     painting.draw(1, at((0, 0, 0), (1, 0, 0)))
     painting.draw(2, at((1, 0, 0), (2, 0, 0)))
-    with pytest.raises(DataError, match=r"left kidney and tumour \(1 voxels\)[\s\S]*task.regions"):
+    with pytest.raises(DataError, match=r"left kidney and tumour \(1 voxel\)[\s\S]*task.regions"):
         painting.finished(GRID)
 
 
@@ -146,3 +146,13 @@ def test_structures_of_one_label_may_overlap(tmp_path):
     painting.draw(2, at((1, 0, 0)))
     mask = painting.finished(GRID, ["more"])
     assert (mask.array[:, 0, 0].tolist(), mask.array.dtype, mask.notes) == ([7, 7, 0], np.uint8, ("more",))
+
+
+def test_where_the_task_says_so_the_higher_id_has_the_voxels_and_they_are_counted(tmp_path):
+    names, task = {1: "tumour", 2: "left kidney"}, TASK.model_copy(update={"overlap": "later"})
+    painting = Painting(tmp_path, names, meant := by_names(tmp_path, names, Canvas.of(task, GRID)), GRID)
+    for number in meant.ids:
+        painting.draw(number, at((0, 0, 0), (number, 0, 0)))
+    mask = painting.finished(GRID)
+    assert mask.array[:, 0, 0].tolist() == [7, 7, 4]
+    assert mask.notes == ("structures overlap, and the higher id has the voxels: left kidney and tumour (1 voxel)",)

@@ -213,7 +213,8 @@ def test_files_of_two_patients_are_no_case(tmp_path):
     write_rtstruct(tmp_path / "labels" / "P1.dcm", {"organ": []}, PatientID="78")
     data = DataSettings(images=tmp_path / "images", labels=tmp_path / "labels")
     (problem,) = faults(data).problems
-    assert (problem.what, problem.where) == ("the files of a case are of several patients", "case P1")
+    assert (problem.what, problem.cases) == ("the files of a case are of several patients", ("P1",))
+    assert problem.where == f"case P1, {tmp_path}/images/P1, {tmp_path}/labels/P1.dcm"
     for number, patient in enumerate(("77", "78")):
         write_series(tmp_path / "channels" / f"P1_000{number}", PatientID=patient)
     with pytest.raises(DataError, match="several patients"):

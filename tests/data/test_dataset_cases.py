@@ -64,9 +64,8 @@ def test_every_fault_of_an_nnunet_folder_is_told(tmp_path):
 
 
 def test_a_count_that_does_not_agree_and_folders_that_are_not_there(tmp_path):
-    assert (
-        "numTraining is 9, and 2 cases are there" in refused(settings(write_nnunet(tmp_path / "1", numTraining=9)))[0]
-    )
+    told = refused(settings(write_nnunet(tmp_path / "1", numTraining=9)))
+    assert "numTraining is 9, and the folders hold 2 cases" in told[0]
     root = write_nnunet(tmp_path / "2", [], numTraining=0)
     assert refused(settings(root)) == ["there is no such folder "] * 2
     assert "no file ends in '.mha'" in refused(settings(write_nnunet(tmp_path / "3", file_ending=".mha")))[0]
@@ -130,4 +129,4 @@ def test_scans_of_another_ending_are_told(tmp_path):
     image.rename(image.with_name("c_0000.nii"))
     scans = find_scans(settings(root), root)
     assert "b" in [case.id for case in scans.cases]
-    assert "1 scans have another ending, as c_0000.nii" in [problem.what for _, problem in scans.faults]
+    assert "there are scans with another ending, as c_0000.nii" in [problem.what for _, problem in scans.faults]

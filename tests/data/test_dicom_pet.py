@@ -169,3 +169,22 @@ def test_times_and_weights_leave_in_no_message(tmp_path):
         read_dicom(pet(tmp_path, SeriesTime="180000"))
     for canary in ("20240102", "180000", "Canary", "4711"):
         assert canary not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("Units", None), ("AcquisitionTime", None), ("CorrectedImage", ["NORM"]), ("PatientWeight", 71)]
+)
+@fault("F9", "a PET of which one slice alone lacks an element, or says something else", then="refused, the slice")
+def test_the_slice_that_differs_is_named(tmp_path, name, value):
+    folder = changed_in_one(pet(tmp_path), 2, lambda data: setattr(data, name, value))
+    with pytest.raises(UnreadableScan, match=r"2\.dcm") as error:
+        read_dicom(folder)
+    assert name in str(error.value)
+
+
+def test_a_pet_whose_slices_do_not_say_their_slope_is_none(tmp_path):
+    folder = pet(tmp_path)
+    for number in range(4):
+        changed_in_one(folder, number, lambda data: delattr(data, "RescaleSlope"))
+    with pytest.raises(UnreadableScan, match="PET without RescaleSlope"):
+        read_dicom(folder)

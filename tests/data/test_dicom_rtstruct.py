@@ -12,7 +12,7 @@ from segtrain.core.errors import DataError, GridMismatch, UnreadableScan
 from segtrain.core.grid import Grid
 from segtrain.core.volume import DicomOrigin
 from segtrain.data.canvas import Canvas
-from segtrain.data.dicom_rtstruct import read_rtstruct
+from segtrain.data.dicom_rtstruct import read_rtstruct, structure_names
 from segtrain.data.read import read_volume
 from tests import phantoms
 from tests.data.enhanced_phantoms import group
@@ -228,3 +228,28 @@ def test_a_real_heart_has_the_volume_of_its_outlines():
     wanted = sum(shoelace_mm2(c.ContourData) for c in heart.ContourSequence) * 3 / 1000
     assert mask.array.sum() * grid.voxel_volume_ml == pytest.approx(wanted, rel=0.01)
     assert mask.notes[0].startswith("left out, because no label has its name: BODY, Areola")
+
+
+def renumbered(path, sequence, name):
+    """The second structure gets the number of the first one."""
+    data = pydicom.dcmread(path)
+    setattr(data[sequence][1], name, 1)
+    data.save_as(path)
+    return path
+
+
+@fault("F9", "two structures of an RTSTRUCT with one number", then="refused, both names")
+def test_two_structures_of_one_number_are_refused_by_name(tmp_path):
+    drawn = {name: [outline(GRID, circle((30, 25), 10), 2)] for name in ("Liver", "Spleen")}
+    path = renumbered(write_rtstruct(tmp_path / "rt.dcm", drawn), "StructureSetROISequence", "ROINumber")
+    with pytest.raises(UnreadableScan, match="2 structures have the number 1: Liver, Spleen"):
+        read(path, liver=1, spleen=2)
+    with pytest.raises(UnreadableScan, match="Liver, Spleen"):
+        structure_names(path)
+
+
+def test_contours_that_are_there_twice_for_one_structure_are_refused(tmp_path):
+    drawn = {name: [outline(GRID, circle((30, 25), 10), 2)] for name in ("Liver", "Spleen")}
+    path = renumbered(write_rtstruct(tmp_path / "rt.dcm", drawn), "ROIContourSequence", "ReferencedROINumber")
+    with pytest.raises(UnreadableScan, match="the contours of Liver are there twice"):
+        read(path, liver=1, spleen=2)

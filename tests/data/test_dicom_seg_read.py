@@ -185,6 +185,16 @@ def test_segments_that_the_file_does_not_describe_are_refused(axial, tmp_path):
         read_seg(changed(axial, tmp_path, forget), Canvas.of(TASK, axial[1].grid))
 
 
+@fault("F9", "two segments of a DICOM SEG with one number", then="refused, both names")
+def test_two_segments_of_one_number_are_refused_by_name(axial, tmp_path):
+    def renumber(data):
+        data.SegmentSequence[2].SegmentNumber = 1
+
+    names = [s.SegmentLabel for s in pydicom.dcmread(axial[0]).SegmentSequence]
+    with pytest.raises(UnreadableScan, match=f"2 segments have the number 1: {names[0]}, {names[2]}"):
+        read_seg(changed(axial, tmp_path, renumber), Canvas.of(TASK, axial[1].grid))
+
+
 def test_frames_that_are_not_all_there_are_refused(axial, tmp_path):
     def cut(data):
         data.PixelData = data.PixelData[:-8]

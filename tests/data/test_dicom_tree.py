@@ -2,13 +2,14 @@ import pytest
 
 from segtrain.core.errors import ConfigError, DataError
 from segtrain.data.cases import find_cases
-from segtrain.data.dicom_tree import tree_cases
+from segtrain.data.dicom_tree import scans_outside, tree_cases
 from segtrain.data.faults import Faults
 from segtrain.data.settings import DataSettings
 from tests import phantoms
 from tests.data.dicom_phantoms import write_series
 from tests.data.folders import write_scan
 from tests.data.rtstruct_phantoms import write_rtstruct
+from tests.faults.table import fault
 
 
 def study(folder, patient="1", **names):
@@ -119,6 +120,19 @@ def test_two_folders_of_one_case_id_are_told(tmp_path):
     study(tmp_path / "a_b" / "c", T1="", flair="", Mask="")
     study(tmp_path / "a" / "b_c", T1="", flair="", Mask="")
     assert "case a_b_c" in faults(tree(tmp_path))
+
+
+@fault("F9", "a series one level above the folders that data.case means", then="a note with the number and the names")
+def test_scans_in_no_folder_of_a_case_are_found_by_name_and_mark(tmp_path):
+    study(tmp_path / "A" / "t0", T1="", flair="", Mask="")
+    for path, name in zip(write_series(tmp_path / "B"), ("IM1", "IM2", "c.dcm", "DICOMDIR"), strict=True):
+        path.rename(path.with_name(name))
+    write_scan(tmp_path / "over.nii.gz")
+    write_scan(tmp_path / "masks" / "A_t0.nii.gz")
+    for name in ("B/notes.txt", "B/.hidden.dcm", "report.pdf"):
+        (tmp_path / name).write_text("no scan")
+    found = scans_outside(tree(tmp_path, label=None, labels=tmp_path / "masks"), tmp_path)
+    assert [path.relative_to(tmp_path).as_posix() for path in found] == ["B/IM1", "B/IM2", "B/c.dcm", "over.nii.gz"]
 
 
 def test_the_real_tree_holds_three_studies_of_two_patients():

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from segtrain.core.case import Case, ScanSource
+from segtrain.core.volume import LabelMap
 from segtrain.data.fingerprint import fingerprint_case
 from segtrain.data.leaks import leaks_in, twins_in
+from segtrain.data.read import read_volume
 from segtrain.data.splits import Fold
+from segtrain.data.store import load_fingerprint, save_fingerprint
 from tests import phantoms
+from tests.data.dicom_phantoms import pixels_of, write_slice
 from tests.data.test_fingerprint import TASK
+from tests.faults.table import fault
 
 
 def case(name, uid=""):
@@ -24,6 +31,7 @@ def record(name, seed, channels=1):
 def leaks(fold, seeds, uids=None):
     cases = [case(name, (uids or {}).get(name, "")) for name in seeds]
     found = leaks_in([fold], {name: record(name, seed) for name, seed in seeds.items()}, cases)
+    assert all(problem.where == f"cases {' and '.join(problem.cases)}" for problem in found)
     return [(problem.where, problem.why) for problem in found]
 
 
@@ -42,6 +50,28 @@ def test_every_pair_with_the_same_voxels_is_told_once():
 def test_one_series_in_two_cases_is_told():
     told = leaks(Fold(("a",), ("b",)), {"a": 1, "b": 2}, {"a": "1.2.3", "b": "1.2.3"})
     assert told == [("cases a and b", "their SeriesInstanceUID is the same")]
+
+
+@fault("F8", "slices of one SOPInstanceUID in two cases of other series and voxels", then="3, the cases as a pair")
+def test_one_slice_in_two_cases_is_told_whatever_its_series_and_voxels(tmp_path):
+    records = {}
+    for name, shift in (("a", 0), ("b", 1)):
+        for n in range(4):
+            uid = "1.2.9.77" if n == 2 else f"1.2.9.{shift}.{n}"
+            write_slice(
+                tmp_path / name / f"{n}.dcm", pixels_of(n + shift), f"1.2.{shift}", (0, 0, n), SOPInstanceUID=uid
+            )
+        image = read_volume([ScanSource(tmp_path / name)])
+        mask = LabelMap(np.zeros(image.grid.shape, np.uint8), image.grid)
+        record = fingerprint_case(name, image, mask, TASK)
+        file = tmp_path / f"{name}.safetensors"
+        save_fingerprint(record, None, file)
+        records[name], _ = load_fingerprint(file)
+        assert "1.2.9.77" not in str(records[name].instances)
+    cases = [case("a", "1.2.0"), case("b", "1.2.1")]
+    (problem,) = leaks_in([Fold(("a",), ("b",))], records, cases)
+    assert (problem.where, problem.why) == ("cases a and b", "slices of both have one SOPInstanceUID")
+    assert len(twins_in(records, cases)) == 1
 
 
 def test_copies_on_one_side_are_no_leak_and_several_folds_are_one_list():

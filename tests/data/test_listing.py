@@ -1,11 +1,11 @@
 from PIL import Image
 
 from segtrain.data.faults import Faults
-from segtrain.data.listing import holds_scan_files, list_scans, scan_name
+from segtrain.data.listing import holds_scan_files, list_masks, list_scans, scan_name
 from tests import phantoms
 from tests.data.dicom_phantoms import write_series
 from tests.data.enhanced_phantoms import write_enhanced
-from tests.data.folders import write_scan
+from tests.data.folders import write_scan, write_structures
 from tests.data.rtstruct_phantoms import write_rtstruct
 
 
@@ -158,7 +158,7 @@ def test_nothing_there_is_told_in_its_own_way(tmp_path):
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "a.txt").write_text("x")
     assert "it is empty" in " ".join(listed(tmp_path / "empty")[1])
-    assert "1 files are there" in " ".join(listed(tmp_path / "texts")[1])
+    assert "it has 1 file, and no scan among them" in " ".join(listed(tmp_path / "texts")[1])
     assert listed(tmp_path / "none") == (
         None,
         [
@@ -174,3 +174,11 @@ def test_the_real_folder_of_200_scans_is_listed():
     found, problems = listed(phantoms.real_data("hippocampus") / "images")
     assert len(found) == 200
     assert problems == []
+
+
+def test_a_sub_folder_with_a_file_a_structure_is_a_mask_and_no_scan(tmp_path):
+    write_structures(tmp_path / "P1", {"liver": [], "spleen": []})
+    faults = Faults()
+    assert [found.source.path for found in list_masks(tmp_path, faults).values()] == [tmp_path / "P1"]
+    assert faults.problems == []
+    assert "a sub-folder is no scan" in listed(tmp_path)[1][0]

@@ -90,7 +90,7 @@ def test_a_flipped_mask_is_turned_back():
     found = mend(array[::-1], mask_grid=Grid(SHAPE, affine))
     assert np.array_equal(found.labels.array, array)
     (change,) = found.changes
-    assert change.startswith("its axes run otherwise (x flipped)")
+    assert change.startswith("its axes run otherwise (x mirrored)")
 
 
 @pytest.mark.parametrize(

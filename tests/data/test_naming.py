@@ -40,6 +40,10 @@ def test_what_all_have_keeps_its_order_and_the_rest_is_counted():
         (["A_baseline", "A_FU1", "B_baseline"], ["A", "A", "B"]),
         (["a_b-visit3", "a_b-visit4", "c"], ["a_b", "a_b", "c"]),
         (["P1_t1", "P1_t2", "P2_t1", "P2_t2", "P3"], ["P1", "P1", "P2", "P2", "P3"]),
+        (
+            ["BraTS-GLI-00000-000", "BraTS-GLI-00000-001", "BraTS-GLI-02062-100"],
+            ["BraTS-GLI-00000", "BraTS-GLI-00000", "BraTS-GLI-02062"],
+        ),
     ],
 )
 def test_visits_of_a_patient_are_found(cases, patients):
@@ -54,6 +58,8 @@ def test_visits_of_a_patient_are_found(cases, patients):
         ["P01_t1", "P02_t1"],
         [f"ct_scan_{n}" for n in range(6)],
         ["case_1_2", "case_1_3"],
+        ["BraTS-GLI-00000-000", "BraTS-GLI-00002-000"],
+        ["GLI-00000-000", "GLI-00000-001"],
         [],
     ],
 )

@@ -7,6 +7,7 @@ import pytest
 
 from segtrain.core.errors import UnreadableScan
 from segtrain.data.itk_files import parts_of_itk, read_itk
+from segtrain.data.nrrd import segment_names
 from tests import phantoms
 from tests.data.itk_phantoms import VALUES, judged, write
 
@@ -140,3 +141,12 @@ def test_real_masks_of_another_tool_are_read_as_simpleitk_reads_them():
         volume, (array, affine) = read_itk(path), judged(path)
         np.testing.assert_array_equal(volume.array, array)
         np.testing.assert_allclose(volume.grid.affine, affine, atol=1e-9)
+
+
+def test_segments_have_their_names_by_id(tmp_path):
+    keys = b"Segment0_ID:=a\nSegment0_Name:=left kidney\nSegment0_LabelValue:=4\nSegment1_LabelValue:=7\n"
+    (tmp_path / "a.seg.nrrd").write_bytes(b"NRRD0004\n" + keys + b"\nSegment2_Name:=voxels\nSegment2_LabelValue:=9\n")
+    assert segment_names(tmp_path / "a.seg.nrrd") == {4: "left kidney"}
+    assert segment_names(header(tmp_path / "plain.nrrd")) == {}
+    with pytest.raises(UnreadableScan):
+        segment_names(tmp_path / "none.nrrd")

@@ -7,7 +7,7 @@ from segtrain.core.case import Case, ScanSource
 from segtrain.core.errors import DataError, GridMismatch, UnreadableScan
 from segtrain.core.grid import Grid
 from segtrain.core.task import Task
-from segtrain.core.volume import DicomOrigin, LabelMap, Volume
+from segtrain.core.volume import LabelMap, Volume
 from segtrain.data.dicom_headers import list_series
 from segtrain.data.nifti import write_nifti, write_nifti_image
 from segtrain.data.read import (
@@ -73,7 +73,9 @@ def test_a_scan_tells_its_series_where_all_channels_are_dicom(tmp_path):
         write_series(tmp_path / name, uid=f"1.2.{name == 'b':d}")
     dicom = [ScanSource(tmp_path / name) for name in ("a", "b")]
     first = read_volume(dicom[:1])
-    assert read_volume(dicom).origins == (DicomOrigin("1.2.0", "1.2.3"), DicomOrigin("1.2.1", "1.2.3"))
+    origins = read_volume(dicom).origins
+    assert [(origin.series_uid, origin.frame_uid) for origin in origins] == [("1.2.0", "1.2.3"), ("1.2.1", "1.2.3")]
+    assert [len(origin.instance_uids) for origin in origins] == [4, 4]
     converted = image(tmp_path / "b.nii", first.array, first.grid)
     assert read_volume([dicom[0], converted]).origins == ()
 
@@ -118,7 +120,7 @@ def test_an_empty_mask_is_a_mask(tmp_path):
 def test_fractions_are_no_labels(tmp_path, value):
     array = np.zeros((5, 4, 3), np.float32)
     array[1, 1, 1] = value
-    with pytest.raises(DataError, match=f"1 voxels are no whole numbers, as {value}"):
+    with pytest.raises(DataError, match=f"no whole number in 1 voxel, as {value}"):
         read_labels(image(tmp_path / "a.nii.gz", array), TASK)
 
 
@@ -132,6 +134,24 @@ def test_ids_that_the_task_does_not_know_are_listed_with_their_counts(tmp_path, 
     for word in (f"{value} (2 voxels)", "a.nii.gz", f"add NAME: {value} to task.labels", "organ: 1", "task.ignore"):
         assert word in str(error.value)
     assert read_labels(source).array.max() >= 1
+
+
+def hint_of(source, task):
+    with pytest.raises(DataError) as refused:
+        read_labels(source, task)
+    return refused.value.problems[0].hint
+
+
+def test_what_the_command_mends_is_told_with_it(tmp_path):
+    """0.9999 and 255 are mended by it; a half is not, nor a second value."""
+    one = Task(labels={"background": 0, "organ": 1})
+    array = np.zeros((5, 4, 3), np.float32)
+    hints = []
+    for values in ((0.9999, 1), (0.5, 1), (255, 255), (255, 1)):
+        array[0, 0, :2] = values
+        hints.append(hint_of(image(tmp_path / "a.nii.gz", array), one))
+    assert [hint.startswith("`segtrain check --fix DIR`") for hint in hints] == [True, False, True, False]
+    assert hints[2].startswith("`segtrain check --fix DIR` writes 1 for it; or add NAME: 255 to task.labels")
 
 
 def test_a_mask_of_several_volumes_is_refused(tmp_path):
@@ -161,6 +181,46 @@ def test_a_flipped_axis_another_spacing_and_another_shape_are_refused():
     wider = Grid(GRID.shape, GRID.affine @ np.diag([2.0, 1, 1, 1]))
     with pytest.raises(GridMismatch, match=r"2x1\.2x2\.5 mm"):
         require_same_grid(GRID, wider)
+
+
+def hint_for(other, **names):
+    with pytest.raises(GridMismatch) as refused:
+        require_same_grid(GRID, other, **names)
+    return refused.value.problems[0].hint
+
+
+def mirrored(*axes, begins=True):
+    """The grid with axes that run the other way: over the same voxels, or from where it begins away from them."""
+    flip = np.eye(4)
+    for axis in axes:
+        flip[axis, axis], flip[axis, 3] = -1, (GRID.shape[axis] - 1) * begins
+    return Grid(GRID.shape, GRID.affine @ flip)
+
+
+@pytest.mark.parametrize(("axes", "said"), [((0,), "x axis mirrored: "), ((0, 2), "x, z axes mirrored: ")])
+def test_mirrored_axes_are_told_with_the_command_that_turns_them(axes, said):
+    assert hint_for(mirrored(*axes)).startswith(f"{said}`segtrain check --fix DIR` brings the label onto")
+
+
+def test_a_grid_of_another_shape_may_be_brought_onto_that_of_the_image():
+    assert hint_for(Grid((5, 4, 2), GRID.affine)).startswith("`segtrain check --fix DIR` brings the label onto")
+
+
+def test_what_no_command_mends_is_not_promised():
+    elsewhere, moved_away = hint_for(mirrored(0, begins=False)), hint_for(moved(GRID, 5))
+    assert elsewhere.startswith(
+        "x axis mirrored, and it lies elsewhere; which header is wrong, neither tells: find the label"
+    )
+    assert moved_away.startswith("only where they begin differs; which header is wrong, neither tells: find the label")
+    prediction = hint_for(mirrored(1), names=("reference", "prediction"))
+    assert prediction.startswith("y axis mirrored: resample the prediction onto the grid of the reference")
+    assert "--fix" not in elsewhere + moved_away + prediction
+
+
+def test_the_file_of_a_label_on_another_grid_is_named():
+    with pytest.raises(GridMismatch) as refused:
+        require_same_grid(GRID, moved(GRID, 5), "P7", file="masks/P7.nii.gz")
+    assert refused.value.problems[0].where == "case P7, masks/P7.nii.gz"
 
 
 def test_the_planted_label_on_another_grid_is_refused():

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from segtrain.core.errors import DataError
 from segtrain.data.cases import find_cases
 from segtrain.data.recognise_dicom import recognise_dicom
 from segtrain.data.settings import DataSettings
 from tests import phantoms
 from tests.data.dicom_phantoms import write_series
 from tests.data.folders import write_scan
+from tests.data.rtstruct_phantoms import write_rtstruct
 
 
 def write_tree(root, cases, names, **elements):
@@ -68,3 +70,63 @@ def test_no_dicom_and_no_masks_are_not_recognised(tmp_path):
 def test_the_real_tree():
     values = recognise_dicom(phantoms.real_data("pgbm_dicom")).values
     assert (values["case"], values["label"]) == ("*/*", "MaskTumor")
+
+
+def write_drawn(root, case, name, *, at=""):
+    """A scan, and an RTSTRUCT of that file name with a StructureSetLabel of its own."""
+    write_series(root / case / at, SeriesDescription=f"CT of {case}", PatientID=case)
+    return write_rtstruct(root / case / name, {"Liver": None}, PatientID=case, StructureSetLabel=f"by {case}")
+
+
+@pytest.mark.parametrize("at", ["ct", ""])
+def test_masks_called_otherwise_in_each_case_are_told_by_what_their_names_share(tmp_path, at):
+    for number, case in enumerate("ABC"):
+        write_drawn(tmp_path, case, f"RS.1.2.84{number}{number}.dcm", at=at)
+    found = recognise_dicom(tmp_path)
+    assert found.values["label"] == "RS.*.dcm"
+    assert list(found.values["channels"]) == (["ct"] if at else ["image"])
+    assert "RS.*.dcm" in found.guesses[0]
+    cases = find_cases(DataSettings.model_validate(found.values))
+    assert [(c.id, c.label.path.name) for c in cases] == [
+        ("A", "RS.1.2.8400.dcm"),
+        ("B", "RS.1.2.8411.dcm"),
+        ("C", "RS.1.2.8422.dcm"),
+    ]
+
+
+def test_one_case_without_a_drawing_is_left_to_check(tmp_path):
+    for case in "ABC":
+        path = write_drawn(tmp_path, case, f"RS.{case}.dcm", at="ct")
+    path.unlink()
+    with pytest.raises(DataError) as error:
+        find_cases(DataSettings.model_validate(recognise_dicom(tmp_path).values))
+    assert [problem.what for problem in error.value.problems] == ["no series is the label"]
+
+
+def test_names_that_share_nothing_are_written_into_a_table(tmp_path):
+    """The drawing has no suffix, and all that could tell it from the scan is in it."""
+    for case in ("P1", "Q2"):
+        path = write_drawn(tmp_path, case, f"{case}drawn{case}", at="ct")
+        write_rtstruct(path, {"Liver": None}, PatientID=case, StructureSetLabel="CT")
+    found = recognise_dicom(tmp_path)
+    assert found.values == {"layout": "table", "channels": ["image"]}
+    assert {case: (row.images[0].path.name, row.label.path.name) for case, row in found.rows.items()} == {
+        "P1": ("ct", "P1drawnP1"),
+        "Q2": ("ct", "Q2drawnQ2"),
+    }
+
+
+def test_two_drawings_of_a_case_are_not_chosen_from(tmp_path):
+    for case in "AB":
+        write_drawn(tmp_path, case, f"RS.{case}1.dcm", at="ct")
+        write_rtstruct(tmp_path / case / f"RS.{case}2.dcm", {"Liver": None}, StructureSetLabel=f"again {case}")
+    assert recognise_dicom(tmp_path) is None
+
+
+def test_a_scan_that_some_lack_is_said_where_the_masks_have_no_name_too(tmp_path):
+    for case in "AB":
+        write_drawn(tmp_path, case, f"RS.{case}.dcm", at="ct")
+    write_series(tmp_path / "A" / "pet", SeriesDescription="PET", PatientID="A")
+    found = recognise_dicom(tmp_path)
+    assert found.values["channels"] == {"ct": "ct"}
+    assert found.guesses[1] == "no channel, because some cases lack it or have it twice: pet"

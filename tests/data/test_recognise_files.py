@@ -5,8 +5,14 @@ from __future__ import annotations
 import pytest
 
 from segtrain.core.errors import DataError
-from segtrain.data.recognise_files import recognise_case_folders, recognise_pairs, scan_files
+from segtrain.data.recognise_files import (
+    recognise_case_folders,
+    recognise_pairs,
+    recognise_structure_folders,
+    scan_files,
+)
 from tests.data.folders import write_scan
+from tests.data.itk_phantoms import write
 
 
 def fill(root, *names):
@@ -117,3 +123,46 @@ def test_hidden_and_foreign_files_are_no_scans(tmp_path):
     fill(tmp_path, "a", "._a")
     (tmp_path / "a.json").write_text("{}")
     assert list(scan_files(tmp_path)) == ["a"]
+
+
+def test_masks_of_3d_slicer_beside_their_scans_of_the_same_name(tmp_path):
+    for name in ("P1", "P2"):
+        for suffix in (".nrrd", ".seg.nrrd"):
+            for folder in (tmp_path / "one", tmp_path / "each" / name):
+                folder.mkdir(parents=True, exist_ok=True)
+                write(folder / f"{name}{suffix}")
+    expected = {name: ([f"{name}.nrrd"], f"{name}.seg.nrrd") for name in ("P1", "P2")}
+    assert rows(recognise_pairs(tmp_path / "one")) == expected
+    assert rows(recognise_case_folders(tmp_path / "each")) == expected
+
+
+def test_a_folder_of_masks_with_a_file_a_structure_in_the_folder_of_each_case(tmp_path):
+    for case in ("s0000", "s0001", "s0002"):
+        fill(tmp_path / case, "ct")
+        if case != "s0001":
+            fill(tmp_path / case / "segmentations", "liver", "spleen")
+    fill(tmp_path, "atlas")
+    fill(tmp_path / "odd", "mr")
+    found = recognise_structure_folders(tmp_path)
+    assert found.values == {"layout": "table", "channels": ["ct"]}
+    assert {case: row.label and row.label.path.name for case, row in found.rows.items()} == {
+        "s0000": "segmentations",
+        "s0001": None,
+        "s0002": "segmentations",
+    }
+    assert found.guesses == ("left out, because ct is not beside it: atlas.nii.gz, odd/mr.nii.gz",)
+
+
+def test_a_label_map_beside_the_structures_is_told(tmp_path):
+    for case in ("a", "b"):
+        fill(tmp_path / case, "ct", "combined_labels")
+        fill(tmp_path / case / "segmentations", "liver")
+    found = recognise_structure_folders(tmp_path)
+    assert found.values["channels"] == ["ct"]
+    assert found.guesses[0] == "the folder segmentations is taken as the mask; combined_labels could be it too"
+
+
+def test_folders_of_scans_and_of_masks_are_no_structures(tmp_path):
+    fill(tmp_path / "images", "a")
+    fill(tmp_path / "masks", "a")
+    assert recognise_structure_folders(tmp_path) is None

@@ -113,3 +113,13 @@ def test_names_that_do_not_pair_are_shown(tmp_path):
     assert recognise_folders(tmp_path) is None
     assert names_that_do_not_pair(tmp_path) == ". No name is in both: a in images, b in labels"
     assert names_that_do_not_pair(tmp_path / "images") == ""
+
+
+def test_a_mask_may_be_a_folder_with_a_file_a_structure(tmp_path):
+    fill(tmp_path, images=["P1", "P2"])
+    for case in ("P1", "P2"):
+        fill(tmp_path / "masks", **{case: ["liver", "spleen"]})
+    found = recognise_folders(tmp_path)
+    assert found.values == {"images": tmp_path / "images", "labels": tmp_path / "masks", "channels": ["image"]}
+    fill(tmp_path / "visits", P1=["T1"], P2=["T1"])
+    assert recognise_folders(tmp_path / "visits") is None

@@ -17,6 +17,7 @@ from segtrain.data import sources
 from segtrain.data.sources import SourceMemory, size_bytes, source_hash, state_of
 from tests.data import itk_phantoms
 from tests.data.dicom_phantoms import write_series
+from tests.data.folders import write_scan, write_structures
 from tests.data.itk_phantoms import VALUES
 
 
@@ -185,3 +186,16 @@ def test_a_memory_that_was_cut_short_is_no_memory(memory, file, tmp_path, text):
     assert memory.recall(case_of(file)) is None
     assert memory.learn(case_of(file)) == learnt
     assert memory.recall(case_of(file)) == learnt
+
+
+def test_a_mask_with_a_file_a_structure_changes_with_each_of_them(tmp_path):
+    scan, folder = write_scan(tmp_path / "scan.nii.gz"), write_structures(tmp_path / "m", {"liver": [], "spleen": []})
+    case = case_of(scan, label=folder)
+    before, state, size = source_hash(case), state_of(case), size_bytes(case)
+    assert size > scan.stat().st_size
+    (folder / "liver.nii.gz").rename(folder / "lung.nii.gz")
+    renamed = source_hash(case)
+    assert renamed != before, "its name says which label it is"
+    write_structures(folder, {"spleen": [(0, 0, 0)]})
+    assert source_hash(case) not in (before, renamed)
+    assert state_of(case) != state

@@ -66,7 +66,7 @@ def test_a_new_patient_moves_few_others():
 def test_too_few_patients_are_told_with_a_way_out():
     with pytest.raises(DataError, match="patient_from"):
         split_share(cases(5), 0.2, 0)
-    with pytest.raises(DataError, match="3 patients, 5 are needed"):
+    with pytest.raises(DataError, match="6 cases of 3 patients; at least 5 patients are needed"):
         split_folds(cases(2, 2, 2), 5, 0)
 
 

@@ -88,6 +88,8 @@ def test_the_name_changes_with_the_scan_the_preparation_and_the_task(tmp_path):
     assert first != prepared_file(tmp_path, "a", "hash", small_plan(), Task(labels={"background": 0, "organ": 2}))
     hidden = Task(labels=TASK.labels, partial={"a": ()})
     assert first != prepared_file(tmp_path, "a", "hash", small_plan(), hidden), "its mask must not have the label"
+    covering = Task(labels=TASK.labels, overlap="later")
+    assert first != prepared_file(tmp_path, "a", "hash", small_plan(), covering), "overlapping structures differ"
     other = Task(labels=TASK.labels, partial={"b": ()})
     assert first == prepared_file(tmp_path, "a", "hash", small_plan(), other)
 

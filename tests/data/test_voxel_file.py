@@ -12,7 +12,7 @@ import pytest
 
 from segtrain.core.errors import UnreadableScan
 from segtrain.core.grid import Grid
-from segtrain.data.voxel_file import VoxelFile, companion, finite, read_voxels
+from segtrain.data.voxel_file import VoxelFile, companion, read_voxels
 from tests.faults.table import fault
 
 VALUES = np.arange(24, dtype="<i2").reshape(2, 3, 4)
@@ -136,9 +136,3 @@ def test_a_folder_in_a_name_may_be_written_as_windows_does(tmp_path):
 def test_a_part_that_is_missing_is_named(tmp_path):
     with pytest.raises(UnreadableScan, match=r"a\.raw is not there"):
         companion(tmp_path / "a.mhd", "a.raw")
-
-
-def test_voxels_that_are_no_numbers_are_counted(tmp_path):
-    with pytest.raises(UnreadableScan, match="2 of 3 voxels"):
-        finite(tmp_path / "a", np.array([1, np.nan, np.inf]))
-    assert finite(tmp_path / "a", np.array([1.5], dtype=np.float64)).dtype == np.float32

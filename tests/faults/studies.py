@@ -11,7 +11,7 @@ import numpy as np
 
 from segtrain.core.grid import Grid
 from tests import phantoms
-from tests.commands.projects import CONFIG, answer, assert_untouched, refused, study
+from tests.commands.projects import CONFIG, answer, assert_untouched, refused, study, words_of
 
 SHAPE = (16, 16, 12)
 VICTIM = "P1"
@@ -55,7 +55,7 @@ def faults_of(config: Path, *overrides: str, code: int = 3) -> str:
         problems = refused("fit", "--config", config, *overrides, "--run", run, code=code)
         assert answer("check", "--config", config, *overrides, code=1)["problems"] == problems
     assert_untouched(run)
-    return " ".join(text for problem in problems for text in problem.values())
+    return words_of(problems)
 
 
 def moved(grid: Grid, voxels: float) -> Grid:

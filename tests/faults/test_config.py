@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.projects import CONFIG, answer, assert_untouched, refused
+from tests.commands.projects import CONFIG, answer, assert_untouched, refused, words_of
 from tests.faults.studies import small_study
 from tests.faults.table import fault
 
@@ -37,7 +37,7 @@ def test_a_config_that_is_none(tmp_path: Path, what: str, monkeypatch: pytest.Mo
     began = time.perf_counter()
     problems = refused("fit", "--config", config, "--run", tmp_path / "run", code=2)
     assert time.perf_counter() - began < 10
-    told = " ".join(text for problem in problems for text in problem.values())
+    told = words_of(problems)
     assert line in told
     assert words in told
     assert_untouched(tmp_path / "run")

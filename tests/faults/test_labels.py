@@ -13,12 +13,12 @@ import pytest
 from segtrain.core.grid import Grid
 from tests import phantoms
 from tests.commands.conftest import Trained
-from tests.commands.projects import GRIDS, answer, done, refused, rows, write_mask
+from tests.commands.projects import GRIDS, answer, done, refused, rows, words_of, write_mask
 from tests.faults.studies import SHAPE, contents, faults_of, image_of, label_of, moved, plain_grid, small_study
 from tests.faults.table import fault
 
 VALUES = {
-    "0.9999": (0.9999, "no whole numbers"),
+    "0.9999": (0.9999, "no whole number in"),
     "255": (255, "255 (40 voxels)"),
     "-1": (-1, "-1 (40 voxels)"),
     "300": (300, "300 (40 voxels)"),
@@ -110,7 +110,7 @@ def test_a_scan_that_trains_and_judges_is_named(tmp_path: Path) -> None:
         shutil.copy(image_of(config, "P0"), image_of(config, case))
         shutil.copy(label_of(config, "P0"), label_of(config, case))
     problems = refused("fit", "--config", config, "--run", tmp_path / "run", code=3)
-    text = " ".join(text for problem in problems for text in problem.values())
+    text = words_of(problems)
     assert "P0" in text
     assert any(other in text for other in ("P1", "P2", "P3"))
 

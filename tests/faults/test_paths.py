@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import shutil
+import sys
 import zipfile
 from html.parser import HTMLParser
 from pathlib import Path
@@ -131,3 +132,12 @@ def test_names_of_cases_are_no_formulas(hostile: Path) -> None:
     before = contents(hostile)
     done("report", hostile)
     assert contents(hostile) == before
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="from 3.13 on such a link has a place, and holds nothing")
+@fault("F14", "a link that leads to itself, in place of a folder of data", then="3, the path")
+def test_a_folder_that_is_a_link_to_itself_is_told(tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to("loop")
+    for command in (("check", loop), ("init", loop), ("eval", "--predictions", loop, "--labels", loop)):
+        assert str(loop) in str(refused(*command, code=3))

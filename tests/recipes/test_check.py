@@ -14,10 +14,11 @@ from segtrain.core.errors import ConfigError
 from segtrain.core.events import Note
 from segtrain.data.read import read_labels
 from segtrain.recipes.api import fit
-from segtrain.recipes.check import check, check_and_show
+from segtrain.recipes.check import check, check_and_show, checking
 from segtrain.recipes.predict import predict
 from segtrain.recipes.predict_cases import Manner
 from tests.data.data_sets import write_nnunet
+from tests.data.dicom_phantoms import write_series
 from tests.recipes.projects import BROKEN_LOSS, CONFIG, finished, load, write_case, write_study
 
 COMPARE = "compare: {losses: [dice, {name: tversky, fn_wight: 1}, no_loss], folds: 2, baseline: dice}\n"
@@ -192,3 +193,14 @@ def test_a_place_that_cannot_be_written_is_refused_before_anything_is_read(tmp_p
     for places in ({"sheet": tmp_path / "all.pdf"}, {"fix": tmp_path}):
         with pytest.raises(ConfigError):
             next(check_and_show(load(tmp_path), **places))
+
+
+def test_scans_that_no_case_claims_are_told_and_are_no_fault(tmp_path):
+    for number in range(4):
+        for name in ("T1", "mask"):
+            write_series(tmp_path / "tree" / f"P{number}" / "visit" / name)
+    write_series(tmp_path / "tree" / "P9")
+    tree = "data: {layout: dicom, root: tree, case: '*/*', channels: {T1: 'T1'}, label: mask}"
+    events = checking(load(tmp_path, text=CONFIG.replace(CONFIG.splitlines()[0], tree)))
+    told = [event.text for event in events if isinstance(event, Note)]
+    assert [text for text in told if "4 files below data.root in no folder of a case" in text]

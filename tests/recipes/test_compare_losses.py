@@ -13,6 +13,7 @@ from segtrain.data.cases import find_cases
 from segtrain.recipes.compare_losses import compare_losses
 from segtrain.recipes.lock import LOCK
 from segtrain.recipes.one_case import read_case
+from segtrain.recipes.report import rebuild
 from segtrain.training import checkpoint
 from tests.faults.table import fault
 from tests.recipes.projects import BROKEN_LOSS, CASES, CONFIG, close_at, load, step, write_case, write_study
@@ -238,3 +239,8 @@ def test_the_combo_of_the_post_ends_with_nothing_and_has_failed_and_combo_has_no
     assert end.failed == ()
     said = [event.text for event in events if isinstance(event, Note)]
     assert any(text.startswith("post-combo has failed: finds nothing: mean Dice") for text in said)
+    (caution,) = [text for text in said if text.startswith("loss ")]
+    assert caution.startswith("loss post-combo: its sign is wrong")
+    assert caution in (tmp_path / "sweep" / "report.html").read_text(encoding="utf-8")
+    (run, *_) = (tmp_path / "sweep" / "runs").glob("post-combo/*/*")
+    assert "loss post/combo: its sign is wrong" in rebuild(run).read_text(encoding="utf-8")

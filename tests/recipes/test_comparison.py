@@ -231,6 +231,14 @@ def test_a_loss_that_finds_nothing_has_failed_on_the_page_and_in_the_text(tmp_pa
     assert "focal has failed: it finds nothing" in " ".join((sweep.path / "methods.txt").read_text().split())
 
 
+def test_a_caution_about_a_loss_is_on_the_page(tmp_path, plain):
+    sweep = with_scores(tmp_path, lambda loss, name: 0.8, ["P0_a", "P1_a"])
+    meaning = json.loads(sweep.record.read_text())["meaning"] | {"cautions": ["loss focal: its sign is wrong"]}
+    write_record(sweep, {"meaning": meaning})
+    conclude(sweep.path)
+    assert '<p class="note caution">loss focal: its sign is wrong.</p>' in sweep.report.read_text(encoding="utf-8")
+
+
 def test_only_a_metric_with_a_margin_calls_losses_equivalent(tmp_path, plain):
     names = [f"P{i}_a" for i in range(8)]
     sweep = with_scores(tmp_path, lambda loss, name: 0.8, names, "evaluation.metrics=[dice, hd95]")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from segtrain.core.errors import ConfigError, Problem
@@ -10,7 +11,7 @@ from segtrain.data.cases import Scans, find_cases, judged_cases
 from segtrain.data.nifti import read_nifti
 from segtrain.recipes import contact_sheet as module
 from segtrain.recipes.contact_sheet import Drawing, draw_contact_sheet, draw_tile
-from tests.recipes.projects import CASES, load, write_study
+from tests.recipes.projects import CASES, SHAPE, load, write_case, write_study
 
 
 @pytest.fixture
@@ -42,12 +43,33 @@ def test_a_scan_that_cannot_be_read_is_a_tile_with_its_fault(study):
     assert tile.faults
 
 
+def grey_of(tile) -> bool:
+    """Whether a picture is there and nothing is outlined in it."""
+    return tile.picture is not None and np.ptp(tile.picture, axis=2).max() == 0
+
+
+def test_where_only_the_mask_is_refused_the_scan_is_shown_with_the_fault(study):
+    write_case(study, CASES[1], label=7)
+    tile = draw_tile(drawing(study, 1))
+    assert tile.faults == ("a mask holds ids that the task does not know",)
+    assert grey_of(tile)
+    assert not grey_of(draw_tile(drawing(study, 0)))
+    shape = "×".join(map(str, SHAPE))
+    assert [words.partition(" of ")[0] for words in tile.words] == [shape, "patient P0"]
+
+
+def test_a_scan_without_a_mask_is_shown(study, monkeypatch):
+    (study / "labels" / f"{CASES[3]}.nii.gz").unlink()
+    tiles = {tile.case: tile for tile in sheet_of(study, monkeypatch=monkeypatch).tiles}
+    assert grey_of(tiles[CASES[3]])
+
+
 def test_all_cases_are_read_and_faults_stand_with_the_case_they_name(study, monkeypatch):
     sheets = []
     monkeypatch.setattr(module, "write_contact_sheet", lambda path, sheet: sheets.append((path, sheet)))
     loaded = load(study)
     scans = judged_cases(loaded.config.data)
-    problems = [Problem("a label is odd", f"case {CASES[2]}, somewhere"), Problem("a key is wrong", "training.epochs")]
+    problems = [Problem("a label is odd", cases=(CASES[2],)), Problem("a key is wrong", "training.epochs")]
     events = list(draw_contact_sheet(loaded, scans, problems, study / "sheet.png"))
     assert [(event.case, event.done) for event in events if isinstance(event, CaseRead)] == [
         (case, number) for number, case in enumerate(CASES, start=1)
@@ -75,7 +97,7 @@ def sheet_of(study, problems=(), name="", monkeypatch=None):
 
 def test_a_case_without_its_mask_and_both_sides_of_a_leak_are_on_the_sheet(study, monkeypatch):
     (study / "labels" / f"{CASES[3]}.nii.gz").unlink()
-    leak = Problem("the same image trains and judges", f"cases {CASES[0]} and {CASES[2]}")
+    leak = Problem("the same image trains and judges", cases=(CASES[0], CASES[2]))
     sheet = sheet_of(study, [leak], "brains", monkeypatch)
     assert [tile.case for tile in sheet.tiles] == list(CASES)
     assert {tile.case: tile.faults for tile in sheet.tiles if tile.faults} == {

@@ -10,6 +10,7 @@ import pytest
 
 from segtrain.config.load import Loaded
 from segtrain.core.errors import ConfigError, ResourceError
+from segtrain.core.events import Note
 from segtrain.core.plan import Plan
 from segtrain.recipes import dry_run as module
 from segtrain.recipes.dry_run import CHECKPOINTS, PLANNED_BY, dry_run
@@ -114,6 +115,12 @@ def test_a_loss_that_is_no_number_is_a_warning(tmp_path):
     assert found["step"]["loss"] is None
     assert "not finite" in found["warnings"][0]
     json.dumps(found, allow_nan=False)
+
+
+def test_what_a_loss_is_known_for_is_told_once(study):
+    events = dry_run(load(study, "compare=null", "loss={name: post/dice}"), Path("nowhere"), device="cpu")
+    told = [event.text for event in events if isinstance(event, Note)]
+    assert [text.partition(": ")[0] for text in told if text.startswith("loss ")] == ["loss post/dice"]
 
 
 def test_too_small_a_disk_is_a_warning(study, monkeypatch):

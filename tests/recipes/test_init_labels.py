@@ -2,71 +2,33 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
-from segtrain.core.case import Case, ScanSource
 from segtrain.core.errors import DataError
-from segtrain.core.volume import LabelMap, Volume
 from segtrain.data.dataset_json import DatasetJson
-from segtrain.data.nifti import write_nifti, write_nifti_image
-from segtrain.recipes.init_labels import MaskIds, guess_task, ids_in_masks
-from tests import phantoms
-from tests.data.rtstruct_phantoms import write_rtstruct
-
-GRID = phantoms.grid((4, 3, 2))
+from segtrain.recipes.init_labels import guess_task
+from segtrain.recipes.init_masks import MaskIds
 
 
-def case(folder, name, ids):
-    array = np.resize(np.array(ids, np.int32), GRID.shape)
-    write_nifti(folder / f"{name}.nii.gz", LabelMap(array, GRID))
-    source = ScanSource(folder / f"{name}.nii.gz")
-    return Case(name, name, (source,), source)
-
-
-def test_ids_are_counted_by_the_masks_that_hold_them(tmp_path):
-    cases = [case(tmp_path, "a", [0, 4, 2035]), case(tmp_path, "b", [0, 4]), case(tmp_path, "c", [0])]
-    found = ids_in_masks(cases)
-    assert (found.masks, found.read, found.total) == ({0: 3, 4: 2, 2035: 1}, 3, 3)
-
-
-def test_reading_ends_with_the_time_and_not_before_one_mask(tmp_path):
-    cases = [case(tmp_path, f"{n:03}", [0, n + 1]) for n in range(5)]
-    found = ids_in_masks(cases, seconds=-1)
-    assert (found.read, found.total) == (1, 5)
-
-
-def test_a_mask_that_cannot_be_used_is_kept_as_a_fault(tmp_path):
-    cases = [case(tmp_path, "a", [0, 1]), case(tmp_path, "b", [0, 1])]
-    cases[1].label.path.write_bytes(b"x")
-    found = ids_in_masks(cases)
-    assert (found.read, len(found.unread)) == (1, 1)
-    with pytest.raises(DataError, match="not compressed"):
-        ids_in_masks(cases[1:])
-
-
-def test_grey_values_and_fractions_are_no_labels(tmp_path):
-    grid = phantoms.grid((10, 10, 4))
-    write_nifti(tmp_path / "a.nii.gz", LabelMap(np.arange(400).reshape(grid.shape).astype(np.int16), grid))
-    source = ScanSource(tmp_path / "a.nii.gz")
-    with pytest.raises(DataError, match="no masks of labels"):
-        ids_in_masks([Case("a", "a", (source,), source)])
-    write_nifti_image(tmp_path / "b.nii.gz", Volume(np.full((1, *grid.shape), 0.5, np.float32), grid))
-    source = ScanSource(tmp_path / "b.nii.gz")
-    with pytest.raises(DataError, match="fractions"):
-        ids_in_masks([Case("b", "b", (source,), source)])
-
-
-def test_drawings_name_their_structures_themselves(tmp_path):
-    cases = []
-    for name, structures in (("a", ("liver", "heart", "BODY")), ("b", ("heart", "liver"))):
-        source = ScanSource(write_rtstruct(tmp_path / f"{name}.dcm", dict.fromkeys(structures)))
-        cases.append(Case(name, name, (source,), source))
-    found = ids_in_masks(cases)
-    assert (found.names, found.rare, found.masks) == ({1: "heart", 2: "liver"}, ("BODY",), {1: 2, 2: 2})
-    guessed = guess_task(found, None, ())
+def test_structures_that_every_mask_has_are_labels_and_the_others_are_said():
+    ids = MaskIds({1: 2, 2: 2}, 2, 2, {1: "heart", 2: "liver"}, ("BODY",))
+    guessed = guess_task(ids, None, ())
     assert guessed.task.labels == {"background": 0, "heart": 1, "liver": 2}
     assert guessed.sentences[1].endswith("BODY")
+
+
+def test_structures_that_overlap_are_told_and_the_task_says_who_has_the_voxel():
+    ids = MaskIds({1: 2, 2: 2}, 2, 2, {1: "heart", 2: "liver"}, overlaps={"P2": "heart and liver (7 voxels)"})
+    guessed = guess_task(ids, None, ())
+    assert guessed.task.overlap == "later"
+    assert "overlap in 1 of 2 masks (case P2: heart and liver (7 voxels))" in guessed.sentences[1]
+
+
+def test_255_beside_other_labels_is_ignored_and_said():
+    ids = MaskIds({0: 40, 1: 40, 255: 1}, 40, 40, first={0: "P0", 1: "P0", 255: "P7"})
+    guessed = guess_task(ids, None, ())
+    assert (guessed.task.labels, guessed.task.ignore) == ({"background": 0, "foreground": 1}, 255)
+    assert "255 occurs in 1 of 40 masks (case P7)" in guessed.sentences[-1]
 
 
 def task(ids, read=2, total=2, declared=None, folders=()):
@@ -130,3 +92,9 @@ def test_regions_that_cannot_be_drawn_are_refused(tmp_path):
     declared = DatasetJson(tmp_path / "dataset.json", ("T1",), {"background": 0, "active": 3}, regions, (3, 1))
     with pytest.raises(DataError, match="from the largest to the smallest"):
         guess_task(MaskIds({0: 1}, 1, 1), declared, ())
+
+
+def test_ids_that_the_masks_name_themselves_have_those_names(tmp_path):
+    found = guess_task(MaskIds({0: 2, 1: 2, 3: 1}, 2, 2, segments={1: "liver", 2: "aorta"}), None, [tmp_path])
+    assert found.task.labels == {"background": 0, "liver": 1, "label_3": 3}
+    assert found.sentences[0] == "names from the masks themselves; 3 have none there"

@@ -35,7 +35,7 @@ def test_any_text_stays_what_it_is(tmp_path, text):
     task = Task(labels={"background": 0, text or "x": 1})
     data = {"images": "i", "labels": "l", "channels": [text or "x"], "patient_from": text or "x"}
     path = tmp_path / "c.yaml"
-    path.write_text(config_text([], data, task, {}), encoding="utf-8")
+    path.write_text(config_text([], data, task, model={}, folds=5), encoding="utf-8")
     config = load_config(path).config
     assert config.data.channels == (text or "x",)
     assert config.data.patient_from == (text or "x")
@@ -45,23 +45,25 @@ def test_any_text_stays_what_it_is(tmp_path, text):
 def test_comments_stay_on_their_line_whatever_they_quote(tmp_path):
     path = tmp_path / "c.yaml"
     data = {"images": "i", "labels": "l"}
-    text = config_text(["a\nb: 1"], data, Task(labels={"a": 0, "b": 1}), {"images": "x\ny: 2", "task": "t"})
+    text = config_text(["a\nb: 1"], data, Task(labels={"a": 0, "b": 1}), model={}, folds=5)
     path.write_text(text, encoding="utf-8")
     assert load_config(path).config.data.images == tmp_path / "i"
     assert "# a b: 1" in text
 
 
-def test_regions_and_the_ignore_label_are_written(tmp_path):
+def test_all_that_a_task_says_and_the_dimensions_of_the_network_are_written(tmp_path):
     labels = {"background": 0, "rest": 1, "core": 2}
-    task = Task(labels=labels, ignore=9, regions={"whole": ("rest", "core"), "core": ("core",)})
+    task = Task(labels=labels, ignore=9, overlap="later", regions={"whole": ("rest", "core"), "core": ("core",)})
     path = tmp_path / "c.yaml"
-    path.write_text(config_text([], {"images": "i", "labels": "l"}, task, {}), encoding="utf-8")
+    text = config_text([], {"images": "i", "labels": "l"}, task, model={"dims": 2}, folds=5)
+    path.write_text(text, encoding="utf-8")
     assert load_config(path).config.task == task
+    assert load_config(path).config.model.dims == 2
 
 
 def test_every_line_that_is_commented_out_is_a_config_when_the_mark_is_taken_away(tmp_path):
     path = tmp_path / "c.yaml"
-    text = config_text([], {"images": "i", "labels": "l"}, Task(labels={"a": 0, "b": 1}), {})
+    text = config_text([], {"images": "i", "labels": "l"}, Task(labels={"a": 0, "b": 1}), model={}, folds=3)
     options = [line for line in text.splitlines() if line.startswith("# ") and ": {" in line]
     assert len(options) == 4
     for line in options:

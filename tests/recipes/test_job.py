@@ -96,7 +96,9 @@ def test_a_loss_that_needs_a_caution_is_told_with_it(study, folder):
     loaded = load(study, "loss={name: post/dice}")
     events = list(set_up(try_config(loaded, None), folder, None, None, CPU))
     assert sum(isinstance(event, CasePrepared) for event in events) == 5
-    assert any(event.text.startswith("loss post/dice: ") for event in events if isinstance(event, Note))
+    told = [event.text for event in events if isinstance(event, Note) and event.text.startswith("loss post/dice: ")]
+    assert len(told) == 1
+    assert json.loads(folder.record.read_text())["cautions"] == told
 
 
 def test_the_loader_makes_the_maps_that_the_loss_needs(study, tmp_path):

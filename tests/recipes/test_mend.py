@@ -113,3 +113,19 @@ def test_without_a_usable_case_nothing_is_promised(study, tmp_path):
     (study / "labels").mkdir()
     with pytest.raises(DataError):
         list(mend(load(study), tmp_path / "mended"))
+
+
+def test_structures_in_a_file_each_become_one_mask(tmp_path):
+    root = tmp_path / "study"
+    write_study(root, CONFIG.replace("organ: 1", "organ: 1, dot: 2"))
+    for case in CASES:
+        mask = read_nifti(root / "labels" / f"{case}.nii.gz")
+        (root / "labels" / f"{case}.nii.gz").unlink()
+        dot = np.zeros(mask.grid.shape, np.uint8)
+        dot[0, 0, 0] = 255
+        for name, array in (("organ", mask.array[0].astype(np.uint8)), ("dot", dot)):
+            write_nifti(root / "labels" / case / f"{name}.nii.gz", LabelMap(array, mask.grid))
+    told = result_of(mend(load(root), tmp_path / "mended"))
+    assert told["left_out"] == {}
+    assert "a file each" in told["mended"][SOUND][0]
+    assert set(np.unique(read_nifti(tmp_path / "mended" / "labels" / f"{SOUND}.nii.gz").array)) == {0, 1, 2}

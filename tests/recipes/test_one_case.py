@@ -92,7 +92,8 @@ def test_a_fault_names_its_case_once(case):
     with pytest.raises(DataError) as error:
         read_case(case, ("T1",), TASK)
     (problem,) = error.value.problems
-    assert problem.where == "case P1_a"
+    assert problem.where == f"case P1_a, {case.label}"
+    assert problem.cases == ("P1_a",)
     for worked in (make_fingerprint(facts(case)), make_prepared(Preparation(case, small_plan(), TASK, Path()))):
         assert worked.value is None
         assert worked.problems == (problem,)

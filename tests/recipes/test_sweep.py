@@ -7,8 +7,9 @@ import pytest
 from segtrain.core.errors import ConfigError, DataError
 from segtrain.core.task import Task
 from segtrain.data.cases import find_cases
+from segtrain.recipes.begun_with import keep_config
 from segtrain.recipes.decide import draw_split
-from segtrain.recipes.run_folder import RunFolder, keep_config, write_record
+from segtrain.recipes.run_folder import RunFolder, write_record
 from segtrain.recipes.sweep import config_of, declared, meaning_in, meaning_of, runs_of, settings_of
 from tests.recipes.projects import CONFIG, load, write_study
 
@@ -139,6 +140,13 @@ def test_what_a_report_must_know_is_kept_and_read_back(loaded, tmp_path):
     assert ("recall", "learning_rate 0.001") in meaning.declared
     write_record(RunFolder(tmp_path / "sweep"), {"meaning": meaning.model_dump(mode="json")})
     assert meaning_in(tmp_path / "sweep" / "run.json") == meaning
+
+
+def test_a_caution_is_kept_under_the_label_of_the_loss(tmp_path, loaded):
+    losses = "compare.losses=[dice_ce, post/combo, {name: post/dice, label: old}]"
+    told = meaning_of(load(loaded.folder, losses, "compare.baseline=dice_ce")).cautions
+    assert [text.partition(": ")[0] for text in told] == ["loss post-combo", "loss old"]
+    assert meaning_of(loaded).cautions == ()
 
 
 def test_a_pure_number_has_a_margin_and_a_distance_has_none_unless_it_is_named(loaded):

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from segtrain.core.errors import ConfigError
+from segtrain.core.events import Note
 from segtrain.recipes import sweep_dry_run as module
 from segtrain.recipes.room import KEPT_CHECKPOINTS
 from segtrain.recipes.sweep_dry_run import dry_run_sweep, rounds
@@ -108,6 +109,13 @@ def test_a_loss_that_is_no_number_is_a_warning(study):
     (warning,) = tried(study)["warnings"]
     assert "broken is not finite" in warning
     json.dumps(tried(study), allow_nan=False)
+
+
+def test_what_losses_are_known_for_is_told_once(three):
+    losses = "compare.losses=[dice_ce, {name: post/dice, label: old}]"
+    events = dry_run_sweep(load(three, losses, "compare.baseline=dice_ce"), Path("nowhere"), device="cpu")
+    told = [event.text for event in events if isinstance(event, Note)]
+    assert [text.partition(": ")[0] for text in told if text.startswith("loss ")] == ["loss old"]
 
 
 def test_too_small_a_disk_is_a_warning(three, monkeypatch):

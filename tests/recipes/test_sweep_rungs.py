@@ -42,6 +42,28 @@ def test_a_training_without_room_for_two_rungs_is_refused(tmp_path, epochs, says
         rung_epochs(load(tmp_path, HALVING, f"training.epochs={epochs}", text=CONFIG + COMPARE))
 
 
+@pytest.mark.parametrize(
+    ("changes", "least"),
+    [
+        (["training.epochs=2"], ["training.epochs=3"]),
+        (["training.epochs=4", "training.validate_every=3"], ["training.epochs=7"]),
+        (["training.epochs=4", "compare.halving.rungs=[0.9, 0.95]"], ["training.epochs=11"]),
+        (["training.epochs=50", "training.budget_minutes=0.6"], ["training.budget_minutes=1"]),
+        (
+            ["training.epochs=2", "training.budget_minutes=0.5", "training.validate_every=2"],
+            ["training.epochs=5", "training.budget_minutes=1.67"],
+        ),
+    ],
+)
+def test_the_least_that_would_do_is_named_and_does(tmp_path, changes, least):
+    text = CONFIG + COMPARE
+    with pytest.raises(ConfigError) as refused:
+        rung_epochs(load(tmp_path, HALVING, *changes, text=text))
+    (problem,) = refused.value.problems
+    assert problem.hint.startswith(f"{' and '.join(least)}: the least that works")
+    assert len(rung_epochs(load(tmp_path, HALVING, *changes, *least, text=text))) == 2
+
+
 def test_losses_are_judged_after_an_epoch_that_is_validated(tmp_path):
     """A run is judged by its best validated epoch: at any other nothing would be new."""
     changes = (HALVING, "training.validate_every=5")

@@ -7,6 +7,7 @@ from dataclasses import replace
 from segtrain.recipes.sweep_status import Endings, with_endings
 from segtrain.reports.comparison_view import comparison_view, cost_rows
 from segtrain.reports.contents import Halving, LossCost
+from segtrain.reports.page import write_comparison_report
 from segtrain.statistics.comparison import Rules, compare
 from tests.reports.builders import epochs
 from tests.reports.comparisons import comparison, facts, of_folds, report, rung, thirds
@@ -46,6 +47,17 @@ def test_the_test_over_folds_stands_beside_the_one_over_patients():
     # The mean is 0.175, its corrected error sqrt((1/4 + 1/1) 0.0025) = 0.0559, and t(3) at 97.5 % is 3.182.
     assert row["fold_interval"] == "−0.003 to +0.353"
     assert not view()["metrics"][0]["has_folds"]
+
+
+def test_the_page_says_where_numbers_that_look_alike_are_not_the_same(tmp_path):
+    """A mean is over cases, a difference over patients; without known patients both are over cases."""
+    curves = {"dice": epochs(), "focal": epochs(), "boom": epochs()}
+    for known in (True, False):
+        shown = report(made=facts(patients_known=known), curves=curves)
+        write_comparison_report(tmp_path / "report.html", shown)
+        page = (tmp_path / "report.html").read_text(encoding="utf-8")
+        assert ("the differences below are over patients" in page) == known
+        assert "so a curve need not end at its mean" in page
 
 
 def test_friedman_says_what_it_found_or_why_it_was_not_asked():

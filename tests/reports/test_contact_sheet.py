@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from segtrain.core.errors import ConfigError
+from segtrain.core.errors import ConfigError, Problem
 from segtrain.core.grid import Grid
 from segtrain.core.volume import LabelMap, Volume
 from segtrain.reports.contact_sheet import (
     COLUMNS,
+    LINE,
     SIDE,
     ContactSheet,
     Tile,
@@ -107,6 +109,29 @@ def test_a_page_escapes_what_comes_from_outside(sheet, tmp_path):
     assert "it is &lt;b&gt;damaged&lt;/b&gt;" in text
     assert "organ &amp; co" in text
     assert text.count("data:image/png;base64,") == COLUMNS + 1
+
+
+def test_a_page_tells_each_fault_with_its_place_and_its_remedy(sheet, tmp_path):
+    fault = Problem("it is <i>odd</i>", "case P1, a & b", "2 < 3", "take it out")
+    write_contact_sheet(tmp_path / "sheet.html", replace(sheet, faults=(fault, Problem("no more is known"))))
+    text = (tmp_path / "sheet.html").read_text(encoding="utf-8")
+    told = "<span>where: case P1, a &amp; b</span><span>why: 2 &lt; 3</span><span>fix: take it out</span>"
+    assert f"<li><b>it is &lt;i&gt;odd&lt;/i&gt;</b>{told}</li>" in text
+    assert "<li><b>no more is known</b></li>" in text
+    write_contact_sheet(tmp_path / "sheet.html", sheet)
+    assert "how to mend it" not in (tmp_path / "sheet.html").read_text(encoding="utf-8")
+
+
+def test_a_long_fault_goes_on_in_the_next_line_of_a_png(tmp_path):
+    """Each line of text more is 15 rows that are not empty."""
+
+    def rows_of_text(fault):
+        write_contact_sheet(tmp_path / "s.png", ContactSheet("", {}, {}, [Tile("", (), None, (fault,))]))
+        with Image.open(tmp_path / "s.png") as picture:
+            below = np.asarray(picture.convert("L"), dtype=int)[3 * LINE + SIDE :, :SIDE]
+        return int((np.ptp(below, axis=1) > 50).sum())
+
+    assert rows_of_text("a fault that is as long as can be ") < rows_of_text("a fault that is as long as can be " * 2)
 
 
 def test_pictures_of_a_page_are_whole(sheet, tmp_path):

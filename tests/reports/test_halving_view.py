@@ -40,6 +40,7 @@ def test_the_view_speaks_of_cases_where_patients_are_not_known():
     few = Halving((type(few)(6, 24, "dice", 6, Elimination((), 5, 0, "with 5 patients nobody is dropped"), {}),), 0.0)
     (shown,) = halving_view(few, DICE, "case")["rungs"]
     assert shown["why"] == "with 5 cases nobody is dropped"
+    assert (shown["people"], shown["comparisons"]) == ("5 cases", "6 comparisons")
     assert halving_view(few, DICE, "case")["nobody"]
 
 
@@ -57,5 +58,6 @@ def test_the_page_has_a_section_of_it_and_escapes_what_comes_from_outside(tmp_pa
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "What was dropped, and when" in page
     assert "25 % of the steps" in page
+    assert "so the three are not the same numbers" in page
     assert HOSTILE not in page
     assert comparison_view(report())["halving"] is None

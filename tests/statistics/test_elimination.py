@@ -39,7 +39,7 @@ def decisions(found):
 
 
 def test_what_is_far_behind_is_dropped_and_what_is_close_is_kept():
-    found = judged(table({"a": 0.0, "b": 0.001, "c": -0.2, "d": -0.3}))
+    found = judged(table({"a": 0.0, "b": 0.001, "c": -0.2, "d": -0.3}), baseline="none")
     assert {loss: word for loss, word in decisions(found).items() if loss in "cd"} == {"c": "dropped", "d": "dropped"}
     assert sorted(word for loss, word in decisions(found).items() if loss in "ab") == ["kept", "leader"]
     assert [row.loss for row in found.standings[2:]] == ["c", "d"]
@@ -73,6 +73,14 @@ def test_a_difference_within_the_margin_drops_nobody():
     scores = table({"a": 0.0, "b": -0.008}, n=20, noise=1e-4)
     assert decisions(judged(scores, keep_at_least=1))["b"] == "kept"
     assert decisions(judged(scores, keep_at_least=1, margin=0.005))["b"] == "dropped"
+
+
+@pytest.mark.parametrize("before", ["none", "catches up", "close"])
+def test_that_the_baseline_is_always_kept_is_what_is_said_of_it(before):
+    """At the first rung, where it is behind and catches up, and where nothing tells it from the leader."""
+    scores = table({"a": -0.002 if before == "close" else -0.2, "b": 0.0, "c": -0.4})
+    yardstick = {"none": None, "catches up": scores["a"], "close": scores["b"]}[before]
+    assert decisions(judged(scores, before=yardstick))["a"] == "kept as the baseline"
 
 
 def test_the_baseline_stays_and_so_do_as_many_as_must():
