@@ -134,6 +134,7 @@ class TestDiceClDice:
         cldice = value("cldice", sample, mode, smooth=2, iterations=1, **shared)
         assert value("dice_cldice", sample, mode, cldice_share=0.3, **options) == same(0.7 * dice + 0.3 * cldice)
 
+    @pytest.mark.slow
     def test_it_finds_an_object_that_is_too_thick_for_a_centre_line(self):
         assert hard_dice_on_the_way(build_loss("dice_cldice"), 1, steps=300, every=300)[-1] >= 0.99
 
