@@ -23,6 +23,7 @@ demo: $(STAMP) ## fit, eval and compare-losses on the embedded data set, in at m
 	$(BIN)/segtrain compare-losses --config demo/config.yaml --run demo/compare training.epochs=4 training.steps_per_epoch=25
 
 test: $(STAMP) ## the whole test suite, in at most 10 minutes
+	@$(BIN)/python -m compileall -q segtrain  # else each process of a test does, where PYTHONDONTWRITEBYTECODE is set
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not gpu"
 
 test-slow: $(STAMP) ## more of what the quick tests try once: kills at random moments

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy  # loads scipy.stats, which takes a second, where it is first used
 
 
 @dataclass(frozen=True)
@@ -40,5 +40,5 @@ def corrected_test(differences: Sequence[float], folds: int) -> FoldTest | None:
     error = math.sqrt((1 / n + 1 / (folds - 1)) * variance)
     if error == 0:
         return FoldTest(mean, mean, mean, 1.0 if mean == 0 else 0.0, n)
-    half = float(stats.t.ppf(0.975, n - 1)) * error
-    return FoldTest(mean, mean - half, mean + half, float(2 * stats.t.sf(abs(mean) / error, n - 1)), n)
+    half = float(scipy.stats.t.ppf(0.975, n - 1)) * error
+    return FoldTest(mean, mean - half, mean + half, float(2 * scipy.stats.t.sf(abs(mean) / error, n - 1)), n)

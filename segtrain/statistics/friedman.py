@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy  # loads scipy.stats, which takes a second, where it is first used
 
 from segtrain.statistics.intervals import Reals
 from segtrain.statistics.ranking import place
@@ -49,7 +49,7 @@ def friedman(values: Reals, *, higher_is_better: bool = True) -> Friedman | None
 
 def critical_difference(methods: int, n: int) -> float:
     """Nemenyi's, from the studentised range: q sqrt(k (k + 1) / 6 n)."""
-    q = float(stats.studentized_range.ppf(1 - ALPHA, methods, np.inf)) / math.sqrt(2)
+    q = float(scipy.stats.studentized_range.ppf(1 - ALPHA, methods, np.inf)) / math.sqrt(2)
     return q * math.sqrt(methods * (methods + 1) / (6 * n))
 
 
@@ -64,7 +64,7 @@ def _p_value(ranks: Reals) -> float:
     rest = n * (methods - 1) - chi
     if rest <= 0:
         return 0.0  # every patient ranks the methods alike
-    return float(stats.f.sf((n - 1) * chi / rest, methods - 1, (methods - 1) * (n - 1)))
+    return float(scipy.stats.f.sf((n - 1) * chi / rest, methods - 1, (methods - 1) * (n - 1)))
 
 
 def _groups(mean_ranks: Reals, apart: float) -> tuple[tuple[int, ...], ...]:

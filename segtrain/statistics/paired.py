@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from math import ceil
 
 import numpy as np
-from scipy import stats
+import scipy  # loads scipy.stats, which takes a second, where it is first used
 
 from segtrain.statistics.intervals import DRAWS, Reals, mean_interval
 
@@ -85,7 +85,7 @@ def wilcoxon_p(differences: Reals) -> float:
     if not gaps.size:
         return 1.0
     if gaps.size > EXACT_UP_TO:
-        return float(stats.wilcoxon(gaps, method="asymptotic").pvalue)
+        return float(scipy.stats.wilcoxon(gaps, method="asymptotic").pvalue)
     doubled = np.rint(2 * ranks).astype(int)
     chance = np.zeros(doubled.sum() + 1)
     chance[0] = 1.0
@@ -131,11 +131,11 @@ def patients_needed(differences: Sequence[float], worth: float | None, alpha: fl
     """
     if len(differences) < 2 or worth is None:
         return None
-    z = float(stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(POWER))
+    z = float(scipy.stats.norm.ppf(1 - alpha / 2) + scipy.stats.norm.ppf(POWER))
     return max(2, ceil((z * float(np.std(differences, ddof=1)) / worth) ** 2))
 
 
 def _signed_ranks(differences: Reals) -> tuple[Reals, Reals]:
     """The differences that are not 0, and the ranks of their sizes (ties averaged)."""
     gaps = differences[np.abs(differences) >= SAME]
-    return gaps, stats.rankdata(np.round(np.abs(gaps), 12))
+    return gaps, scipy.stats.rankdata(np.round(np.abs(gaps), 12))

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # loads scipy.stats, which takes a second, where it is first used
 from numpy.typing import NDArray
-from scipy import stats
 
 from segtrain.statistics.intervals import DRAWS, LEVEL, Reals, bootstrap_means, group_sums
 
@@ -51,19 +51,19 @@ def rank(
 
 def place(badness: Reals) -> NDArray[np.float64]:
     """Ranks along the last axis, the smallest value first, ties averaged; rounding noise is a tie."""
-    ranks: NDArray[np.float64] = stats.rankdata(np.round(badness, 12), axis=-1)
+    ranks: NDArray[np.float64] = scipy.stats.rankdata(np.round(badness, 12), axis=-1)
     return ranks
 
 
 def agreement(values: Reals, others: Reals) -> float | None:
     """Kendall's tau b between two orders of the same methods, from their badness; None where either is no order."""
-    tau = float(stats.kendalltau(np.round(values, 12), np.round(others, 12)).statistic)
+    tau = float(scipy.stats.kendalltau(np.round(values, 12), np.round(others, 12)).statistic)
     return None if np.isnan(tau) else tau
 
 
 def _shares(badness: Reals) -> tuple[tuple[float, ...], ...]:
     """How often each column has each place."""
-    places = stats.rankdata(np.round(badness, 12), axis=-1, method="min").astype(int)
+    places = scipy.stats.rankdata(np.round(badness, 12), axis=-1, method="min").astype(int)
     methods = badness.shape[1]
     counts = [np.bincount(places[:, m], minlength=methods + 1)[1:] for m in range(methods)]
     return tuple(tuple((count / len(badness)).tolist()) for count in counts)

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -106,3 +109,9 @@ def test_holm_over_a_family_of_which_some_are_still_to_come():
 
 def test_without_a_worth_no_number_of_patients_shows_it():
     assert patients_needed([0.1, 0.2, 0.3], None) is None
+
+
+def test_scipy_stats_is_loaded_only_where_something_is_tested():
+    """A training imports this room for its report and would wait a second for it."""
+    code = "import sys, segtrain.statistics.comparison; sys.exit('scipy.stats' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
