@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from segtrain.core.errors import Problem, UnreadableScan, raise_all
 from segtrain.core.grid import Grid
 from segtrain.core.volume import DicomOrigin, Volume
+from segtrain.core.words import count
 from segtrain.data.dicom_geometry import (
     Steps,
     faults_of_files,
@@ -83,7 +84,7 @@ def steps_of_series(place: Path, series_uid: str) -> tuple[Steps, tuple[str, ...
     raise_all(UnreadableScan, faults_of_instances(place, headers))
     notes = [left_out] if left_out else []
     if 1 < len(headers) < FEW_SLICES:
-        notes.append(f"the series has {len(headers)} slices only")
+        notes.append(f"the series has only {count(len(headers), 'slice')}")
     return sorted_slices(headers), tuple(notes)
 
 

@@ -19,6 +19,7 @@ from segtrain.core.grid import Grid
 from segtrain.core.resample import resample_labels
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap, Volume
+from segtrain.core.words import count
 from segtrain.data.read import (
     NEARLY_WHOLE,
     is_the_one_label,
@@ -61,7 +62,7 @@ def _rounded(array: NDArray[Any], changes: list[str]) -> NDArray[Any]:
     odd = int(np.count_nonzero(apart))
     if not odd or not apart.max() <= NEARLY_WHOLE:
         return array
-    changes.append(f"{odd} voxels within {apart.max():.2g} of a whole number were rounded")
+    changes.append(f"{count(odd, 'voxel')} within {apart.max():.2g} of a whole number rounded")
     return rounded
 
 

@@ -74,7 +74,7 @@ def asked_for(words: Sequence[str]) -> Repairs:
 def how_to(name: RepairName) -> str:
     """The end of a hint: which command makes the repair."""
     option = "nan=VALUE" if name == "nan" else name
-    return f"`segtrain check --config C --fix DIR --repair {option}` {WHAT[name]}"
+    return f"`segtrain check --fix DIR --repair {option}` {WHAT[name]}"
 
 
 def _number(text: str) -> float | None:

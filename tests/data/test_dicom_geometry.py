@@ -143,7 +143,7 @@ def test_time_points_in_an_enhanced_file_are_told_apart(tmp_path):
 @fault("F9", "two slices", then="read, and said")
 def test_a_series_of_few_slices_is_read_and_said(tmp_path):
     write_series(tmp_path, (0, 2.5))
-    assert read_dicom(tmp_path).notes == ("the series has 2 slices only",)
+    assert read_dicom(tmp_path).notes == ("the series has only 2 slices",)
 
 
 def test_two_stacks_of_which_none_is_the_larger_are_refused(tmp_path):

@@ -46,7 +46,7 @@ def test_nearly_whole_numbers_are_rounded_and_counted():
     array = box(0.9999, np.float32)
     found = mend(array)
     assert np.array_equal(found.labels.array, box())
-    assert found.changes == ("64 voxels within 0.0001 of a whole number were rounded",)
+    assert found.changes == ("64 voxels within 0.0001 of a whole number rounded",)
 
 
 def test_fractions_are_refused():

@@ -53,7 +53,7 @@ def fixes(out: Path) -> list[list[str]]:
 def test_fit_refuses_and_the_refusal_names_the_repair(tree: Path, tmp_path: Path) -> None:
     text = str(refused("fit", "--config", tree, "--run", tmp_path / "run", code=3))
     for name in ("missing-slices", "uneven-slices", "tilt"):
-        assert f"segtrain check --config C --fix DIR --repair {name}" in text
+        assert f"segtrain check --fix DIR --repair {name}" in text
 
 
 @fault(
