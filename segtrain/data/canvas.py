@@ -79,8 +79,8 @@ def by_names(path: Path, names: Mapping[int, str], canvas: Canvas) -> Meant:
     """
     ways: tuple[tuple[Mapping[str, int], Covering], ...] = ((canvas.ids, canvas.overlap), (canvas.regions, "nested"))
     for wanted, covering in ways:
-        ids = {_plain(name): label for name, label in wanted.items()}
-        found = {number: ids[_plain(name)] for number, name in names.items() if _plain(name) in ids}
+        ids = {plain_name(name): label for name, label in wanted.items()}
+        found = {number: ids[plain_name(name)] for number, name in names.items() if plain_name(name) in ids}
         left = [name for number, name in names.items() if number not in found]
         missing = [name for name, label in wanted.items() if label not in found.values()]
         if found and not (left and missing):
@@ -96,8 +96,8 @@ def by_numbers(names: Mapping[int, str], canvas: Canvas) -> Meant | None:
     That is where every number is an id, and no structure has a name of its own ("Segment 1"), or where there is but one
     structure and one label. Names that are those of no label are left to `by_names`: numbers that fit may be swapped.
     """
-    wanted = {_plain(name) for name in (*canvas.ids, *canvas.regions)}
-    if any(_plain(name) in wanted for name in names.values()):
+    wanted = {plain_name(name) for name in (*canvas.ids, *canvas.regions)}
+    if any(plain_name(name) in wanted for name in names.values()):
         return None
     if canvas.ids and not set(names) <= set(canvas.ids.values()):
         return None
@@ -182,7 +182,8 @@ class Painting:
         return LabelMap(mask.compact(), grid, (*self._meant.notes, *notes, *covered))
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """The name by which structures and labels are matched."""
     return re.sub(r"[\s_]+", "_", name.strip()).casefold()
 
 

@@ -25,6 +25,7 @@ from segtrain.data.formats import READ, Kind, format_of
 from segtrain.data.itk_files import parts_of_itk, read_itk
 from segtrain.data.nifti import is_nifti, read_nifti
 from segtrain.data.nifti_header import voxels_of
+from segtrain.data.own_names import require_own_names
 from segtrain.data.pictures import read_picture, read_picture_mask
 from segtrain.data.structure_folder import Painted, paint_structures, read_structures, structure_files
 
@@ -268,7 +269,8 @@ def require_drawn(case: str, labels: LabelMap, task: Task) -> None:
 
 
 def require_declared(source: ScanSource, array: NDArray[np.integer[Any]], task: Task) -> None:
-    """DataError where a mask holds ids that the task does not name."""
+    """DataError where a mask holds ids that the task does not name, or calls them otherwise than the task."""
+    require_own_names(source, array, task)
     unknown = task.unknown_ids(array)
     if not unknown:
         return
