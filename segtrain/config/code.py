@@ -1,7 +1,7 @@
-"""Code of somebody's own that a config names: `file.py:Class` and `package.module:Class`, wherever a component stands.
+"""Code of somebody's own that a config names: `file.py:Class` and `package.module:Class`, where components stand.
 
-A loss may be part of another one (`weighted_sum`), so that everything below the groups that hold components is looked
-through, and not their names alone.
+A component is its name, or a mapping with a `name`; a loss may have others as its parts (`of`). What the registries
+would import is code, however it is spelt (`core.registry.is_code`), and a label or a path with a colon is none.
 """
 
 from __future__ import annotations
@@ -21,24 +21,37 @@ FIT = ("model", "loss", "evaluation")
 SWEEP = ("model", "compare", "evaluation")
 GROUPS = tuple(dict.fromkeys((*FIT, *SWEEP)))
 """Groups of a config that hold components."""
+PARTS = "of"
+"""The option of a loss that holds its parts."""
 
 
-def code_places(value: Any, place: Place = ()) -> Iterator[tuple[Place, str]]:
-    """Every name of code at or below a value of a config, with its place."""
-    if isinstance(value, dict):
-        for key, inside in value.items():
-            yield from code_places(inside, (*place, key))
-    elif isinstance(value, list | tuple):
-        for number, inside in enumerate(value):
-            yield from code_places(inside, (*place, number))
-    elif isinstance(value, str) and is_code(value) and value.rpartition(":")[2].isidentifier():
-        yield place, value
+def code_places(values: Any, groups: tuple[str, ...] = GROUPS) -> Iterator[tuple[Place, str]]:
+    """Every name of code in a tree that may be a config, with its place; whatever has a wrong type is passed over."""
+    for group in groups:
+        inside = values.get(group)
+        if group in ("model", "loss"):
+            yield from _in_component(inside, (group,))
+        elif isinstance(inside, dict):
+            listed = "losses" if group == "compare" else "metrics"
+            yield from _in_list(inside.get(listed), (group, listed))
+
+
+def _in_component(value: Any, place: Place) -> Iterator[tuple[Place, str]]:
+    if isinstance(value, str):
+        yield from [(place, value)] if is_code(value) else []
+    elif isinstance(value, dict):
+        yield from _in_component(name, (*place, "name")) if isinstance(name := value.get("name"), str) else ()
+        yield from _in_list(value.get(PARTS), (*place, PARTS))
+
+
+def _in_list(values: Any, place: Place) -> Iterator[tuple[Place, str]]:
+    for number, value in enumerate(values if isinstance(values, list | tuple) else ()):
+        yield from _in_component(value, (*place, number))
 
 
 def code_in(config: FitConfig, groups: tuple[str, ...]) -> dict[str, str]:
     """Dotted key -> the code that it names, for some of the groups."""
-    values = config.model_dump(mode="json", include=set(groups))
-    found = (pair for group in groups for pair in code_places(values[group], (group,)))
+    found = code_places(config.model_dump(mode="json", include=set(groups)), groups)
     return {".".join(map(str, place)): name for place, name in found}
 
 

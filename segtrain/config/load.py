@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import ValidationError
 
-from segtrain.config.code import GROUPS, code_places
+from segtrain.config.code import code_places
 from segtrain.config.overrides import Override, apply, has_value, parse
 from segtrain.config.reader import Place, Tree, read_tree
 from segtrain.config.schema import FitConfig
@@ -166,14 +166,13 @@ def _absolute(values: dict[str, Any], source: Source, folder: Path) -> dict[str,
         inside: Any = values.get(group)
         if isinstance(inside, dict) and isinstance(inside.get(key), str):
             inside[key] = resolved(inside[key], (group, key))
-    for group in GROUPS:
-        for place, name in list(code_places(values.get(group), (group,))):
-            file, _, attribute = name.rpartition(":")
-            if file.endswith(".py"):
-                holder: Any = values
-                for part in place[:-1]:
-                    holder = holder[part]
-                holder[place[-1]] = f"{resolved(file, place)}:{attribute}"
+    for place, name in list(code_places(values)):
+        file, _, attribute = name.rpartition(":")
+        if file.endswith(".py"):
+            holder: Any = values
+            for part in place[:-1]:
+                holder = holder[part]
+            holder[place[-1]] = f"{resolved(file, place)}:{attribute}"
     return values
 
 

@@ -136,8 +136,10 @@ def foreground_centres(case: str, classes: NDArray[np.uint8]) -> NDArray[np.int3
 
 def _classes_of(task: Task, case: str) -> str:
     """What of a task decides the class of a voxel, and which labels the mask must not have."""
-    decisive = task.model_dump_json(include={"labels", "ignore", "regions", "overlap"})
-    return "/".join((decisive, *task.hidden_labels_in(case)))
+    seldom = [name for name, usual in (("regions", None), ("overlap", "refuse")) if getattr(task, name) != usual]
+    texts = (task.model_dump_json(include={name}) for name in seldom)  # the others have the keys they always had
+    decisive = task.model_dump_json(include={"labels", "ignore"})
+    return "/".join((decisive, *texts, *task.hidden_labels_in(case)))
 
 
 def _key(file: Path) -> str:

@@ -11,7 +11,7 @@ from segtrain.config.load import Loaded
 from segtrain.core.errors import ConfigError, Problem
 from segtrain.core.files import write_text
 from segtrain.core.registry import code_hash
-from segtrain.recipes.run_folder import RunFolder, read_record, write_record
+from segtrain.recipes.run_folder import RunFolder, read_record, reading, write_record
 
 WATCHED = ("training.watch", "training.mlflow_uri", "training.mlflow_experiment")
 BESIDE = (*WATCHED, "data.store", "data.workers", "task.codes")
@@ -49,9 +49,10 @@ def keep_code(folder: RunFolder, loaded: Loaded, groups: tuple[str, ...]) -> tup
     Returns the names. ConfigError where a resumed run was begun with other code.
     """
     found = {name: code_hash(name, loaded.folder) for name in code_in(loaded.config, groups).values()}
-    known = read_record(folder.record).get("code", found) if folder.record.is_file() else found
-    if known != found:
-        changed = [name for name, value in found.items() if not isinstance(known, dict) or known.get(name) != value]
+    with reading(folder.record):
+        known = dict(read_record(folder.record).get("code", {})) if folder.record.is_file() else {}
+    changed = [name for name, value in found.items() if known.get(name, value) != value]
+    if changed:
         what = f"the code is not the one this run began with: {', '.join(changed)}"
         hint = "bring the file back as it was, --overwrite starts anew, --run NAME starts another run"
         raise ConfigError(Problem(what, str(folder.path), hint=hint))

@@ -40,5 +40,32 @@ def test_every_name_of_code_is_refused_at_once(tmp_path: Path) -> None:
     require_no_code(load(tmp_path, BASE + "loss: {name: weighted_sum, of: [dice, ce]}\n"))
 
 
-def test_a_colon_alone_is_no_code(tmp_path: Path) -> None:
-    assert code_in(load(tmp_path, BASE + f"model: {{init_from: '{tmp_path}/a:1'}}\n").config, FIT) == {}
+def test_a_label_or_a_path_with_a_colon_is_no_code(tmp_path: Path) -> None:
+    """And a label is not taken for a path, which would be made absolute."""
+    text = f"""\
+data: {{images: images, labels: labels, channels: [T1]}}
+task: {{labels: {{background: 0, 'liver:left': 1, 'a.py:b': 2}}}}
+model: {{init_from: '{tmp_path}/a:1'}}
+evaluation: {{regions: {{both: ['liver:left', 'a.py:b']}}}}
+"""
+    loaded = load(tmp_path, text)
+    assert code_in(loaded.config, FIT) == {}
+    assert loaded.config.evaluation.regions["both"] == ("liver:left", "a.py:b")
+    require_no_code(loaded)
+
+
+@pytest.mark.parametrize("name", ["x.py:L ", "x.py:", "x.py:no-such", "x.py:L.x", "C:\\\\x.py:L", "package:L"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "loss: NAME",
+        "loss: {name: NAME}",
+        "loss: {name: weighted_sum, of: [{name: weighted_sum, of: [dice, NAME]}]}",
+        "model: {name: NAME}",
+        "evaluation: {metrics: [dice, NAME]}",
+        "compare: {losses: [dice, {name: NAME, label: x}], baseline: dice}",
+    ],
+)
+def test_whatever_a_registry_would_import_is_refused(tmp_path: Path, place: str, name: str) -> None:
+    with pytest.raises(ConfigError, match="the config names code"):
+        require_no_code(load(tmp_path, BASE + place.replace("NAME", f'"{name}"') + "\n"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 import os
 import signal
@@ -92,6 +93,13 @@ def test_the_name_changes_with_the_scan_the_preparation_and_the_task(tmp_path):
     assert first != prepared_file(tmp_path, "a", "hash", small_plan(), covering), "overlapping structures differ"
     other = Task(labels=TASK.labels, partial={"b": ()})
     assert first == prepared_file(tmp_path, "a", "hash", small_plan(), other)
+
+
+def test_a_task_without_newer_keys_has_the_keys_that_it_always_had():
+    """Else no run that an older version began could be resumed."""
+    text = f'2/hash/{small_plan().preparation_hash}/{{"labels":{{"background":0,"organ":1}},"ignore":null}}'
+    task = Task(labels={"background": 0, "organ": 1})
+    assert prepared_key("a", "hash", small_plan(), task) == hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def test_a_long_id_has_a_name_that_a_system_takes_and_no_other_case_has(tmp_path):

@@ -119,3 +119,11 @@ def test_code_is_kept_with_its_hash_and_a_package_without(tmp_path, run):
     (tmp_path / "mine.py").write_text("class Loss: pass\n")
     with pytest.raises(ConfigError, match=r"the code is not the one this run began with: \S*mine\.py:Loss\n"):
         keep_code(folder, loaded, FIT)
+
+
+def test_code_that_an_older_version_did_not_record_is_added(tmp_path, run):
+    (tmp_path / "mine.py").write_text("class Loss: ...\n")
+    folder = RunFolder(run)
+    write_record(folder, {"code": {}})
+    keep_code(folder, load(tmp_path, text=CONFIG.replace("dice_ce", "'mine.py:Loss'")), FIT)
+    assert json.loads(folder.record.read_text())["code"].keys() == {f"{tmp_path}/mine.py:Loss"}
