@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -28,9 +29,12 @@ def send(number: int) -> None:
 
 
 @pytest.fixture(autouse=True)
-def handlers() -> dict[int, object]:
-    """What handles signals outside of the tests."""
-    return {number: signal.getsignal(number) for number, _ in BOTH}
+def handlers() -> Iterator[dict[int, object]]:
+    """What handles signals outside of the tests; none is ignored, as nohup would have it for all of them."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in OTHERS}
+    yield {number: signal.getsignal(number) for number, _ in BOTH}
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize(("number", "error"), BOTH)
@@ -87,6 +91,7 @@ def test_what_is_said_to_a_terminal_that_was_closed_goes_nowhere(handled: str) -
     script = f"""
 import signal, sys, time
 from segtrain.cli.signals import Terminated, deferred, sigterm_raises
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 with {handled} as stop:
     try:
         print("ready", flush=True)

@@ -94,6 +94,9 @@ def _run(
     output: Path, arguments: list[str], environment: Mapping[str, str], before: Callable[[], object] | None
 ) -> None:
     os.environ.update(environment)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what nohup or a shell's & had ignored for the tests
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     import torch
 
     from segtrain.__main__ import main

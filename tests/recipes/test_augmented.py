@@ -71,6 +71,6 @@ def test_what_cannot_be_shown_is_refused_before_it_is_read(study, tmp_path):
     with pytest.raises(DataError, match=r"nothing\.nii\.gz"):
         draw_sheet(study / "nothing.nii.gz", tmp_path / "sheet.png", found)
     two = load(study, "data.labels=null", "data.channels=[T1, T2]")
-    with pytest.raises(DataError, match=r"1 channels, not 2 \(T1, T2\)"):
+    with pytest.raises(DataError, match=r"1 channel, not 2 \(T1, T2\)"):
         draw_sheet(study / "images" / "P0_a.nii.gz", tmp_path / "sheet.png", two)
     assert not (tmp_path / "sheet.png").exists()
