@@ -11,7 +11,15 @@ import typer
 
 from segtrain.cli.console import Session
 from segtrain.cli.options import AllowCode, Device, On, Overwrite
-from segtrain.cli.scoring_flags import AllowMissing, MaybeProfile, Metrics, Tolerances, scoring_overrides
+from segtrain.cli.scoring_flags import (
+    AllowMissing,
+    Covering,
+    MaybeOverlap,
+    MaybeProfile,
+    Metrics,
+    Tolerances,
+    scoring_overrides,
+)
 from segtrain.core.errors import ConfigError, Problem
 
 RUN_HELP = "Folder that `segtrain fit` wrote; repeat it to average the networks of several."
@@ -93,6 +101,7 @@ def evaluate(
     profile: MaybeProfile = None,
     nsd_tolerance_mm: Tolerances = None,
     allow_missing: AllowMissing = False,
+    overlap: MaybeOverlap = None,
     device: On = Device.auto,
     allow_code: AllowCode = False,
     overwrite: Overwrite = False,
@@ -106,7 +115,7 @@ def evaluate(
 
     overrides = [*(override or ()), *scoring_overrides(metric, profile, nsd_tolerance_mm)]
     with_a_run = (run, images, resume, strict, save_probabilities, allow_code)
-    if run and images is not None and predictions is None and not label and not allow_missing:
+    if run and images is not None and predictions is None and not (label or allow_missing or overlap):
         from segtrain.recipes.evaluate import evaluate_run
         from segtrain.recipes.predict_cases import Manner
 
@@ -135,6 +144,7 @@ def evaluate(
             label_names=_label_names(label),
             overrides=overrides,
             allow_missing=allow_missing,
+            overlap=(overlap or Covering.refuse).value,
             overwrite=overwrite,
         )
     else:

@@ -28,6 +28,7 @@ from rich.progress import (
 from rich.text import Text
 
 from segtrain.cli.console import Session, printable, stderr
+from segtrain.cli.event_text import case_scores, clock, epoch_text, validation_text
 from segtrain.cli.signals import deferred
 from segtrain.core.events import (
     CaseFailed,
@@ -47,9 +48,6 @@ from segtrain.core.words import count
 
 ETA_WINDOW = 600.0
 """Seconds over which the speed is averaged, so that a validation does not make the remaining time jump."""
-
-SHOWN_LABELS = 6
-"""More labels than this are left to metrics.csv and progress.png."""
 
 
 @runtime_checkable
@@ -260,42 +258,6 @@ class Bars(Lines):
             self.progress.console.print(Text(printable(text)), soft_wrap=True)
 
 
-def epoch_text(epoch: EpochEnded, scores: str = "") -> str:
-    """An epoch: loss, scores, rate, seconds, and how many of its steps were left out."""
-    skipped = f"  {count(epoch.skipped_steps, 'step')} not finite" if epoch.skipped_steps else ""
-    rest = f"lr {epoch.learning_rate:.2g}  {epoch.seconds:.1f} s"
-    return f"epoch {epoch.epoch}/{epoch.epochs}  loss {epoch.train_loss:.4f}{scores}  {rest}{skipped}"
-
-
-def validation_text(validated: Validated) -> str:
-    """The means of a validation, and the first metric by label where there are a few."""
-    means = "  ".join(f"{name} {_number(value)}" for name, value in validated.mean.items())
-    labels = ", ".join(f"{name} {_number(value)}" for name, value in validated.by_label.items())
-    few = len(validated.by_label) in range(2, SHOWN_LABELS + 1)
-    return means + (f"  ({labels})" if few else "") + ("  (best)" if validated.improved else "")
-
-
-def case_scores(event: CaseScored) -> str:
-    """The case's mean of each metric over its labels; without a label, that it was predicted."""
-    by_label = event.scores.scores.values()
-    if not by_label:
-        return "predicted"
-    names = dict.fromkeys(name for scores in by_label for name in scores)
-    whole = [name for name in names if all(name in scores for scores in by_label)]
-    return "  ".join(f"{name} {_number(event.scores.mean(name))}" for name in whole)
-
-
-def clock(seconds: float) -> str:
-    """`1:02:03`, or `2:03`."""
-    whole = round(seconds)
-    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
 def _one_line(text: str) -> Text:
     """Cut at the edge of the terminal: a line that wraps would move all below it."""
     return Text(printable(text), no_wrap=True, overflow="ellipsis")
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"

@@ -1,4 +1,4 @@
-"""Flags of `eval` that say what is measured, each of which stands for a change of `evaluation.*`."""
+"""Flags of `eval` that say what is measured; most stand for a change of `evaluation.*`."""
 
 from __future__ import annotations
 
@@ -39,6 +39,23 @@ Tolerances = Annotated[
 ]
 AllowMissing = Annotated[
     bool, typer.Option("--allow-missing", help="With --predictions: leave out references without a prediction.")
+]
+
+
+class Covering(StrEnum):
+    """Who has a voxel that two structures of a mask claim."""
+
+    refuse = "refuse"
+    later = "later"
+
+
+MaybeOverlap = Annotated[
+    Covering | None,
+    typer.Option(
+        "--overlap",
+        help="With --predictions: masks whose structures overlap are refused, or the higher id has the voxel.",
+        show_default=Covering.refuse.value,
+    ),
 ]
 
 

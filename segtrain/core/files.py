@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from segtrain.core.errors import DataError, Problem, ResourceError
+from segtrain.core.errors import DataError, Problem, ResourceError, UnreadableScan
 
 ABANDONED_SECONDS = 86_400.0
 """No file takes a day to write; process numbers would not tell, as a folder may be shared by machines."""
@@ -46,6 +46,16 @@ def disk_errors(path: Path) -> Iterator[None]:
         elsewhere = "choose another folder that you may write to"
         hint = f"free some space, or {elsewhere}" if error.errno in FULL else elsewhere
         raise ResourceError(Problem(f"cannot write {path}", why=reason, hint=hint)) from error
+
+
+@contextmanager
+def scan_errors(path: Path) -> Iterator[None]:
+    """Translate what keeps a file or folder of scans from being opened into an UnreadableScan that names it."""
+    try:
+        yield
+    except OSError as error:
+        hint = "check the path and its permissions"
+        raise UnreadableScan(Problem("a scan cannot be read", str(path), error.strerror or str(error), hint)) from error
 
 
 @contextmanager

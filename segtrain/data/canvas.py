@@ -173,7 +173,8 @@ class Painting:
         if pairs and self._meant.covering == "refuse":
             hint = (
                 "a voxel has one label: take one out of task.labels, name what overlaps on purpose in task.regions, or "
-                "set task.overlap: later (the label with the higher id has the voxel)"
+                "set task.overlap: later, or --overlap later of `segtrain eval --predictions` (the label with the "
+                "higher id has the voxel)"
             )
             raise DataError(Problem("structures of a mask overlap", str(self._path), _some(pairs), hint))
         covered = (f"structures overlap, and the higher id has the voxels: {_some(pairs)}",) if pairs else ()
@@ -205,5 +206,8 @@ def _some(names: Iterable[str]) -> str:
 def _unmatched(path: Path, names: Iterable[str], canvas: Canvas) -> Problem:
     wanted = _some([*canvas.ids, *canvas.regions]) or "nothing"
     why = f"the file has {_some(names) or 'none'}; the task has {wanted}"
-    hint = "give each label the name of its structure in task.labels; name what was not drawn in a case in task.partial"
+    hint = (
+        "give each label the name of its structure in task.labels, or by --label NAME=ID of `segtrain eval "
+        "--predictions`; name what was not drawn in a case in task.partial"
+    )
     return Problem("structures of a mask and labels do not match by name", str(path), why, hint)

@@ -32,7 +32,7 @@ from segtrain.data.dicom_geometry import (
     sorted_slices,
 )
 from segtrain.data.dicom_headers import list_series, read_file, read_folder
-from segtrain.data.dicom_instances import faults_of_instances
+from segtrain.data.dicom_instances import faults_of_instances, note_of_one_uid
 from segtrain.data.dicom_pet import suv_of
 from segtrain.data.dicom_pixels import read_slices
 from segtrain.data.dicom_records import Drawing, Series, SliceHeader
@@ -82,7 +82,7 @@ def steps_of_series(place: Path, series_uid: str) -> tuple[Steps, tuple[str, ...
     headers, left_out = largest_stack(_choose(place, _headers(place), series_uid))
     raise_all(UnreadableScan, [*faults_of_files(place, headers), *faults_of_values(place, headers)])
     raise_all(UnreadableScan, faults_of_instances(place, headers))
-    notes = [left_out] if left_out else []
+    notes = [note for note in (left_out, note_of_one_uid(headers)) if note]
     if 1 < len(headers) < FEW_SLICES:
         notes.append(f"the series has only {count(len(headers), 'slice')}")
     return sorted_slices(headers), tuple(notes)
@@ -102,8 +102,9 @@ def values_of(headers: Sequence[SliceHeader]) -> tuple[Array, list[str]]:
 
 
 def origin_of(headers: Sequence[SliceHeader]) -> DicomOrigin:
-    """What names the series that slices are of."""
-    instances = dict.fromkeys(header.instance_uid for header in headers if header.instance_uid)
+    """What names the series that slices are of, and each of them; one UID for all slices names none."""
+    told_apart = () if note_of_one_uid(headers) else headers
+    instances = dict.fromkeys(header.instance_uid for header in told_apart if header.instance_uid)
     return DicomOrigin(headers[0].series_uid, headers[0].frame_uid, tuple(instances))
 
 

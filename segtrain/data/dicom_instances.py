@@ -1,7 +1,9 @@
 """Slices that are there twice: a SOPInstanceUID names one file in the world, so two that share one are a fault.
 
 Either a slice was copied beside itself, or something was written over it under the old name. Nobody but who did it
-knows which of two different ones is the slice, so neither is taken.
+knows which of two different ones is the slice, so neither is taken. Some programs write one UID into every slice of a
+series: where all have it and each lies elsewhere, it names the series, the positions tell the slices apart, and it is
+read with a note.
 """
 
 from __future__ import annotations
@@ -23,8 +25,10 @@ PLACES = ("position_mm", "directions", "spacing_mm")
 def faults_of_instances(folder: Path, headers: Sequence[SliceHeader]) -> Iterator[Problem]:
     """Two files of one SOPInstanceUID, by name, and whether they hold the same. Raises UnreadableScan as their reader.
 
-    Voxels are read of such files alone. Files without a UID are not compared.
+    Voxels are read of such files alone. Files without a UID are not compared, nor those of `note_of_one_uid`.
     """
+    if note_of_one_uid(headers):
+        return
     files: dict[str, dict[Path, list[SliceHeader]]] = {}
     for header in headers:
         if header.instance_uid:
@@ -40,6 +44,15 @@ def faults_of_instances(folder: Path, headers: Sequence[SliceHeader]) -> Iterato
     if copies:
         why = f"{count(len(copies), 'pair')}, as {copies[0]}: SOPInstanceUID, place and voxels are the same"
         yield Problem("a slice is there twice", str(folder), why, "take one of the two copies out")
+
+
+def note_of_one_uid(headers: Sequence[SliceHeader]) -> str:
+    """A note where all slices, of several files, have one SOPInstanceUID and no two one position; "" elsewhere."""
+    uids, files = {header.instance_uid for header in headers}, {header.path for header in headers}
+    places = {tuple(header.position_mm.tolist()) for header in headers if header.position_mm is not None}
+    if len(files) < 2 or len(uids) > 1 or "" in uids or len(places) < len(headers):
+        return ""
+    return f"all {count(len(headers), 'slice')} have one SOPInstanceUID; they are told apart by their positions"
 
 
 def _difference(one: Sequence[SliceHeader], other: Sequence[SliceHeader]) -> str:

@@ -31,7 +31,7 @@ from segtrain.data.slice_stack import Evened, SliceStack, Vector
 
 MOST_SLICES = 4
 """For each slice that there is, at most so many on the grid; the others would be nothing but interpolation."""
-LARGEST_TILT_DEGREES = 45.0
+MOST_REPAIRED_TILT_DEGREES = 45.0
 """No gantry tilts so far; what leans more is no tilted scan."""
 SHOWN = 6
 """Heights in one sentence."""
@@ -106,7 +106,7 @@ def _beyond_repair(place: Path, steps: Steps, evened: Evened) -> Iterator[Proble
     if len(evened.heights_mm) > MOST_SLICES * len(steps.headers):
         why = f"{len(steps.headers)} slices would become {len(evened.heights_mm)}, of which most were never measured"
         yield Problem("the slices are too far apart to be repaired", str(place), why, "copy the series again")
-    if evened.upright and _degrees(stack) > LARGEST_TILT_DEGREES:
+    if evened.upright and _degrees(stack) > MOST_REPAIRED_TILT_DEGREES:
         why = f"they lean by {_degrees(stack):.0f} degrees, more than any gantry"
         yield Problem("the slices lean too far to be repaired", str(place), why, "copy the series again")
 

@@ -34,6 +34,7 @@ from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap
 from segtrain.data.dicom import checked_series
 from segtrain.data.dicom_headers import dicom_errors, quiet_pydicom
+from segtrain.data.dicom_instances import note_of_one_uid
 from segtrain.data.dicom_records import SliceHeader
 from segtrain.data.dicom_seg_check import require_same
 
@@ -90,6 +91,8 @@ def write_seg(path: Path, labels: LabelMap, source: ScanSource, task: Task, *, m
     headers, grid = series.slices, series.grid
     if headers[0].frames > 1:
         raise DataError(Problem(REFUSED, str(headers[0].path), "its slices are frames of one enhanced file", HINT))
+    if note_of_one_uid(headers):
+        raise DataError(Problem(REFUSED, str(source.path), "all its slices have one SOPInstanceUID", HINT))
     if not grid.same_space(labels.grid):
         raise ValueError(f"the mask ({labels.grid.describe()}) is not on the grid of {source}")
     if unknown := set(np.unique(labels.array).tolist()) - set(task.ids):

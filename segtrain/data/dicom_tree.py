@@ -13,12 +13,15 @@ from segtrain.core.errors import ConfigError, Problem, UnreadableScan
 from segtrain.data.dicom_headers import looks_like_dicom, read_folder
 from segtrain.data.dicom_records import Drawing, Series
 from segtrain.data.faults import Faults
-from segtrain.data.formats import VOLUMES, format_of
+from segtrain.data.formats import SUFFIXES, VOLUMES, format_of, suffix_of
 from segtrain.data.listing import FoundCase
 from segtrain.data.settings import DataSettings
 
 INDEX_OF_DISC = "DICOMDIR"
 """A file that lists what is on a disc; it has the mark of DICOM and is no scan."""
+MOST_OPENED = 256
+"""Of files outside the cases whose name tells nothing, so many are opened at most, before every fit: on a network share
+each may take milliseconds. One slice of a series is enough to tell that something lies there."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,16 @@ class Candidate:
 
     source: ScanSource
     names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What lies below the root of a tree in no folder of a case."""
+
+    scans: tuple[Path, ...]
+    """Files that look like scans, by path."""
+    unopened: int
+    """Further files whose name tells nothing, and that were not looked into."""
 
 
 def tree_cases(settings: DataSettings, root: Path, faults: Faults) -> dict[str, FoundCase] | None:
@@ -51,25 +64,30 @@ def tree_cases(settings: DataSettings, root: Path, faults: Faults) -> dict[str, 
     return cases if folders else None
 
 
-def scans_outside(settings: DataSettings, root: Path) -> list[Path]:
-    """Files below root that look like scans and lie in no folder of a case, by path.
+def scans_outside(settings: DataSettings, root: Path) -> Outside:
+    """What lies below root in no folder of a case: the folders between are listed, those of cases are not.
 
-    Their name or the mark of DICOM tells; nothing else of them is read. Links are not followed.
+    The names of files tell; where one does not, the mark of DICOM in the first `MOST_OPENED` of them. Nothing else is
+    read, and links are not followed.
     """
     apart = {*_case_folders(settings, root, []), *([settings.labels] if settings.labels else [])}
     found: list[Path] = []
+    unknown: list[Path] = []
     for place, folders, files in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith(".") and Path(place, name) not in apart]
-        found += [path for name in files if _looks_like_scan(path := Path(place, name))]
-    return sorted(found)
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and Path(place, name) not in apart)
+        for name in sorted(files):
+            kind = SUFFIXES.get(suffix_of(path := Path(place, name)))
+            if name.startswith(".") or name.upper() == INDEX_OF_DISC or kind == "picture":
+                continue
+            (unknown if kind is None else found).append(path)
+    found += filter(_has_mark, unknown[:MOST_OPENED])
+    return Outside(tuple(sorted(found)), len(unknown[MOST_OPENED:]))
 
 
-def _looks_like_scan(path: Path) -> bool:
-    if path.name.startswith(".") or path.name.upper() == INDEX_OF_DISC:
-        return False
-    kind = format_of(path)
+def _has_mark(path: Path) -> bool:
+    """Whether a file is one of DICOM; of what cannot be opened nothing is known."""
     try:
-        return kind in (*VOLUMES, "dicom") or (kind is None and path.is_file() and looks_like_dicom(path))
+        return path.is_file() and looks_like_dicom(path)
     except OSError:
         return False
 

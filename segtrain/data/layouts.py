@@ -11,7 +11,7 @@ from segtrain.data.bids import bids_cases
 from segtrain.data.case_table import table_cases
 from segtrain.data.dataset_cases import decathlon_cases, nnunet_cases
 from segtrain.data.dataset_json import label_faults, read_dataset_json
-from segtrain.data.dicom_tree import scans_outside, tree_cases
+from segtrain.data.dicom_tree import MOST_OPENED, scans_outside, tree_cases
 from segtrain.data.faults import Faults
 from segtrain.data.folders import folder_cases
 from segtrain.data.listing import FoundCase
@@ -54,17 +54,21 @@ def passed_over(settings: DataSettings) -> str | None:
     """What lies among the data, looks like scans and belongs to no case, in a sentence; None where there is nothing.
 
     In a DICOM tree nothing else tells that data.case is too deep for a patient. Other layouts either list their files,
-    or call what they cannot use a fault. Raises ConfigError as `cases_in`.
+    or call what they cannot use a fault. It lists folders, and opens `dicom_tree.MOST_OPENED` files at most. Raises
+    ConfigError as `cases_in`.
     """
     if settings.layout != "dicom" or settings.root is None or not settings.root.is_dir():
         return None
-    found = scans_outside(settings, settings.root)
+    outside = scans_outside(settings, settings.root)
+    found, place = outside.scans, f"below data.root in no folder of a case (data.case: {settings.case!r})"
+    were = "was" if outside.unopened == 1 else "were"
+    others = f"; {count(outside.unopened, 'more file')} whose name tells nothing {were} not opened"
+    unopened = others if outside.unopened else ""
     if not found:
-        return None
+        return f"{MOST_OPENED} files {place} are no scans{unopened}" if unopened else None
     names = ", ".join(str(path.relative_to(settings.root)) for path in found[:SHOWN])
     more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-    where = f"{count(len(found), 'file')} below data.root in no folder of a case (data.case: {settings.case!r})"
-    return f"{where}, and left out though they look like scans: {names}{more}"
+    return f"{count(len(found), 'file')} {place}, and left out though they look like scans: {names}{more}{unopened}"
 
 
 def declared_label_faults(settings: DataSettings, task: Task) -> list[Problem]:

@@ -16,7 +16,7 @@ from segtrain.core.words import count
 from segtrain.data.dicom_headers import dicom_candidates, looks_like_dicom, read_file, read_folder
 from segtrain.data.dicom_records import Drawing, SliceHeader
 from segtrain.data.faults import Faults
-from segtrain.data.formats import READ, UNREAD_SUFFIXES, format_of, header_of_pair, scan_name
+from segtrain.data.formats import READ, UNREAD_SUFFIXES, VOLUMES, format_of, header_of_pair, scan_name
 from segtrain.data.structure_folder import structure_files
 
 __all__ = ["Found", "FoundCase", "list_masks", "list_scans", "mask_at", "scan_at", "scan_name"]
@@ -148,8 +148,25 @@ def scan_at(path: Path, problems: list[Problem]) -> Found | None:
 
 
 def mask_at(path: Path, problems: list[Problem]) -> Found | None:
-    """As `scan_at`, for a mask: a folder may hold a file a structure, as `structure_folder` reads them."""
-    return Found(ScanSource(path)) if structure_files(path) else scan_at(path, problems)
+    """As `scan_at`, for a mask: a folder may hold a file a structure, as `structure_folder` reads them.
+
+    Only where no DICOM lies at or below it: beside a series, such a file is what somebody converted.
+    """
+    try:
+        if structure_files(path) and not _holds_dicom(path):
+            return Found(ScanSource(path))
+    except UnreadableScan as error:
+        problems.extend(error.problems)
+        return None
+    return scan_at(path, problems)
+
+
+def _holds_dicom(folder: Path) -> bool:
+    """Whether a series or a drawing lies at or below a folder. Headers are read only where a file may have one."""
+    if all(format_of(path) in VOLUMES for path in dicom_candidates(folder)):
+        return False
+    content = read_folder(folder)
+    return bool(content.slices or content.drawings)
 
 
 def _dicom_file(path: Path, problems: list[Problem]) -> Found | None:

@@ -91,7 +91,7 @@ def segment_names(path: Path) -> dict[int, str]:
     found: dict[str, dict[str, str]] = {"Name": {}, "LabelValue": {}}
     for number, key, value in SEGMENT.findall(text):
         found[key][number] = value.strip()
-    ids = {number: int(value) for number, value in found["LabelValue"].items() if value.isdigit()}
+    ids = {number: int(value) for number, value in found["LabelValue"].items() if value.isdecimal()}
     return {ids[number]: name for number, name in found["Name"].items() if number in ids and name}
 
 

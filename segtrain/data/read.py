@@ -164,7 +164,8 @@ def common_grid(one: Path, other: Path | None) -> Grid | None:
     if len(own) == len(files):
         return None
     if own:
-        return read_labels(ScanSource(own[0])).grid
+        # Only the grid is wanted: whether structures may overlap is asked when the mask itself is read.
+        return read_labels(ScanSource(own[0]), canvas=Canvas(None, overlap="later")).grid
     segs = [drawing.path for drawing in drawings if drawing is not None and drawing.kind == "SEG"]
     return seg_grid(segs) if segs else None
 

@@ -11,14 +11,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from itertools import takewhile
+from itertools import permutations, takewhile
 from pathlib import Path
 
 from segtrain.core.words import count
 from segtrain.data.dicom_headers import dicom_candidates, looks_like_dicom, read_folder
 from segtrain.data.dicom_tree import Candidate, masks_in, scans_among
 from segtrain.data.naming import common, is_mask_word
-from segtrain.data.recognise_files import as_table
+from segtrain.data.recognise_files import as_table, called_after
 from segtrain.data.recognised import Recognised, channel_names, some
 
 LOOKED_AT = 200
@@ -39,7 +39,7 @@ class _Depth:
 def recognise_dicom(place: Path) -> Recognised | None:
     """A tree of series with a mask a case; None where there is no DICOM.
 
-    Reads every header. Raises UnreadableScan for damaged files.
+    Reads every header. Raises UnreadableScan for damaged files, DataError where two folders would be one case.
     """
     files = dicom_candidates(place)
     step = max(1, len(files) // LOOKED_AT)
@@ -93,13 +93,21 @@ def _named_otherwise(place: Path, depth: _Depth) -> Recognised | None:
         said += [f"no channel, because some cases lack it or have it twice: {some(others)}"] if others else []
         said += [f"no series has the same name in all cases: {only} is what their names have in common"] if only else []
         return _tree(place, depth, _escaped(keys) if only is None else {"image": only}, label, said)
-    if not alone:
+    if not alone or any(map(_share_a_folder, depth.cases)):
         return None
-    named = ["_".join(_parts(place, own[0])[: depth.folders]) for own in scans]
+    folders = [Path(*_parts(place, own[0])[: depth.folders]) for own in scans]
+    names = called_after(folders, place)
+    named = [names[folder] for folder in folders]
     images = {name: {"": own[0].source.path} for name, own in zip(named, scans, strict=True)}
     labels = {name: own[0].source.path for name, own in zip(named, drawn, strict=True) if own}
     words = f"{count(len(named), 'case')}, each a DICOM series and a mask, with names that have nothing in common"
     return as_table(words, images, labels, (), (place,))
+
+
+def _share_a_folder(case: Sequence[Candidate]) -> bool:
+    """Whether series lie in one folder, or in another's: a table names folders, and could not tell them apart."""
+    folders = [c.source.path for c in case if c.source.series_uid]
+    return any(one.is_relative_to(other) for one, other in permutations(folders, 2))
 
 
 def _pattern_of(wanted: Sequence[Candidate | None], cases: Sequence[Sequence[Candidate]]) -> str | None:

@@ -108,9 +108,7 @@ def _folders_as_table(
     place: Path,
 ) -> Recognised:
     """`as_table` for cases that are a folder each, and are called after it. DataError where two are called alike."""
-    names = {folder: "_".join(folder.parts) for folder in scans}
-    if len(set(names.values())) < len(names):
-        raise DataError(Problem("two folders would be one case", str(place), "with _ for / they are called alike"))
+    names = called_after([*scans], place)
     patients, how = _patients(list(scans))
     return as_table(
         words,
@@ -120,6 +118,17 @@ def _folders_as_table(
         (place,),
         {names[folder]: patient for folder, patient in patients.items()},
     )
+
+
+def called_after(folders: Sequence[Path], place: Path) -> dict[Path, str]:
+    """Folder below the place -> its case, as A_1 of A/1. DataError where two are called alike."""
+    names = {folder: "_".join(folder.parts) for folder in folders}
+    first = {name: folder for folder, name in reversed(names.items())}
+    alike = [f"{first[n].as_posix()} and {f.as_posix()}" for f, n in names.items() if first[n] != f]
+    if alike:
+        why = f"with _ for / they are called alike: {some(alike)}"
+        raise DataError(Problem("two folders would be one case", str(place), why, "rename one of them"))
+    return names
 
 
 def _patients(folders: Sequence[Path]) -> tuple[dict[Path, str], str]:

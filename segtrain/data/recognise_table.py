@@ -7,6 +7,7 @@ ids are told by their names. Whatever was taken for what is said.
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,8 +31,12 @@ from segtrain.data.naming import is_mask_word
 from segtrain.data.recognised import Recognised, channel_names, some
 
 CASES = ("case", "case_id", "caseid", "scan_id", "image_id", "id", "study", "study_id", "exam", "accession", "name")
-PATIENTS = ("patient", "patient_id", "patientid", "pid", "subject", "subject_id", "subjectid", "participant_id", "sub")
+PATIENTS = ("patient", "patient_id", "patientid", "pid", "mrn", "subject", "subject_id", "subjectid", "participant_id")
 """Names of the columns that tell a case and a patient, the likeliest first."""
+PERSON = r"(?:patient|pat|pt|participant|subject|subj|sub)s?"
+IDENTIFIER = r"(?:identifier|id|number|num|no|nr|index|code|name|key|uid|uuid|pseudonym|hash|mrn)"
+PATIENT = re.compile(rf"{PERSON}(?:_?{IDENTIFIER})*|mrn(?:_?{IDENTIFIER})*|pid")
+"""How else columns of patients are called, as patient_number; not patient_age, which people share."""
 LOOKED_AT = 20
 """Rows."""
 
@@ -52,6 +57,18 @@ class _Columns:
         others = [name for name in names if name and name not in (*roles.values(), *self.images)]
         taken = f"columns: {', '.join(f'{role} from {name}' for role, name in roles.items() if name)}"
         return [taken, f"columns that are not used: {some(others)}"] if others else [taken]
+
+    def perhaps_patients(self, rows: Sequence[Row]) -> list[str]:
+        """Where no column is that of the patients: which of the others may be, because rows share their values."""
+        used = ("", self.case, *self.images)
+        others = [name for name in rows[0].cells if name not in used and not is_mask_word(name)]
+        values = {name: [row.cells[name] for row in rows if row.cells[name]] for name in others}
+        distinct = {name: len({*cells}) for name, cells in values.items()}
+        shared = [name for name, n in distinct.items() if 1 < n < len(values[name])]
+        if self.patient or not shared:
+            return []
+        likeliest = some(sorted(shared, key=lambda name: -distinct[name]))
+        return [f"no column is called as one of patients; rows share values of {likeliest}: call it patient if it is"]
 
 
 def recognise_table(path: Path) -> Recognised:
@@ -74,7 +91,7 @@ def recognise_table(path: Path) -> Recognised:
 
 def _with_own_columns(path: Path, names: Sequence[str], rows: Sequence[Row]) -> Recognised:
     columns = _columns_of(names, rows, path)
-    said = columns.said(names)
+    said = [*columns.said(names), *columns.perhaps_patients(rows)]
     ids = _ids(rows, columns, path)
     if twice := [name for name, times in Counter(ids).items() if times > 1]:
         hint = f"give each row a case of its own: {FIX_HEADER}"
@@ -97,7 +114,8 @@ def _with_own_columns(path: Path, names: Sequence[str], rows: Sequence[Row]) -> 
 def _columns_of(names: Sequence[str], rows: Sequence[Row], path: Path) -> _Columns:
     files = [name for name in names if _leads_to_files(name, rows[:LOOKED_AT], path)]
     labels = [name for name in files if is_mask_word(name)]
-    images = tuple(name for name in files if name not in labels)
+    scans = [name for name in files if name not in labels]
+    images = tuple(name for name in scans if not _tells_ids(name)) or tuple(scans)  # P1 may be a folder beside it
     if not labels or not images:
         there = ", ".join(names)
         first = next((cell for cell in rows[0].cells.values() if os.sep in cell or "." in cell), "")
@@ -105,13 +123,19 @@ def _columns_of(names: Sequence[str], rows: Sequence[Row], path: Path) -> _Colum
         missing = "scans" if not images else "masks (called label, mask, seg ...)"
         why = f"the columns are {there}; no column leads to {missing}{looked}"
         raise DataError(Problem("the table cannot be understood", f"{path}, line 1", why, FIX_HEADER))
-    case, patient = _first_of(CASES, names, files), _first_of(PATIENTS, names, files)
-    return _Columns(case, patient, images, labels[0])
+    plain = {_plain(name): name for name in names if name not in (*images, *labels)}
+    case = next((plain[name] for name in CASES if name in plain), "")
+    wanted = (*PATIENTS, *filter(PATIENT.fullmatch, plain))
+    return _Columns(case, next((plain[name] for name in wanted if name in plain), ""), images, labels[0])
 
 
-def _first_of(wanted: Sequence[str], names: Sequence[str], files: Sequence[str]) -> str:
-    plain = {name.replace(" ", "_").replace("-", "_"): name for name in names if name not in files}
-    return next((plain[name] for name in wanted if name in plain), "")
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", name).strip("_")
+
+
+def _tells_ids(name: str) -> bool:
+    """Whether a column is called as one of cases or patients."""
+    return _plain(name) in CASES or PATIENT.fullmatch(_plain(name)) is not None
 
 
 def _leads_to_files(name: str, rows: Sequence[Row], path: Path) -> bool:

@@ -30,7 +30,7 @@ FOLDER = "its structures were a file each, and are one mask now"
 DRAWN = "it was drawn on the scan (DICOM), and is voxels now"
 
 
-def mask_of_repaired(source: ScanSource, scan: RepairedScan, task: Task, case: str, repairs: Repairs) -> MendedMask:
+def mask_of_repaired(source: ScanSource, scan: RepairedScan, *, task: Task, case: str, repairs: Repairs) -> MendedMask:
     """The mask of a repaired scan on its grid. Raises DataError, with GridMismatch among them, where it cannot be."""
     grid = scan.image.grid
     drawing = drawing_of(source.path)
@@ -45,6 +45,7 @@ def mask_of_repaired(source: ScanSource, scan: RepairedScan, task: Task, case: s
         stack = stacked(source.path, source.series_uid, repairs)
         if stack.evened is not None:
             return _slices(source, stack, scan.evened, task)
+        return mended_mask(source, read_mask(source), task, grid)  # its slices say themselves where they lie
     return _voxels(source, voxel_mask(source, task, case), scan.evened, task)
 
 
@@ -106,8 +107,8 @@ def _in_order_of(frame: Grid, array: Array, grid: Grid) -> Array:
 
 def _on_grid(where: str, drawn: Array, evened: Evened, changes: list[str]) -> MendedMask:
     if borrowed := evened.borrowed(drawn):
-        near = "have the labels of the nearest slice, of two equally near ones those of the first"
-        changes.append(f"{count(borrowed, 'interpolated slice')} of the mask {near}")
+        near = "with the labels of the nearest slice, of two equally near ones those of the first"
+        changes.append(f"{count(borrowed, 'interpolated slice')} of the mask: {near}")
     labels = LabelMap(evened.labels(drawn), evened.grid)
     lost = sorted(set(np.unique(drawn).tolist()) - set(np.unique(labels.array).tolist()))
     if lost:

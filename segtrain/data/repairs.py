@@ -6,7 +6,6 @@ Reading stays strict: a scan with such a fault is refused, and the refusal names
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
@@ -27,13 +26,17 @@ WHAT: Mapping[RepairName, str] = {
 """Name -> what the repair does with the slices or voxels that are told."""
 
 
+LARGEST = (2 - 2**-23) * 2.0**127
+"""The largest number of float32, as which values are kept: what lies beyond it would become infinite."""
+
+
 class Repairs(Settings):
     """Which repairs were asked for."""
 
     missing_slices: bool = False
     uneven_slices: bool = False
     tilt: bool = False
-    nan: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    nan: Annotated[float, Field(ge=-LARGEST, le=LARGEST)] | None = None
     """The value that voxels get which are no numbers; null: none is."""
 
     def include(self, name: RepairName | None) -> bool:
@@ -60,7 +63,8 @@ def asked_for(words: Sequence[str]) -> Repairs:
         elif name == "nan":
             value = _number(text)
             if value is None:
-                what = f"nan needs a finite number, not {text!r}" if equals else "nan needs the value that voxels get"
+                finite = f"nan needs a finite number, not {text!r}: float32 ends at {LARGEST:.2g}"
+                what = finite if equals else "nan needs the value that voxels get"
                 problems.append(Problem(what, "--repair", hint="for example --repair nan=-1024, which is air in a CT"))
             values[name] = 0.0 if value is None else value
         else:
@@ -78,9 +82,9 @@ def how_to(name: RepairName) -> str:
 
 
 def _number(text: str) -> float | None:
-    """A finite number; None where the text is none."""
+    """A number that is finite in float32; None where the text is none."""
     try:
         value = float(text)
     except ValueError:
         return None
-    return value if math.isfinite(value) else None
+    return value if abs(value) <= LARGEST else None

@@ -13,15 +13,13 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from segtrain.core.case import Case, ScanSource
-from segtrain.core.errors import Problem, UnreadableScan
-from segtrain.core.files import disk_errors, shortened
+from segtrain.core.files import disk_errors, scan_errors, shortened
 from segtrain.data.dicom_headers import list_series
-from segtrain.data.read import files_of, is_structure_folder
+from segtrain.data.read import files_of
 from segtrain.data.structure_folder import structure_files
 
 SETTLED_SECONDS = 60.0
@@ -38,9 +36,10 @@ def source_hash(case: Case) -> str:
     digest = hashlib.sha256()
     for source in _sources_of(case):
         digest.update(source.series_uid.encode())
-        digest.update("\n".join(structure_files(source.path)).encode(errors="surrogateescape"))  # names are labels
-        for file in _files_of(source):
-            with _named(file), file.open("rb") as content:
+        structures = {} if source.series_uid else structure_files(source.path)
+        digest.update("\n".join(structures).encode(errors="surrogateescape"))  # names are labels
+        for file in _files_of(source, structures.values()):
+            with scan_errors(file), file.open("rb") as content:
                 digest.update(hashlib.file_digest(content, "sha256").digest())
     return digest.hexdigest()
 
@@ -106,12 +105,15 @@ def _sources_of(case: Case) -> list[ScanSource]:
     return [*case.images, *([case.label] if case.label else [])]
 
 
-def _files_of(source: ScanSource) -> list[Path]:
-    """The file and what belongs to it, or the slices of the series meant, wherever below the folder they lie."""
+def _files_of(source: ScanSource, structures: Collection[Path]) -> list[Path]:
+    """The file and what belongs to it, or the slices of the series meant, wherever below the folder they lie.
+
+    Of a folder with a file a structure, these files.
+    """
     if not source.path.is_dir():
         return list(files_of(source.path))
-    if is_structure_folder(source):
-        return [part for file in structure_files(source.path).values() for part in files_of(file)]
+    if structures:
+        return [part for file in structures for part in files_of(file)]
     meant = (s for s in list_series(source.path) if source.series_uid in ("", s.uid))
     return sorted(file for series in meant for file in series.files)
 
@@ -123,20 +125,10 @@ def _states(source: ScanSource) -> list[tuple[Path, os.stat_result]]:
             Path(folder, name) for folder, _, names in os.walk(source.path) for name in names
         )
     else:
-        with _named(source.path):
+        with scan_errors(source.path):
             files = files_of(source.path)
     found = []
     for file in files:
-        with _named(file):
+        with scan_errors(file):
             found.append((file, file.stat()))
     return found
-
-
-@contextmanager
-def _named(file: Path) -> Iterator[None]:
-    """A file that cannot be read becomes an UnreadableScan."""
-    try:
-        yield
-    except OSError as error:
-        hint = "check the path and its permissions"
-        raise UnreadableScan(Problem("a scan cannot be read", str(file), error.strerror or str(error), hint)) from error

@@ -9,7 +9,7 @@ is left out. All its files lie on one grid, which is compared with that of the s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtrain.core.errors import DataError, GridMismatch, Problem
+from segtrain.core.files import scan_errors
 from segtrain.core.grid import Grid
 from segtrain.core.volume import LabelMap
 from segtrain.data.canvas import Canvas, Painting, by_names, by_numbers
@@ -31,13 +32,25 @@ SHOWN_IDS = 4
 
 
 def structure_files(folder: Path) -> dict[str, Path]:
-    """Name -> mask, by name, of a folder that holds such files and no DICOM; empty for whatever else a path may be."""
-    if not folder.is_dir():
-        return {}
-    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    masks = {scan_name(path): path for path in files if format_of(path) in VOLUMES}
-    others = (path for path in files if path not in masks.values())
-    return {} if any(map(looks_like_dicom, islice(others, LOOKED_AT))) else masks
+    """Name -> mask, by name, of a folder that holds such files and no DICOM; empty for whatever else a path may be.
+
+    Of two files of one name, the later. Raises UnreadableScan where the folder or a file in it cannot be opened.
+    """
+    return {scan_name(path): path for path in _masks_in(folder)}
+
+
+def _masks_in(folder: Path) -> list[Path]:
+    """The files that `structure_files` names, by path."""
+    with scan_errors(folder):
+        if not folder.is_dir():
+            return []
+        files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    are_masks = {path: format_of(path) in VOLUMES for path in files}
+    for path in islice((path for path in files if not are_masks[path]), LOOKED_AT):
+        with scan_errors(path):
+            if looks_like_dicom(path):
+                return []
+    return [path for path in files if are_masks[path]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +70,8 @@ def read_structures(folder: Path, canvas: Canvas, read: Callable[[Path], LabelMa
     """The label map that the files make together, on their own grid; `read` reads one of them.
 
     Without labels on the canvas, ids are the numbers of the files from 1, by name. Only files that are a label are
-    read. DataError where names do not match, where structures overlap (see `Canvas`), or where one file holds several
-    ids; GridMismatch where two files are not on one grid; and whatever `read` raises.
+    read. DataError where names do not match, where structures overlap (see `Canvas`), where one file holds several ids,
+    or where two files are called alike; GridMismatch where two files are not on one grid; and whatever `read` raises.
     """
     painted = paint_structures(folder, canvas, read)
     return painted.painting.finished(painted.grid, painted.notes)
@@ -66,7 +79,9 @@ def read_structures(folder: Path, canvas: Canvas, read: Callable[[Path], LabelMa
 
 def paint_structures(folder: Path, canvas: Canvas, read: Callable[[Path], LabelMap]) -> Painted:
     """`read_structures` before overlaps are judged."""
-    files = structure_files(folder)
+    masks = _masks_in(folder)
+    _require_one_file_each(folder, masks)
+    files = {scan_name(path): path for path in masks}
     names = dict(enumerate(files, start=1))
     meant = None if canvas.ids or canvas.regions else by_numbers(names, canvas)
     meant = meant or by_names(folder, names, canvas)
@@ -85,6 +100,16 @@ def paint_structures(folder: Path, canvas: Canvas, read: Callable[[Path], LabelM
     if painting is None or first is None:
         raise RuntimeError("names matched, and there is no file")
     return Painted(painting, first[1], tuple(drawn), tuple(notes))
+
+
+def _require_one_file_each(folder: Path, masks: Sequence[Path]) -> None:
+    """DataError where a structure is there as liver.nii and as liver.nii.gz: which of them is meant, nobody knows."""
+    files: dict[str, list[str]] = {}
+    for path in masks:
+        files.setdefault(scan_name(path), []).append(path.name)
+    if twice := [" and ".join(names) for names in files.values() if len(names) > 1]:
+        what, hint = "several files are one structure", "keep one of them"
+        raise DataError(Problem(what, str(folder), "; ".join(twice), hint))
 
 
 def _require_one_id(path: Path, values: NDArray[np.integer[Any]]) -> None:

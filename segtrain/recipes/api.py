@@ -11,6 +11,7 @@ from segtrain.config.load import Loaded, from_python, load_config
 from segtrain.config.schema import FitConfig
 from segtrain.core.events import Event, Finished
 from segtrain.core.launch import launched
+from segtrain.core.task import Overlap
 from segtrain.recipes.bars import Bars
 from segtrain.recipes.compare_losses import compare_losses as compare_recipe
 from segtrain.recipes.evaluate import evaluate_run
@@ -86,14 +87,15 @@ def evaluate(
     device: str = "auto",
     allow_code: bool = False,
     allow_missing: bool = False,
+    overlap: Overlap = "refuse",
     overwrite: bool = False,
     watch: Watch | None = None,
 ) -> dict[str, Any]:
     """`segtrain eval`: `run` and `images` (and `labels`), or `predictions` and `labels`. Raises SegtrainError.
 
-    `overrides` are the command's: `evaluation.metrics=[dice, hd95]`, for runs also `inference.*`. `label_names` and
-    `allow_missing` are for masks; the code that a run names is run with `allow_code` only. `overwrite` deletes the
-    results that lie in `out`.
+    `overrides` are the command's: `evaluation.metrics=[dice, hd95]`, for runs also `inference.*`. `label_names`,
+    `allow_missing` and `overlap` (that of `Task`) are for masks; the code that a run names is run with `allow_code`
+    only. `overwrite` deletes the results that lie in `out`.
     """
     if run is not None and images is not None and predictions is None:
         runs = [Path(run)] if isinstance(run, str | Path) else [Path(each) for each in run]
@@ -103,7 +105,12 @@ def evaluate(
     if predictions is not None and labels is not None and run is None and images is None:
         masks = Path(predictions), Path(labels), Path(out)
         events = evaluate_masks(
-            *masks, label_names=label_names, overrides=overrides, allow_missing=allow_missing, overwrite=overwrite
+            *masks,
+            label_names=label_names,
+            overrides=overrides,
+            allow_missing=allow_missing,
+            overlap=overlap,
+            overwrite=overwrite,
         )
         return _result(events, watch)
     raise TypeError("give run and images (and labels), or predictions and labels")

@@ -25,7 +25,8 @@ from segtrain.recipes.contact_sheet import draw_contact_sheet
 from segtrain.recipes.dataset import Reading, fingerprint_readable, result_of
 from segtrain.recipes.decide import draw_split, plan_from
 from segtrain.recipes.init_from import followed, try_network
-from segtrain.recipes.mend import mend, require_empty
+from segtrain.recipes.mend import mend, require_new_place
+from segtrain.recipes.sound import cautions_in
 from segtrain.recipes.watch import require_watchers
 from segtrain.reports.contact_sheet import require_sheet
 
@@ -42,6 +43,8 @@ def checking(loaded: Loaded) -> Generator[Reading, None, list[Problem]]:
     """
     parts = (_of_watchers, _of_network, _of_losses, _of_metrics, _of_declared_labels)
     problems = [problem for part in parts for problem in part(loaded)]
+    if not problems:
+        yield from map(Note, cautions_in(loaded))
     problems += yield from _of_data(loaded)
     return list(dict.fromkeys(problems))
 
@@ -58,7 +61,7 @@ def check_and_show(
     if sheet is not None:
         require_sheet(sheet)
     if fix is not None:
-        require_empty(fix)
+        require_new_place(fix, loaded.config.data)
     problems = yield from checking(loaded)
     result: dict[str, Any] = {"problems": problems}
     if sheet is not None:

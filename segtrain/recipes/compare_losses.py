@@ -25,7 +25,6 @@ from segtrain.recipes.dataset import logged
 from segtrain.recipes.decide import decide_plans, keep_splits, prepare_cases, require_same_data, store_of
 from segtrain.recipes.halving import halve, require_margin
 from segtrain.recipes.init_from import followed
-from segtrain.recipes.job import Shared
 from segtrain.recipes.lock import locked
 from segtrain.recipes.room import (
     KEPT_CHECKPOINTS,
@@ -37,6 +36,7 @@ from segtrain.recipes.room import (
     require_room,
 )
 from segtrain.recipes.run_folder import RunFolder, emptied_on_error, open_for_writing, require_place, write_record
+from segtrain.recipes.sound import Shared
 from segtrain.recipes.sweep import Meaning, SweepRun, config_of, meaning_of, runs_of, settings_of
 from segtrain.recipes.sweep_rungs import decisions_in, rung_epochs, still_in
 from segtrain.recipes.sweep_runs import Jobs, do_runs
@@ -80,7 +80,7 @@ def compare_losses(
             code = keep_code(folder, loaded, SWEEP)
             if code:
                 yield Note(f"code that the config names is run: {', '.join(code)}")
-            if sentence := passed_over(loaded.config.data):
+            if not resume and (sentence := passed_over(loaded.config.data)):
                 yield Note(sentence)
             yield from map(Note, meaning.cautions)
             about = {"seeds": list(settings.seeds), "folds": settings.folds, "device": str(target)}

@@ -72,8 +72,8 @@ def draw_contact_sheet(
 
 
 def name_of(loaded: Loaded) -> str:
-    """What a person calls the data: the folder of the config."""
-    return loaded.folder.resolve().name
+    """What a person calls the data: the config, or its folder where it is called config.yaml as all are."""
+    return loaded.folder.resolve().name if loaded.path.stem == "config" else loaded.path.stem
 
 
 def draw_tile(job: Drawing) -> Tile:

@@ -16,7 +16,8 @@ from segtrain.metrics.registry import definitions
 from segtrain.metrics.score_case import scored_structures
 from segtrain.metrics.settings import EvaluationSettings
 from segtrain.recipes.made_by import begin, drawn_by
-from segtrain.recipes.predict_cases import Manner, Outcome, predict_cases
+from segtrain.recipes.outcome import Outcome
+from segtrain.recipes.predict_cases import Manner, predict_cases
 from segtrain.recipes.results_folder import results_folder
 from segtrain.recipes.room import masks_need, require_room
 from segtrain.recipes.run_folder import RunFolder

@@ -18,9 +18,10 @@ from segtrain.recipes.compiling import compile_where_it_pays
 from segtrain.recipes.dataset import logged
 from segtrain.recipes.evaluate import finish_evaluation
 from segtrain.recipes.init_from import followed
-from segtrain.recipes.job import Job, Shared, set_up, try_config, write_history
+from segtrain.recipes.job import Job, set_up, write_history
 from segtrain.recipes.lock import locked
-from segtrain.recipes.predict_cases import Outcome, joined_outcome, predict_cases
+from segtrain.recipes.outcome import Outcome, joined_outcome
+from segtrain.recipes.predict_cases import predict_cases
 from segtrain.recipes.run_folder import (
     RunFolder,
     append_log,
@@ -33,6 +34,7 @@ from segtrain.recipes.run_folder import (
 )
 from segtrain.recipes.run_report import write_run_report, write_scores_report
 from segtrain.recipes.share import dealt
+from segtrain.recipes.sound import Shared, try_config
 from segtrain.recipes.trained import best_checkpoint
 from segtrain.recipes.validation import label_scores, mean_scores, quick, score_dealt
 from segtrain.recipes.watch import watching

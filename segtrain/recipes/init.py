@@ -26,6 +26,7 @@ from segtrain.data.recognised import Recognised
 from segtrain.data.settings import DataSettings
 from segtrain.data.splits import split_share
 from segtrain.models.settings import ModelSettings
+from segtrain.recipes.init_flat import flat_scans
 from segtrain.recipes.init_labels import guess_task
 from segtrain.recipes.init_masks import MaskIds, ids_in_masks
 from segtrain.recipes.init_text import config_text, from_folder
@@ -73,8 +74,9 @@ def guess(place: Path) -> Guess:
     if first and (channels := _volumes_of_one_file(first, cases, values)):
         values["channels"] = channels
         said.append(f"a scan holds {len(channels)} volumes: taken as channels, whose names you may change")
-    model = {"dims": 2} if first and 1 in first.grid.shape else {}
-    said += ["scans have one slice: the network is one of pictures (model.dims: 2)"] if model else []
+    flat = flat_scans(cases)
+    model = {"dims": 2} if flat.all_are else {}
+    said += flat.said()
     said += _few_patients(cases)
     ids = ids_in_masks(cases)
     task = guess_task(ids, recognised.declared, recognised.named_in)

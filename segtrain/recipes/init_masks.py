@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from segtrain.core.case import Case, ScanSource
-from segtrain.core.errors import DataError, Problem
+from segtrain.core.errors import DataError, Problem, raise_all
 from segtrain.core.task import IGNORED_CLASS
 from segtrain.core.words import count
+from segtrain.data.canvas import GENERIC, plain_name
 from segtrain.data.formats import format_of
 from segtrain.data.nrrd import segment_names
 from segtrain.data.read import all_structures, drawing_of, is_structure_folder, read_labels, structures_of
@@ -23,6 +24,8 @@ MOST_SECONDS = 20.0
 """For reading masks; `check` reads them all."""
 GOLDEN = 0.6180339887498949
 """Steps of it spread over a list, wherever one stops."""
+ONE_TABLE = "3D Slicer numbers segments in their order: export label maps with one colour table for all cases"
+ONE_NAME = "if these are names of one structure, give it one, or write task.labels yourself"
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,15 @@ class MaskIds:
     """Id -> number of masks that hold no other label."""
 
 
+@dataclass(frozen=True)
+class _Segment:
+    """What the mask of a case calls an id."""
+
+    id: int
+    name: str
+    case: str
+
+
 class _Look:
     """What has been seen in masks so far."""
 
@@ -57,9 +69,11 @@ class _Look:
         self.alone: Counter[int] = Counter()
         self.empty: Counter[int | str] = Counter()
         self.first: dict[int, str] = {}
-        self.segments: dict[str, tuple[int, str]] = {}
+        self.by_name: dict[str, _Segment] = {}
+        self.by_id: dict[int, _Segment] = {}
         self.overlaps: dict[str, str] = {}
-        self.clashes: list[str] = []
+        self.several_ids: list[str] = []
+        self.several_names: list[str] = []
         self.read = 0
 
     def at(self, case: str, label: ScanSource) -> None:
@@ -83,23 +97,49 @@ class _Look:
         self.read += 1
 
     def _name(self, case: str, names: Mapping[int, str]) -> None:
-        """Take in what the ids of a mask are called there."""
+        """Take in what the ids of a mask are called there; a name that nobody gave, as Segment_1, is none of an id."""
         for i, name in names.items():
-            known, where = self.segments.setdefault(name, (i, case))
-            if known != i:
-                self.clashes.append(f"{name} is {known} in case {where} and {i} in case {case}")
+            here = _Segment(i, name, case)
+            known = self.by_name.setdefault(plain_name(name), here)
+            if known.id != i:
+                self.several_ids.append(f"{name} is {known.id} in case {known.case} and {i} in case {case}")
+            elif not GENERIC.fullmatch(name.strip()):
+                known = self.by_id.setdefault(i, here)
+                if plain_name(known.name) != plain_name(name):
+                    self.several_names.append(f"{i} is {known.name} in case {known.case} and {name} in case {case}")
+
+    @property
+    def segments(self) -> dict[int, str]:
+        """Id -> name; one that somebody gave rather than one of the program."""
+        return {found.id: found.name for found in (*self.by_name.values(), *self.by_id.values())}
+
+    def clashes(self) -> list[Problem]:
+        """What keeps ids from being one label each in all masks."""
+        told: list[Problem] = []
+        if self.several_ids:
+            what = "a segment has another id in another mask"
+            told.append(Problem(what, why=some(self.several_ids), hint=ONE_TABLE))
+        if self.several_names:
+            what, hint = "an id has another name in another mask", f"{ONE_TABLE}; {ONE_NAME}"
+            told.append(Problem(what, why=some(self.several_names), hint=hint))
+        return told
+
+
+def spread(total: int) -> list[int]:
+    """All places of a list, each far from those before it: wherever one stops, they are from all over the list."""
+    return sorted(range(total), key=lambda place: place * GOLDEN % 1)
 
 
 def ids_in_masks(cases: Sequence[Case], *, seconds: float = MOST_SECONDS) -> MaskIds:
     """Read masks all over the list until the time is up, at least one.
 
-    DataError where none can be read, where they hold more different numbers than a task may have labels, or where one
-    name has several ids.
+    DataError where none can be read, where they hold more different numbers than a task may have labels, where one name
+    has several ids, or one id several names.
     """
     end = time.monotonic() + seconds
     look = _Look()
     unread: list[Problem] = []
-    for number in sorted(range(len(cases)), key=lambda place: place * GOLDEN % 1):
+    for number in spread(len(cases)):
         label = cases[number].label
         if label is None or (look.read and time.monotonic() > end):
             continue
@@ -119,13 +159,11 @@ def ids_in_masks(cases: Sequence[Case], *, seconds: float = MOST_SECONDS) -> Mas
 
 def _summed(look: _Look, total: int, unread: list[Problem]) -> MaskIds:
     found, read = look.found, look.read
-    if look.clashes:
-        hint = "3D Slicer numbers segments in their order: export label maps with one colour table for all cases"
-        raise DataError(Problem("a segment has another id in another mask", why=some(look.clashes), hint=hint))
-    segments = {i: name for name, (i, _) in look.segments.items()}
+    raise_all(DataError, look.clashes())
     ids = {label: n for label, n in found.items() if isinstance(label, int)}
     structures = sorted(name for name in found if isinstance(name, str))
     names = dict(enumerate((name for name in structures if found[name] == read), start=1))
     rare = tuple(name for name in structures if found[name] < read)
     counts = {i: read - look.empty[name] for i, name in names.items()} if names else dict(sorted(ids.items()))
-    return MaskIds(counts, read, total, names, rare, tuple(unread), look.overlaps, segments, look.first, look.alone)
+    more = (look.overlaps, look.segments, look.first, look.alone)
+    return MaskIds(counts, read, total, names, rare, tuple(unread), *more)

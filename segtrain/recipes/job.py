@@ -3,43 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from segtrain.config.code import FIT
 from segtrain.config.load import Loaded
 from segtrain.core.case import Case
-from segtrain.core.errors import ConfigError, DataError, Problem, raise_all
+from segtrain.core.errors import ConfigError, Problem
 from segtrain.core.events import Event, Note
 from segtrain.core.files import write_json
 from segtrain.core.plan import Plan
-from segtrain.core.task import Task
 from segtrain.core.words import count
 from segtrain.data.augment.amount import with_share
-from segtrain.data.cases import find_cases
-from segtrain.data.layouts import declared_label_faults, passed_over
+from segtrain.data.layouts import passed_over
 from segtrain.data.loader import BatchLoader
 from segtrain.data.patches import PatchSampler
 from segtrain.data.settings import AugmentSettings
-from segtrain.data.splits import Fold, Splits
+from segtrain.data.splits import Fold
 from segtrain.data.store import StoredCase, load
 from segtrain.inference.predict import Predictor
-from segtrain.metrics.chosen import chosen_metrics, require_tolerances
-from segtrain.metrics.score_case import scored_structures
-from segtrain.models.registry import find_model
 from segtrain.models.unet import count_parameters
 from segtrain.recipes.assemble import (
     Answer,
     TrainingLoss,
-    answer_for,
-    cautions_about,
-    make_loss,
     make_model,
     training_loss,
 )
@@ -47,7 +37,6 @@ from segtrain.recipes.begun_with import keep_code, keep_config, keep_fold
 from segtrain.recipes.budget import steps_per_epoch
 from segtrain.recipes.decide import (
     decide_plans,
-    draw_split,
     keep_splits,
     prepare_cases,
     require_same_data,
@@ -58,38 +47,12 @@ from segtrain.recipes.room import fit_needs, require_memory, require_room
 from segtrain.recipes.run_folder import RunFolder, append_log, mend_log, read_record, reading, write_record
 from segtrain.recipes.seen import seen_in_training
 from segtrain.recipes.share import share_of, spread
-from segtrain.recipes.watch import require_watchers
+from segtrain.recipes.sound import Shared, Sound, cautions_in
 from segtrain.reports.tables import write_csv
 from segtrain.training import checkpoint
 from segtrain.training.devices import on_device
 from segtrain.training.ranks import ALONE, Ranks
 from segtrain.training.state import TrainingState, new_state
-
-
-@dataclass(frozen=True, eq=False)
-class Shared:
-    """What a sweep decides once for all of its fits of one fold."""
-
-    plan: Plan
-    splits: Splits
-    """All folds."""
-    cases: tuple[Case, ...]
-    prepared: Mapping[str, Path]
-    """Case id -> its file in the store."""
-    steps_per_epoch: int | None = None
-    """As the first run of the sweep has them; None leaves them to the config."""
-
-
-@dataclass(frozen=True, eq=False)
-class Sound:
-    """A config that was tried, and its cases: everything that can be found out before a run folder is touched."""
-
-    loaded: Loaded
-    answer: Answer
-    loss: nn.Module
-    cases: tuple[Case, ...]
-    splits: Splits
-    """The one division of this fit, as it would be drawn now."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,39 +106,6 @@ class Job:
         )
 
 
-def try_config(loaded: Loaded, fold: int | None, shared: Shared | None = None) -> Sound:
-    """Build the loss and the metrics, find the cases and divide them; reads no voxel and writes nothing.
-
-    Raises ConfigError and DataError for what the user can mend.
-    """
-    config = loaded.config
-    require_watchers(config.training)
-    answer, loss = try_loss(loaded)
-    raise_all(DataError, declared_label_faults(config.data, config.task))
-    cases = shared.cases if shared else tuple(find_cases(config.data))
-    raise_all(ConfigError, idle_patterns(config.task, [case.id for case in cases]))
-    splits = draw_split(loaded, cases, fold, shared.splits if shared else None)
-    return Sound(loaded, answer, loss, cases, splits)
-
-
-def idle_patterns(task: Task, cases: Sequence[str]) -> Iterator[Problem]:
-    """Patterns of task.partial that match no case: what they should hide would be trained as absent."""
-    for pattern in task.partial:
-        if not any(fnmatchcase(case, pattern) for case in cases):
-            hint = f"write it as the case ids are: {', '.join(cases[:3])} ..."
-            yield Problem(f"the pattern {pattern!r} matches no case", "task.partial", hint=hint)
-
-
-def try_loss(loaded: Loaded) -> tuple[Answer, nn.Module]:
-    """How the network answers, and the loss; the metrics and the network's name are tried too. Raises ConfigError."""
-    config = loaded.config
-    chosen_metrics(config.evaluation, loaded.folder)
-    require_tolerances(config.evaluation, list(scored_structures(config.task, config.evaluation)))
-    find_model(config.model, loaded.folder)
-    answer = answer_for(config.task, config.loss.name, loaded.folder)
-    return answer, make_loss(config, answer, loaded.folder)
-
-
 def set_up(
     sound: Sound, folder: RunFolder, fold: int | None, shared: Shared | None, device: torch.device, ranks: Ranks = ALONE
 ) -> Generator[Event, None, Job]:
@@ -227,12 +157,10 @@ def decide(
     keep_config(folder, loaded)
     keep_fold(folder, fold)
     code = keep_code(folder, loaded, FIT)
-    if code and shared is None:
-        yield Note(f"code that the config names is run: {', '.join(code)}")
-    if shared is None and (sentence := passed_over(config.data)):
-        yield Note(sentence)
     if shared is None:  # a sweep has told it once for all of its runs
-        yield from map(Note, cautions_in(loaded))
+        told = [f"code that the config names is run: {', '.join(code)}"] if code else []
+        beside = passed_over(config.data) if started is None else ""
+        yield from map(Note, (*told, *([beside] if beside else []), *cautions_in(loaded)))
     (chosen,) = keep_splits(folder.splits, sound.cases, sound.splits).folds
     if shared is not None:
         write_json(folder.plan, shared.plan.model_dump(mode="json"))
@@ -290,12 +218,6 @@ def write_history(folder: RunFolder, state: TrainingState) -> None:
     if state.history:
         header = list(state.history[0])
         write_csv(folder.metrics, header, [[row.get(key) for key in header] for row in state.history])
-
-
-def cautions_in(loaded: Loaded) -> Iterator[str]:
-    """What a user should know of the loss before a fit."""
-    name = loaded.config.loss.name
-    return cautions_about({name: name}, loaded.folder)
 
 
 def _facts(job: Job) -> dict[str, Any]:

@@ -62,15 +62,12 @@ def mend(loaded: Loaded, out: Path, repairs: Repairs = NO_REPAIR) -> Generator[E
 
     Values that nobody measured are put into a scan where `repairs` ask for them, and nowhere else.
 
-    Raises ConfigError where OUT holds anything, DataError where no case can be used, ResourceError.
+    Raises ConfigError where OUT holds anything or lies in the data, DataError where no case can be used, ResourceError.
     """
-    require_empty(out)
     config = loaded.config
+    require_new_place(out, config.data)
     scans = sound_cases(config.data)
     jobs = [Mending(case, config.data.channel_names, config.task, out, repairs) for case in scans.cases]
-    with disk_errors(out):
-        for folder in ("images", "labels"):
-            (out / folder).mkdir(parents=True, exist_ok=True)
     done: dict[str, Mended] = {}
     lost: dict[str, list[Problem]] = {}
     for name, problem in scans.faults:
@@ -105,12 +102,15 @@ def mend_case(job: Mending) -> Mended:
             repaired = read_repaired(case.images, job.repairs)
             image = repaired.image
             require_channels(case, image, job.channels)
-            mask = (
-                None if case.label is None else mask_of_repaired(case.label, repaired, job.task, case.id, job.repairs)
-            )
+            mask = None
+            if case.label is not None:
+                mask = mask_of_repaired(case.label, repaired, task=job.task, case=case.id, repairs=job.repairs)
     except DataError as error:
         return Mended(None, problems=error.problems)
     scan, label = out / "images" / f"{case.id}.nii.gz", out / "labels" / f"{case.id}.nii.gz"
+    with disk_errors(out):  # not before: where no case can be used, nothing is left behind
+        scan.parent.mkdir(parents=True, exist_ok=True)
+        label.parent.mkdir(exist_ok=True)
     write_nifti_image(scan, image)
     if mask is not None:
         write_nifti(label, mask.labels)
@@ -118,8 +118,12 @@ def mend_case(job: Mending) -> Mended:
     return Mended(found, tuple(dict.fromkeys((*image.notes, *repaired.changes, *(mask.changes if mask else ())))))
 
 
-def require_empty(out: Path) -> None:
-    """ConfigError where a folder holds anything."""
+def require_new_place(out: Path, data: DataSettings) -> None:
+    """ConfigError where a folder holds anything, or lies where cases are looked for: it would be taken for one."""
+    for place in (data.images, data.labels, data.root):
+        if place is not None and out.resolve().is_relative_to(place.resolve()):
+            what, hint = "the mended data would lie among those that they are made of", "name a folder elsewhere"
+            raise ConfigError(Problem(what, str(out), f"cases are looked for in {place}", hint))
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         hint = "name a new folder: nothing is written over"
         raise ConfigError(Problem("there is something already where the mended data should go", str(out), hint=hint))

@@ -17,9 +17,9 @@ from segtrain.core.memory import is_memory_error
 from segtrain.execution.child import slot
 from segtrain.execution.leaving import leave_if_asked
 from segtrain.recipes.fit import fit
-from segtrain.recipes.job import Shared
 from segtrain.recipes.run_folder import append_log
 from segtrain.recipes.rung import epochs_done, score_rung, stopped_after
+from segtrain.recipes.sound import Shared
 from segtrain.recipes.sweep import SweepRun, config_of
 
 

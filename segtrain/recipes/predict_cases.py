@@ -32,19 +32,9 @@ from segtrain.inference.predict import Ensemble, ReadyScan, Sink
 from segtrain.metrics.score_case import score_case
 from segtrain.metrics.settings import EvaluationSettings
 from segtrain.recipes.one_case import read_case
+from segtrain.recipes.outcome import Outcome
 from segtrain.recipes.results_folder import PREDICTIONS, PROBABILITIES
 from segtrain.recipes.run_report import ScoredFiles
-
-
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """What came of the cases."""
-
-    scores: tuple[CaseScores, ...]
-    """Without a reference, a case has volumes only."""
-    files: tuple[ScoredFiles, ...]
-    failed: tuple[tuple[str, str], ...]
-    """Case and message."""
 
 
 @dataclass(frozen=True)
@@ -250,15 +240,6 @@ def predict_cases(
                 behind = _Behind(case.id, number, drawn.notes, writer.submit(work.finish, case, drawn))
         yield from ended.settle(behind)
     return Outcome(tuple(ended.scores), tuple(ended.files), tuple(ended.failed))
-
-
-def joined_outcome(cases: Sequence[Case], outcomes: Sequence[Outcome]) -> Outcome:
-    """What came of cases that several processes shared, in the order of the cases."""
-    place = {case.id: number for number, case in enumerate(cases)}
-    scores = sorted((s for one in outcomes for s in one.scores), key=lambda scored: place[scored.case])
-    files = sorted((f for one in outcomes for f in one.files), key=lambda file: place[file.case])
-    failed = sorted((f for one in outcomes for f in one.failed), key=lambda pair: place[pair[0]])
-    return Outcome(tuple(scores), tuple(files), tuple(failed))
 
 
 def volumes_ml(mask: LabelMap, task: Task) -> dict[str, float]:

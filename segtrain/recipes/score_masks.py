@@ -16,11 +16,11 @@ from segtrain.core.errors import ConfigError, DataError, Problem, raise_all
 from segtrain.core.events import CaseFailed, CaseScored, Event, Note
 from segtrain.core.machine import usable_cores
 from segtrain.core.scores import CaseScores
-from segtrain.core.task import Task
+from segtrain.core.task import Overlap, Task
 from segtrain.core.wrong_values import problems_of
 from segtrain.data.cases import mask_files
 from segtrain.data.formats import format_of
-from segtrain.data.read import read_labels
+from segtrain.data.read import Canvas, read_labels
 from segtrain.execution.workers import Died, each
 from segtrain.metrics.chosen import chosen_metrics, require_tolerances
 from segtrain.metrics.score_case import scored_structures
@@ -28,7 +28,7 @@ from segtrain.metrics.settings import EvaluationSettings
 from segtrain.recipes.dataset import MOST_PROCESSES, PROCESSES_PAY_SECONDS
 from segtrain.recipes.evaluate import finish_evaluation, report_evaluation
 from segtrain.recipes.one_pair import MaskPair, ScoredPair, score_pair
-from segtrain.recipes.predict_cases import Outcome
+from segtrain.recipes.outcome import Outcome
 from segtrain.recipes.repeated import Repeated
 from segtrain.recipes.results_folder import PREDICTIONS, open_results, results_folder
 from segtrain.recipes.run_report import ScoredFiles
@@ -45,6 +45,7 @@ def evaluate_masks(
     label_names: Mapping[str, Sequence[int]] | None = None,
     overrides: Sequence[str] = (),
     allow_missing: bool = False,
+    overlap: Overlap = "refuse",
     overwrite: bool = False,
 ) -> Generator[Event, None, None]:
     """Score a folder of masks against a folder of references; the last event is Finished.
@@ -52,6 +53,7 @@ def evaluate_masks(
     `label_names`: name -> its ids, several for a region. `overrides` say what is measured:
     `evaluation.metrics=[dice, hd95]`, `evaluation.profile=organ` and so on. A reference whose prediction is
     missing or cannot be used is scored as the worst, and fails by name; with `allow_missing` a missing one is left out.
+    `overlap` is that of `Task`, for masks that are drawn structure by structure.
     Predictions without a reference, and ids without a name, are told in a note; what else is in the folders and is no
     mask fails by its name. DataError where no name is in both folders.
     """
@@ -62,7 +64,8 @@ def evaluate_masks(
     drawn, known = mask_files(predictions), mask_files(labels)
     found, references, odd = drawn.files, known.files, (*drawn.faults, *known.faults)
     _require_common(found, references, predictions)
-    task, doubtful = (named_task(label_names), []) if label_names else _task_in(references, found)
+    task, doubtful = (named_task(label_names), []) if label_names else _task_in(references, found, overlap)
+    task = task.model_copy(update={"overlap": overlap})
     evaluation = with_regions(evaluation, label_names or {}, task)
     require_tolerances(evaluation, list(scored_structures(task, evaluation)))
     with results_folder(out):
@@ -201,18 +204,18 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:MOST_NAMED]) + more
 
 
-def _task_in(references: Mapping[str, Path], found: Mapping[str, Path]) -> tuple[Task, list[int]]:
+def _task_in(references: Mapping[str, Path], found: Mapping[str, Path], overlap: Overlap) -> tuple[Task, list[int]]:
     """A task that names the ids found in masks: label_1, label_2 ...; and the ids that no reference holds."""
-    ids, others = _ids_in(references), _ids_in(found)
+    ids, others = _ids_in(references, overlap), _ids_in(found, overlap)
     if not ids | others:
         raise DataError(Problem("no mask holds a label", hint="every voxel of every mask that can be read is 0"))
     return named_task({f"label_{i}": [i] for i in sorted(ids | others)}), sorted(others - ids)
 
 
-def _ids_in(masks: Mapping[str, Path]) -> set[int]:
+def _ids_in(masks: Mapping[str, Path], overlap: Overlap) -> set[int]:
     """All but 0. A mask that cannot be read fails as a case."""
-    ids: set[int] = set()
+    ids, canvas = set[int](), Canvas(None, overlap=overlap)
     for path in masks.values():
         with suppress(DataError):
-            ids.update(int(i) for i in np.unique(read_labels(ScanSource(path)).array))
+            ids.update(int(i) for i in np.unique(read_labels(ScanSource(path), canvas=canvas).array))
     return ids - {0}

@@ -25,9 +25,9 @@ from segtrain.recipes.dataset import processes_for
 from segtrain.recipes.decide import store_of
 from segtrain.recipes.dry_run import TEMPORARY
 from segtrain.recipes.init_from import followed
-from segtrain.recipes.job import try_config, try_loss
 from segtrain.recipes.room import KEPT_CHECKPOINTS
 from segtrain.recipes.run_folder import RunFolder
+from segtrain.recipes.sound import try_config, try_loss
 from segtrain.recipes.sweep import SweepRun, config_of, runs_of, settings_of
 from segtrain.recipes.sweep_rungs import rung_epochs
 from segtrain.recipes.trial import Measured, Work, looked_through, measure, prepare_few

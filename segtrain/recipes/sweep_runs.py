@@ -10,8 +10,8 @@ from segtrain.config.load import Loaded
 from segtrain.core.events import Event, Note, RunEnded, StillWorking
 from segtrain.execution.executor import Executor
 from segtrain.execution.workers import Died
-from segtrain.recipes.job import Shared
 from segtrain.recipes.one_run import Ended, RunJob, do_run, run_events
+from segtrain.recipes.sound import Shared
 from segtrain.recipes.sweep import SweepRun
 
 LONGEST_RUN_SECONDS = 30 * 24 * 3600.0

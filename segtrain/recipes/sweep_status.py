@@ -42,7 +42,7 @@ def found_nothing(scores: SweepScores) -> dict[str, str]:
         if shares and max(share for _, share in shares) < NOTHING:
             words = {what for what, _ in shares}
             most = f"{' or '.join(sorted(words))} at most {max(share for _, share in shares):.3f}"
-            found[loss] = f"finds nothing: {most} in {count(len(shares), 'run')}"
+            found[loss] = f"hits nothing: {most} in {count(len(shares), 'run')}"
     return found
 
 

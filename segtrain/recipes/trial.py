@@ -26,8 +26,9 @@ from segtrain.models.unet import count_parameters
 from segtrain.recipes.budget import HALF_WAY
 from segtrain.recipes.dataset import fingerprint_all, prepare_all
 from segtrain.recipes.decide import plan_from
-from segtrain.recipes.job import Job, Shared, Sound, set_up
+from segtrain.recipes.job import Job, set_up
 from segtrain.recipes.run_folder import RunFolder
+from segtrain.recipes.sound import Shared, Sound
 from segtrain.training.loop import train
 from segtrain.training.memory import peak_bytes
 

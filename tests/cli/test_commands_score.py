@@ -44,18 +44,18 @@ class TestEval:
             done = segtrain("eval", "--predictions", place, "--labels", "l")
             assert done.exit_code == 0, done.output
             assert calls.positional.pop() == (Path(place), Path("l"), tmp_path / "masks-eval")
-            expected = {"label_names": None, "overrides": [], "allow_missing": False, "overwrite": False}
-            assert calls.named.pop() == expected
+            flags = {"allow_missing": False, "overlap": "refuse", "overwrite": False}
+            assert calls.named.pop() == {"label_names": None, "overrides": [], **flags}
 
     def test_masks_with_names_and_metrics(self, monkeypatch: pytest.MonkeyPatch) -> None:
         calls, recipe = telling(finished())
         put(monkeypatch, "score_masks", evaluate_masks=recipe)
         flags = ("--label", "liver=1", "--label", "kidneys=4,5", "--metric", "dice", "--out", "o", "--overwrite")
-        segtrain("eval", "--predictions", "p", "--labels", "l", *flags)
+        segtrain("eval", "--predictions", "p", "--labels", "l", "--overlap", "later", *flags)
         assert calls.positional[0][2] == Path("o")
         names = {"liver": [1], "kidneys": [4, 5]}
         (named,) = calls.named
-        assert (named["label_names"], named["overwrite"]) == (names, True)
+        assert (named["label_names"], named["overwrite"], named["overlap"]) == (names, True, "later")
         assert named["overrides"] == ['evaluation.metrics=["dice"]']
 
     @pytest.mark.parametrize(
@@ -66,6 +66,7 @@ class TestEval:
             ("--predictions", "p"),
             ("--run", "r", "--images", "i", "--predictions", "p", "--labels", "l"),
             ("--run", "r", "--images", "i", "--allow-missing"),
+            ("--run", "r", "--images", "i", "--overlap", "refuse"),
             ("--predictions", "p", "--labels", "l", "--label", "liver"),
             ("--predictions", "p", "--labels", "l", "--label", "a=1", "--label", "a=2"),
             ("--predictions", "p", "--labels", "l", "--label", "a=1,"),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from segtrain.cli.console import Session
-from segtrain.cli.progress import clock, epoch_text, show, validation_text
+from segtrain.cli.progress import show
 from segtrain.core.events import (
     CaseFailed,
     CasePrepared,
@@ -180,20 +180,3 @@ def test_the_remaining_time_counts_validations_and_begins_anew_with_the_next_run
     show(iter([*epochs, Finished(Path("run"), {})]), Session())
     told = [line.rpartition("ETA ")[2] for line in capsys.readouterr().err.splitlines()]
     assert told == ["3:00", "3:20", "1:40", "3:00"]
-
-
-def test_a_few_labels_are_told_one_by_one_and_many_are_not() -> None:
-    few = Validated(1, {"dice": 0.5}, True, {"liver": 0.75, "cyst": None})
-    assert validation_text(few) == "dice 0.500  (liver 0.750, cyst -)  (best)"
-    many = Validated(1, {"dice": 0.5}, False, {f"organ {n}": 0.5 for n in range(20)})
-    assert validation_text(many) == "dice 0.500"
-    assert validation_text(Validated(1, {"dice": 0.5}, False, {"liver": 0.5})) == "dice 0.500"
-
-
-def test_steps_that_changed_nothing_are_told() -> None:
-    assert epoch_text(EpochEnded(1, 2, 2, 0.75, 1e-3, 6.0, 2)).endswith("6.0 s  2 steps not finite")
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(5, "0:05"), (61.4, "1:01"), (3599.6, "1:00:00"), (90061, "25:01:01")])
-def test_clock(seconds: float, text: str) -> None:
-    assert clock(seconds) == text

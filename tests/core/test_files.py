@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segtrain.core.errors import DataError, ResourceError
+from segtrain.core.errors import DataError, ResourceError, UnreadableScan
 from segtrain.core.files import (
     LONGEST_BEGINNING,
     checked_file,
@@ -16,6 +16,7 @@ from segtrain.core.files import (
     read_json,
     real_path,
     remove_abandoned,
+    scan_errors,
     shortened,
     sync_folder,
     whole_cache_file,
@@ -191,3 +192,9 @@ def test_a_link_to_itself_is_told(tmp_path):
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(DataError, match="cannot be followed"):
         real_path(tmp_path / "loop")
+
+
+def test_a_scan_that_cannot_be_opened_is_named_with_the_reason(tmp_path):
+    gone, words = tmp_path / "none.nii", r"cannot be read[\s\S]*none\.nii[\s\S]*No such file"
+    with pytest.raises(UnreadableScan, match=words), scan_errors(gone):
+        gone.read_bytes()

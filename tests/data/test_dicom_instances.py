@@ -60,6 +60,23 @@ def test_copies_and_others_are_told_at_once(tmp_path):
     assert "3.dcm and 4.dcm" in message
 
 
+@fault("F9", "one SOPInstanceUID in all slices, each at its own place", then="read; a note")
+def test_a_series_whose_slices_all_have_one_uid_is_read_by_their_positions(tmp_path):
+    found = read_dicom(series(tmp_path / "one", (1, 1, 1, 1)))
+    assert found.notes == ("all 4 slices have one SOPInstanceUID; they are told apart by their positions",)
+    assert np.array_equal(found.array, read_dicom(series(tmp_path / "four")).array)
+    assert found.origins[0].instance_uids == (), "an anonymiser may have written it into all series"
+
+
+def test_two_slices_of_the_uid_of_all_at_one_place_are_refused(tmp_path):
+    shutil.copy(series(tmp_path, (1, 1, 1, 1)) / "3.dcm", tmp_path / "4.dcm")
+    assert "have one SOPInstanceUID and are not the same" in refusal(tmp_path)
+
+
+def test_a_whole_series_has_no_such_note(tmp_path):
+    assert read_dicom(series(tmp_path)).notes == ()
+
+
 def test_files_without_a_uid_are_not_compared(tmp_path):
     write_series(tmp_path, SOPInstanceUID=None)
     assert read_dicom(tmp_path).array.shape[-1] == 4

@@ -221,6 +221,13 @@ def test_a_series_to_which_nothing_can_refer_is_refused(tmp_path, missing):
     assert not (tmp_path / "mask.dcm").exists()
 
 
+def test_a_series_whose_slices_have_one_uid_is_refused(tmp_path):
+    source = ScanSource(tmp_path / "ct")
+    write_series(tmp_path / "ct", SOPInstanceUID="1.2.9.1")
+    with pytest.raises(DataError, match=r"no DICOM SEG can refer to this series[\s\S]*one SOPInstanceUID"):
+        write_seg(tmp_path / "mask.dcm", drawn_on(source), source, TASK, model="m")
+
+
 def test_a_class_of_scans_that_highdicom_does_not_know_is_refused(tmp_path):
     source = ScanSource(tmp_path / "ct")
     write_series(tmp_path / "ct", SOPClassUID="1.2.3.4.5")

@@ -1,8 +1,10 @@
 import pytest
 
 from segtrain.core.errors import ConfigError, DataError
+from segtrain.data import dicom_tree
 from segtrain.data.cases import find_cases
-from segtrain.data.dicom_tree import scans_outside, tree_cases
+from segtrain.data.dicom_headers import looks_like_dicom
+from segtrain.data.dicom_tree import MOST_OPENED, scans_outside, tree_cases
 from segtrain.data.faults import Faults
 from segtrain.data.settings import DataSettings
 from tests import phantoms
@@ -132,7 +134,21 @@ def test_scans_in_no_folder_of_a_case_are_found_by_name_and_mark(tmp_path):
     for name in ("B/notes.txt", "B/.hidden.dcm", "report.pdf"):
         (tmp_path / name).write_text("no scan")
     found = scans_outside(tree(tmp_path, label=None, labels=tmp_path / "masks"), tmp_path)
-    assert [path.relative_to(tmp_path).as_posix() for path in found] == ["B/IM1", "B/IM2", "B/c.dcm", "over.nii.gz"]
+    assert found.unopened == 0
+    names = [path.relative_to(tmp_path).as_posix() for path in found.scans]
+    assert names == ["B/IM1", "B/IM2", "B/c.dcm", "over.nii.gz"]
+
+
+def test_only_so_many_files_are_opened_and_the_others_are_counted(tmp_path, monkeypatch):
+    study(tmp_path / "A" / "t0", T1="", flair="", Mask="")
+    for n in range(MOST_OPENED + 3):
+        (tmp_path / f"{n:04}.txt").write_text("no scan")
+    write_series(tmp_path / "B")
+    opened = []
+    monkeypatch.setattr(dicom_tree, "looks_like_dicom", lambda path: opened.append(path) or looks_like_dicom(path))
+    found = scans_outside(tree(tmp_path), tmp_path)
+    assert (len(opened), found.unopened) == (MOST_OPENED, 3)
+    assert len(found.scans) == 4, "their names tell: none of them has to be opened"
 
 
 def test_the_real_tree_holds_three_studies_of_two_patients():

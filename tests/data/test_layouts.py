@@ -33,6 +33,19 @@ def test_what_a_dicom_tree_passes_over_is_counted_and_named(tmp_path):
     assert "B/003_0.dcm" in told
 
 
+def test_files_of_a_dicom_tree_that_were_not_opened_are_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr("segtrain.data.dicom_tree.MOST_OPENED", 2)
+    monkeypatch.setattr("segtrain.data.layouts.MOST_OPENED", 2)
+    tree = DataSettings(layout="dicom", root=tmp_path, case="*/*", channels={"T1": "*"}, label="*Mask*")
+    write_series(tmp_path / "A" / "t0" / "T1")
+    for name in "abc":
+        (tmp_path / name).write_text("no scan")
+    place = "below data.root in no folder of a case (data.case: '*/*')"
+    assert passed_over(tree) == f"2 files {place} are no scans; 1 more file whose name tells nothing was not opened"
+    write_series(tmp_path / "B")
+    assert passed_over(tree).endswith("and 1 more; 1 more file whose name tells nothing was not opened")
+
+
 def test_layouts_that_list_their_files_pass_nothing_over(tmp_path):
     write_series(tmp_path / "images" / "P1")
     assert passed_over(DataSettings(images=tmp_path / "images", labels=tmp_path / "labels")) is None

@@ -1,5 +1,7 @@
 from PIL import Image
 
+from segtrain.core.case import ScanSource
+from segtrain.data import structure_folder
 from segtrain.data.faults import Faults
 from segtrain.data.listing import holds_scan_files, list_masks, list_scans, scan_name
 from tests import phantoms
@@ -182,3 +184,29 @@ def test_a_sub_folder_with_a_file_a_structure_is_a_mask_and_no_scan(tmp_path):
     assert [found.source.path for found in list_masks(tmp_path, faults).values()] == [tmp_path / "P1"]
     assert faults.problems == []
     assert "a sub-folder is no scan" in listed(tmp_path)[1][0]
+
+
+def test_a_file_beside_a_series_of_dicom_makes_no_folder_of_structures(tmp_path):
+    write_series(tmp_path / "P1" / "seg", uid="1.2.3")
+    write_scan(tmp_path / "P1" / "converted.nii.gz")
+    write_rtstruct(tmp_path / "P2" / "rt" / "drawn.dcm", {"organ": []})
+    write_scan(tmp_path / "P2" / "converted.nii.gz")
+    faults = Faults()
+    found = list_masks(tmp_path, faults)
+    assert found["P1"].source == ScanSource(tmp_path / "P1", "1.2.3")
+    assert found["P2"].source == ScanSource(tmp_path / "P2" / "rt" / "drawn.dcm")
+    assert faults.problems == []
+
+
+def test_a_folder_of_structures_that_cannot_be_opened_is_a_fault_of_its_case(tmp_path, monkeypatch):
+    write_structures(tmp_path / "P1", {"liver": []})
+    write_structures(tmp_path / "P2", {"liver": []})
+    (tmp_path / "P1" / "locked").touch()
+
+    def closed(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(structure_folder, "looks_like_dicom", closed)
+    faults = Faults()
+    assert list(list_masks(tmp_path, faults)) == ["P2"]
+    assert [(case, problem.what) for case, problem in faults] == [("P1", "a scan cannot be read")]

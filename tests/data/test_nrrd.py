@@ -147,6 +147,8 @@ def test_segments_have_their_names_by_id(tmp_path):
     keys = b"Segment0_ID:=a\nSegment0_Name:=left kidney\nSegment0_LabelValue:=4\nSegment1_LabelValue:=7\n"
     (tmp_path / "a.seg.nrrd").write_bytes(b"NRRD0004\n" + keys + b"\nSegment2_Name:=voxels\nSegment2_LabelValue:=9\n")
     assert segment_names(tmp_path / "a.seg.nrrd") == {4: "left kidney"}
+    (tmp_path / "odd.seg.nrrd").write_bytes("NRRD0004\nSegment0_Name:=liver\nSegment0_LabelValue:=²\n\n".encode())
+    assert segment_names(tmp_path / "odd.seg.nrrd") == {}, "a digit, and no number"
     assert segment_names(header(tmp_path / "plain.nrrd")) == {}
     with pytest.raises(UnreadableScan):
         segment_names(tmp_path / "none.nrrd")

@@ -130,3 +130,22 @@ def test_a_scan_that_some_lack_is_said_where_the_masks_have_no_name_too(tmp_path
     found = recognise_dicom(tmp_path)
     assert found.values["channels"] == {"ct": "ct"}
     assert found.guesses[1] == "no channel, because some cases lack it or have it twice: pet"
+
+
+def test_two_folders_that_would_be_one_case_are_refused(tmp_path):
+    """Their drawings share no name, so that a table has to name them: one of the two would be lost."""
+    for case, name in (("A_1/B", "xdrawnx"), ("A/1_B", "ydrawny")):
+        path = write_drawn(tmp_path, case, name, at="ct")
+        write_rtstruct(path, {"Liver": None}, StructureSetLabel="CT")
+    with pytest.raises(DataError, match=r"two folders would be one case[\s\S]*A/1_B and A_1/B"):
+        recognise_dicom(tmp_path)
+
+
+def test_series_that_share_a_folder_are_not_put_into_a_table(tmp_path):
+    """A table names folders: which of the series is meant, it could not say."""
+    for case, drawn in (("P1", "mask of P1"), ("Q2", "Q2 seg")):
+        folder = tmp_path / case / "all"
+        for path in write_series(folder, uid=f"1.2.{case[1]}.1", SeriesDescription=f"{case} {case}"):
+            path.rename(path.with_name(f"scan{path.name}"))
+        write_series(folder, uid=f"1.2.{case[1]}.2", SeriesDescription=drawn)
+    assert recognise_dicom(tmp_path) is None

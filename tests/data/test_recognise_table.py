@@ -86,3 +86,34 @@ def test_the_usual_columns_need_no_other_table(table):
 def test_a_column_that_is_there_twice_is_not_chosen_from(table):
     with pytest.raises(DataError, match="twice: 'scan'"):
         recognise_table(table("id,scan,scan,mask x,a.nii.gz,b.nii.gz,m.nii.gz"))
+
+
+@pytest.mark.parametrize(
+    "column", ["mrn", "patient_number", "patient_code", "PatientName", "subj", "Participants-ID", "sub", "Patient No."]
+)
+def test_a_column_called_after_patients_keeps_the_scans_of_one_together(table, column):
+    text = f"{column},scan,mask,id\nP1,a.nii.gz,m.nii.gz,x\nP1,b.nii.gz,m.nii.gz,y\nP2,c.nii.gz,m.nii.gz,z\n"
+    path = table("")
+    path.write_text(text)
+    found = recognise_table(path)
+    assert [row.patient for row in found.rows.values()] == ["P1", "P1", "P2"]
+    assert list(found.rows) == ["x", "y", "z"]
+
+
+def test_what_patients_share_is_not_who_they_are_and_may_be_him(table):
+    lines = "id,patient_age,owner,scan,mask x,60,A,a.nii.gz,m.nii.gz y,60,A,b.nii.gz,m.nii.gz z,60,B,c.nii.gz,m.nii.gz"
+    found = recognise_table(table(lines))
+    assert [row.patient for row in found.rows.values()] == ["", "", ""]
+    assert "rows share values of owner: call it patient" in found.guesses[-1]
+
+
+def test_ids_that_name_folders_beside_the_table_are_ids(table, tmp_path):
+    for case in ("P1", "P2"):
+        for name in ("i", "m"):
+            write_scan(tmp_path / case / f"{name}.nii.gz")
+    found = recognise_table(table("patient,scan,mask P1,P1/i.nii.gz,P1/m.nii.gz P2,P2/i.nii.gz,P2/m.nii.gz"))
+    assert rows(found) == {"P1": ("P1", "i.nii.gz"), "P2": ("P2", "i.nii.gz")}
+
+
+def test_a_column_of_ids_is_that_of_the_scans_where_no_other_is(table):
+    assert list(recognise_table(table("study,mask a.nii.gz,m.nii.gz b.nii.gz,m.nii.gz")).rows) == ["a", "b"]

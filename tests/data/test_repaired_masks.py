@@ -40,7 +40,7 @@ def repaired(folder, kind):
 
 
 def mask_of(path, scan, task=TASK):
-    return mask_of_repaired(ScanSource(path), scan, task, "P1", EVERY)
+    return mask_of_repaired(ScanSource(path), scan, task=task, case="P1", repairs=EVERY)
 
 
 @pytest.mark.parametrize("drawn_as", KINDS)
@@ -80,6 +80,16 @@ def test_a_file_on_the_grid_of_the_whole_series_is_taken_as_it_is(tmp_path):
     found = mask_of(tmp_path / "m.nii.gz", scan)
     np.testing.assert_array_equal(found.labels.array, drawn_array(EVEN))
     assert found.changes == ()
+
+
+def test_a_series_that_lies_on_a_grid_is_placed_by_its_positions_whatever_the_scan(tmp_path):
+    """By number its slices would land as those of the scan, of which one lies elsewhere."""
+    moved = [height + (1.0 if n == 8 else 0.0) for n, height in enumerate(EVEN)]
+    scan = read_repaired([ScanSource(write_stack(tmp_path / "scan", moved))], EVERY)
+    found = mask_of(as_series(tmp_path / "mask", EVEN), scan)
+    assert found.labels.grid.same_space(scan.image.grid)
+    assert np.abs(centre_mm(found.labels) - CENTRE_MM).max() < 0.1
+    assert not [change for change in found.changes if "one for one" in change]
 
 
 def test_axes_may_run_otherwise_in_a_converted_file(tmp_path):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import get_args
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from segtrain.core.errors import ConfigError
-from segtrain.data.repairs import NO_REPAIR, WHAT, RepairName, Repairs, asked_for, how_to
+from segtrain.data.repairs import LARGEST, NO_REPAIR, WHAT, RepairName, Repairs, asked_for, how_to
 
 
 def test_every_repair_is_known_by_its_name_and_says_what_it_does():
@@ -34,6 +35,8 @@ def test_several_are_asked_for_at_once():
         ("nan", "nan needs the value"),
         ("nan=air", "a finite number, not 'air'"),
         ("nan=inf", "a finite number, not 'inf'"),
+        ("nan=1e39", "a finite number, not '1e39': float32 ends at 3.4e"),
+        ("nan=-1e39", "a finite number, not '-1e39'"),
         ("nan=", "a finite number, not ''"),
         ("tilt=3", "tilt takes no value"),
     ],
@@ -53,3 +56,10 @@ def test_all_wrong_words_are_told_at_once():
 def test_the_settings_take_no_other_value():
     with pytest.raises(ValidationError):
         Repairs(nan=float("nan"))
+
+
+def test_the_largest_value_is_that_of_float32():
+    assert float(np.finfo(np.float32).max) == LARGEST
+    assert asked_for([f"nan={LARGEST}"]).nan == LARGEST
+    with pytest.raises(ValidationError):
+        Repairs(nan=1e39)

@@ -15,6 +15,7 @@ from segtrain.core.case import Case, ScanSource
 from segtrain.core.errors import UnreadableScan
 from segtrain.data import sources
 from segtrain.data.sources import SourceMemory, size_bytes, source_hash, state_of
+from segtrain.data.structure_folder import structure_files
 from tests.data import itk_phantoms
 from tests.data.dicom_phantoms import write_series
 from tests.data.folders import write_scan, write_structures
@@ -199,3 +200,17 @@ def test_a_mask_with_a_file_a_structure_changes_with_each_of_them(tmp_path):
     write_structures(folder, {"spleen": [(0, 0, 0)]})
     assert source_hash(case) not in (before, renamed)
     assert state_of(case) != state
+
+
+def test_a_folder_of_structures_is_listed_once_a_source(tmp_path, monkeypatch):
+    """On a network drive a list of files is what takes the time."""
+    scan, folder = write_scan(tmp_path / "scan.nii.gz"), write_structures(tmp_path / "m", {"liver": [], "spleen": []})
+    asked = []
+
+    def counted(path):
+        asked.append(path)
+        return structure_files(path)
+
+    monkeypatch.setattr(sources, "structure_files", counted)
+    source_hash(case_of(scan, label=folder))
+    assert asked == [scan, folder]

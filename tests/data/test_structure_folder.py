@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
 from segtrain.core.case import ScanSource
-from segtrain.core.errors import DataError, GridMismatch
+from segtrain.core.errors import DataError, GridMismatch, UnreadableScan
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap
+from segtrain.data import structure_folder
 from segtrain.data.canvas import Canvas
 from segtrain.data.nifti import write_nifti
 from segtrain.data.read import all_structures, is_structure_folder, read_labels
@@ -46,7 +49,7 @@ def test_what_no_label_is_called_after_is_left_out_and_said(tmp_path):
 
 def test_structures_that_overlap_are_refused_with_the_voxels_unless_the_task_says_who_has_them(tmp_path):
     folder = write_structures(tmp_path, {"liver": [(0, 0, 0), (1, 0, 0)], "spleen": [(1, 0, 0), (2, 0, 0)]})
-    with pytest.raises(DataError, match=r"spleen and liver \(1 voxel\)[\s\S]*task\.overlap: later"):
+    with pytest.raises(DataError, match=r"spleen and liver \(1 voxel\)[\s\S]*task\.overlap: later, or --overlap later"):
         mask(folder)
     found = mask(folder, TASK.model_copy(update={"overlap": "later"}))
     assert found.array[:, 0, 0].tolist() == [7, 7, 4], "the higher id has the voxel"
@@ -92,3 +95,26 @@ def test_slices_of_dicom_files_and_empty_folders_are_none(tmp_path):
     write_structures(tmp_path / "organs", {"b": [], "a": []})
     assert list(structure_files(tmp_path / "organs")) == ["a", "b"]
     assert not is_structure_folder(ScanSource(tmp_path / "organs", "1.2.3"))
+
+
+def test_a_structure_that_is_there_twice_is_refused_by_both_names(tmp_path):
+    folder = write_structures(tmp_path, ORGANS)
+    write_scan(folder / "liver.nii")
+    with pytest.raises(DataError, match=r"several files are one structure[\s\S]*liver\.nii and liver\.nii\.gz"):
+        mask(folder)
+
+
+def test_a_file_that_may_not_be_opened_is_named(tmp_path, monkeypatch):
+    write_structures(tmp_path, ORGANS)
+    (tmp_path / "locked").touch()
+    is_root = hasattr(os, "geteuid") and os.geteuid() == 0
+
+    def closed(path):  # root may open everything
+        raise PermissionError(13, "Permission denied", str(path))
+
+    if is_root or os.name == "nt":
+        monkeypatch.setattr(structure_folder, "looks_like_dicom", closed)
+    else:
+        (tmp_path / "locked").chmod(0)
+    with pytest.raises(UnreadableScan, match=r"cannot be read[\s\S]*locked[\s\S]*Permission denied"):
+        structure_files(tmp_path)

@@ -18,6 +18,7 @@ from segtrain.core.events import CaseScored, EpochEnded, Finished, StepEnded
 from segtrain.recipes import api
 from segtrain.recipes.lock import LOCK
 from segtrain.training import checkpoint
+from tests.data.folders import write_structures
 from tests.recipes.projects import OWN_METRIC, write_study
 
 
@@ -67,6 +68,17 @@ def test_evaluate_of_masks_returns_what_the_command_prints(one_scan, tmp_path):
     flags = ("--label", "organ=1", "--metric", "dice", "--overwrite")
     assert found == printed("eval", "--predictions", labels, "--labels", labels, "--out", out, *flags)
     assert found["metrics"]["mean"] == {"dice": 1.0}
+
+
+def test_structures_that_overlap_are_scored_where_that_is_asked_for(tmp_path):
+    write_structures(tmp_path / "masks" / "a", {"liver": [(0, 0, 0)], "spleen": [(0, 0, 0), (1, 0, 0)]})
+    masks = {
+        "predictions": tmp_path / "masks",
+        "labels": tmp_path / "masks",
+        "label_names": {"liver": [1], "spleen": [2]},
+    }
+    assert api.evaluate(out=tmp_path / "refused", **masks)["failed"] == ["a"]
+    assert api.evaluate(out=tmp_path / "later", overlap="later", **masks)["failed"] == []
 
 
 def test_a_path_may_be_text(one_scan, tmp_path):

@@ -89,6 +89,21 @@ def test_a_missing_label_hides_neither_a_broken_scan_nor_a_wrong_id_nor_a_leak(t
     ]
 
 
+def test_the_caution_of_a_loss_is_told_where_the_config_is_sound(tmp_path):
+    write_study(tmp_path)
+    told = [event.text for event in checking(load(tmp_path, "loss=post/combo")) if isinstance(event, Note)]
+    assert any("its sign is wrong" in text for text in told)
+
+
+def test_a_sheet_is_called_as_the_config_or_its_folder(tmp_path):
+    write_study(tmp_path / "brains")
+    (tmp_path / "brains" / "mri.yaml").write_text(CONFIG, encoding="utf-8")
+    for name, title in (("config", "brains"), ("mri", "mri")):
+        loaded = load_config(tmp_path / "brains" / f"{name}.yaml")
+        finished(check_and_show(loaded, sheet=tmp_path / "all.html"))
+        assert f"All cases of {title}" in (tmp_path / "all.html").read_text(encoding="utf-8")
+
+
 def test_the_sheet_is_made_where_no_case_is_whole(tmp_path):
     write_study(tmp_path)
     for path in (tmp_path / "labels").iterdir():

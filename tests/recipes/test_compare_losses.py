@@ -139,7 +139,7 @@ def test_scans_are_listed_once_a_sweep_and_read_for_the_plans_and_for_the_store(
         "segtrain.recipes.compare_losses.conclude", lambda run: {"schema_version": 1, "nothing_found": {}}
     )
     counts = {"segtrain.recipes.one_case.read_case": 0, "segtrain.recipes.compare_losses.find_cases": 0}
-    counts["segtrain.recipes.job.find_cases"] = 0
+    counts["segtrain.recipes.sound.find_cases"] = 0
 
     def counted(name, function):
         def call(*args):
@@ -238,7 +238,7 @@ def test_the_combo_of_the_post_ends_with_nothing_and_has_failed_and_combo_has_no
     assert of_the_post["mean"] < 0.01
     assert end.failed == ()
     said = [event.text for event in events if isinstance(event, Note)]
-    assert any(text.startswith("post-combo has failed: finds nothing: mean Dice") for text in said)
+    assert any(text.startswith("post-combo has failed: hits nothing: mean Dice") for text in said)
     (caution,) = [text for text in said if text.startswith("loss ")]
     assert caution.startswith("loss post-combo: its sign is wrong")
     assert caution in (tmp_path / "sweep" / "report.html").read_text(encoding="utf-8")

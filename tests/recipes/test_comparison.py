@@ -222,13 +222,13 @@ def test_a_loss_that_finds_nothing_has_failed_on_the_page_and_in_the_text(tmp_pa
     summary = conclude(sweep.path)
     last = summary["ranking"][-1]
     assert (last["loss"], last["status"], last["rank"]) == ("focal", "failed", 3)
-    assert last["reason"] == "finds nothing: mean Dice at most 0.004 in 2 runs"
+    assert last["reason"] == "hits nothing: mean Dice at most 0.004 in 2 runs"
     assert next(pair["verdict"] for pair in summary["pairs"] if pair["a"] == "focal") == "worse"
     assert summary["nothing_found"] == {"focal": last["reason"]}
     assert summary["failed_runs"] == {}
     page = sweep.report.read_text(encoding="utf-8")
-    assert "focal has failed: finds nothing: mean Dice at most 0.004 in 2 runs." in page
-    assert "focal has failed: it finds nothing" in " ".join((sweep.path / "methods.txt").read_text().split())
+    assert "focal has failed: hits nothing: mean Dice at most 0.004 in 2 runs." in page
+    assert "focal has failed: it hits nothing" in " ".join((sweep.path / "methods.txt").read_text().split())
 
 
 def test_a_caution_about_a_loss_is_on_the_page(tmp_path, plain):

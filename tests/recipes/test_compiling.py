@@ -13,8 +13,9 @@ from segtrain.core.events import Note
 from segtrain.recipes import compiling
 from segtrain.recipes.compiling import compile_where_it_pays
 from segtrain.recipes.fit import fit
-from segtrain.recipes.job import set_up, try_config
+from segtrain.recipes.job import set_up
 from segtrain.recipes.run_folder import RunFolder
+from segtrain.recipes.sound import try_config
 from segtrain.training.loop import train
 from tests.recipes.projects import close_at, load, result_of, step
 

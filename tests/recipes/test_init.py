@@ -210,3 +210,12 @@ def test_structures_that_overlap_are_said_and_the_config_trains(tmp_path):
     assert told["overlap"] == "later"
     assert any(sentence.startswith("structures overlap in 2 of 2 masks") for sentence in told["guesses"])
     assert check(load_config(tmp_path / "new.yaml")) == []
+
+
+def test_one_slice_in_the_first_scan_alone_makes_no_network_of_pictures(folders, tmp_path):
+    image, mask = phantoms.scan(phantoms.grid((16, 14, 1)))
+    write_nifti_image(folders / "images" / "P1_t1.nii.gz", image)
+    write_nifti(folders / "labels" / "P1_t1.nii.gz", mask)
+    told = write_config(folders, tmp_path / "new.yaml", overwrite=False)
+    assert "model" not in told
+    assert any(sentence.startswith("one slice in 1 of 3 scans (case P1_t1)") for sentence in told["guesses"])

@@ -23,8 +23,9 @@ from segtrain.recipes.assemble import Answer
 from segtrain.recipes.check import check
 from segtrain.recipes.fit import fit
 from segtrain.recipes.init_from import Source, followed, try_network, wishes_from
-from segtrain.recipes.job import set_up, try_config
+from segtrain.recipes.job import set_up
 from segtrain.recipes.run_folder import RunFolder
+from segtrain.recipes.sound import try_config
 from segtrain.training import checkpoint
 from tests import phantoms
 from tests.faults.table import fault

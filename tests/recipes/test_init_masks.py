@@ -10,7 +10,7 @@ from segtrain.core.case import Case, ScanSource
 from segtrain.core.errors import DataError
 from segtrain.core.volume import LabelMap, Volume
 from segtrain.data.nifti import write_nifti, write_nifti_image
-from segtrain.recipes.init_masks import ids_in_masks
+from segtrain.recipes.init_masks import ids_in_masks, spread
 from tests import phantoms
 from tests.data.folders import write_structures
 from tests.data.rtstruct_phantoms import write_rtstruct
@@ -102,3 +102,24 @@ def test_a_segment_with_another_id_in_another_mask_is_refused(tmp_path):
     cases = [slicer_case(tmp_path, "a", first), slicer_case(tmp_path, "b", second)]
     with pytest.raises(DataError, match="spleen is 2 in case a and 1 in case b, liver is 1 in case a and 2 in case b"):
         ids_in_masks(cases)
+
+
+def test_an_id_with_another_name_in_another_mask_is_refused(tmp_path):
+    """No name has two ids here, and yet 1 is two structures."""
+    names = {"a": "liver", "b": "kidney", "c": "Kidney", "d": "Liver"}
+    cases = [slicer_case(tmp_path, case, {name: 1}) for case, name in names.items()]
+    with pytest.raises(DataError, match="an id has another name") as error:
+        ids_in_masks(cases)
+    (problem,) = error.value.problems
+    assert "1 is liver in case a and kidney in case b" in problem.why
+
+
+def test_names_that_differ_in_case_alone_and_names_that_nobody_gave_are_no_clash(tmp_path):
+    names = {"a": "Segment_1", "b": "left kidney", "c": "Left_Kidney", "d": "Segment_1"}
+    found = ids_in_masks([slicer_case(tmp_path, case, {name: 1}) for case, name in names.items()])
+    assert found.segments[1].lower().replace("_", " ") == "left kidney"
+
+
+def test_a_spread_list_has_each_place_once_and_is_from_all_over_wherever_one_stops():
+    assert sorted(spread(10)) == list(range(10))
+    assert {number * 3 // 30 for number in spread(30)[:6]} == {0, 1, 2}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from segtrain.core.errors import ConfigError, DataError
+from segtrain.core.errors import DataError
 from segtrain.core.events import CasePrepared, Note
 from segtrain.core.plan import Plan
 from segtrain.data.cases import find_cases
@@ -16,8 +16,9 @@ from segtrain.data.splits import split_folds
 from segtrain.recipes.assemble import make_model
 from segtrain.recipes.dataset import prepare_all
 from segtrain.recipes.fit import fit
-from segtrain.recipes.job import Shared, set_up, try_config
+from segtrain.recipes.job import set_up
 from segtrain.recipes.run_folder import RunFolder
+from segtrain.recipes.sound import Shared, try_config
 from tests.plans import small_plan
 from tests.recipes.projects import CASES, close_at, load, result_of, step, write_case, write_study
 
@@ -55,24 +56,9 @@ def test_a_fit_of_a_sweep_reads_no_scan(loaded, folder, tmp_path, monkeypatch):
     cases = tuple(find_cases(loaded.config.data))
     prepared = result_of(prepare_all(cases, small_plan(), loaded.config.task, tmp_path / "store"))
     shared = Shared(small_plan(), split_folds(cases, 2, seed=11), cases, prepared)
-    for name in ("recipes.job.find_cases", "recipes.one_case.read_case", "data.sources.source_hash"):
+    for name in ("recipes.sound.find_cases", "recipes.one_case.read_case", "data.sources.source_hash"):
         monkeypatch.setattr(f"segtrain.{name}", None)
     assert job_of(loaded, folder, 0, shared).stored.keys() == set(CASES)
-
-
-@pytest.mark.parametrize(
-    ("override", "fold", "error", "says"),
-    [
-        ("loss.smoth=1", None, ConfigError, "smoth"),
-        ("evaluation.metrics=[dice, iuo]", None, ConfigError, "no metric is called 'iuo'"),
-        ("data.labels=nowhere", None, DataError, "no such folder"),
-        ("training.folds=5", 0, DataError, "too few patients"),
-        ("training.folds=2", 2, ConfigError, "there is no fold 2 of 2"),
-    ],
-)
-def test_what_is_wrong_is_found_before_there_is_a_folder(study, override, fold, error, says):
-    with pytest.raises(error, match=says):
-        try_config(load(study, override), fold)
 
 
 def test_a_new_job_stands_at_the_first_step_with_the_seeds_network(loaded, folder):
@@ -154,13 +140,6 @@ def test_a_job_knows_where_its_cases_lie(loaded, folder):
     assert job.stored.keys() == set(CASES)
     assert job.predictor.model is job.state.model
     assert isinstance(job.folder.path, Path)
-
-
-def test_a_pattern_of_partial_cases_that_matches_none_is_a_fault(study):
-    loaded = load(study, "compare=null", "task.partial={'Q*': [organ], 'P0*': [organ]}")
-    with pytest.raises(ConfigError, match=r"the pattern 'Q.' matches no case") as error:
-        try_config(loaded, None)
-    assert len(error.value.problems) == 1
 
 
 def test_how_many_patches_augmentation_changes_is_told_where_they_are_few(study, folder):

@@ -108,11 +108,18 @@ def test_nothing_is_written_over(study, tmp_path):
         list(mend(load(study), tmp_path / "mended"))
 
 
+@pytest.mark.parametrize("place", ["images", "images/new", "labels/new"])
+def test_the_new_folder_lies_nowhere_where_cases_are_looked_for(study, place):
+    with pytest.raises(ConfigError, match="among those that they are made of"):
+        list(mend(load(study), study / place))
+
+
 def test_without_a_usable_case_nothing_is_promised(study, tmp_path):
     shutil.rmtree(study / "labels")
     (study / "labels").mkdir()
     with pytest.raises(DataError):
         list(mend(load(study), tmp_path / "mended"))
+    assert not (tmp_path / "mended").exists()
 
 
 def test_structures_in_a_file_each_become_one_mask(tmp_path):

@@ -4,13 +4,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from segtrain.core.case import ScanSource
 from segtrain.core.grid import Grid
 from segtrain.core.scores import Score
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap
 from segtrain.data.nifti import write_nifti
+from segtrain.data.read import read_labels
 from segtrain.metrics.settings import EvaluationSettings
 from segtrain.recipes.one_pair import MaskPair, score_pair
+from tests.data.folders import write_structures
 from tests.data.rtstruct_phantoms import outline, write_rtstruct
 
 ON = Grid((4, 3, 2), np.diag([10.0, 10.0, 10.0, 1.0]))
@@ -64,6 +67,17 @@ def test_a_reference_that_was_drawn_on_the_scan_is_scored_on_the_grid_of_the_pre
     array[:2, :2, 0] = 1
     write_nifti(both.prediction, LabelMap(array, ON))
     found = score_pair(replace(both, reference=path))
+    assert found.fault == ""
+    assert found.scores.scores["organ"]["dice"].value == 1
+
+
+def test_outlines_are_scored_on_the_grid_of_structures_that_overlap(tmp_path):
+    voxels = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (1, 1, 0)]
+    folder = write_structures(tmp_path / "found", {"organ": voxels, "rim": voxels[:1]})
+    square = [[-0.5, -0.5], [1.5, -0.5], [1.5, 1.5], [-0.5, 1.5]]
+    on = read_labels(ScanSource(folder / "organ.nii.gz")).grid
+    path = write_rtstruct(tmp_path / "wanted.dcm", {"Organ": [outline(on, square, 0)]})
+    found = score_pair(MaskPair("P1", path, folder, TASK, EvaluationSettings(), 1))
     assert found.fault == ""
     assert found.scores.scores["organ"]["dice"].value == 1
 

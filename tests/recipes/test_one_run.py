@@ -13,8 +13,8 @@ from segtrain.core.events import EpochEnded, Finished
 from segtrain.core.plan import Plan
 from segtrain.data.cases import find_cases
 from segtrain.data.splits import Splits
-from segtrain.recipes.job import Shared
 from segtrain.recipes.one_run import Ended, RunJob, do_run, run_events
+from segtrain.recipes.sound import Shared
 from segtrain.recipes.sweep import runs_of, settings_of
 from tests.recipes.projects import load, result_of
 

@@ -16,8 +16,8 @@ from segtrain.data.nifti import write_nifti
 from segtrain.metrics.score_case import score_case
 from segtrain.metrics.settings import EvaluationSettings
 from segtrain.recipes.evaluate import finish_evaluation
+from segtrain.recipes.outcome import Outcome
 from segtrain.recipes.pooled import pool_folds
-from segtrain.recipes.predict_cases import Outcome
 from segtrain.recipes.run_report import ScoredFiles
 
 SCORING = EvaluationSettings(metrics=("dice", "iou", "hd95"))

@@ -22,7 +22,7 @@ from segtrain.data.nifti import read_nifti
 from segtrain.inference.predict import Ensemble
 from segtrain.metrics.settings import EvaluationSettings
 from segtrain.recipes import predict_cases as room
-from segtrain.recipes.predict_cases import Manner, joined_outcome, predict_cases, volumes_ml
+from segtrain.recipes.predict_cases import Manner, predict_cases, volumes_ml
 from segtrain.recipes.trained import load_ensemble, load_predictor, trained_config
 from tests.faults.table import fault
 from tests.phantoms import scan
@@ -228,15 +228,6 @@ class FirstChannel(torch.nn.Module):
 
     def forward(self, images):
         return self.model(images[:, :1])
-
-
-def test_what_several_processes_did_is_joined_in_the_order_of_the_cases(ensemble, cases, scans, tmp_path):
-    (scans[0] / "P7_a.nii.gz").write_bytes(b"no scan")
-    parts = [result_of(predict_cases(ensemble, cases[k::2], tmp_path / "out", SCORING)) for k in (1, 0)]
-    joined = joined_outcome(cases, parts)
-    assert [scored.case for scored in joined.scores] == ["P6_a", "P8_a", "P9_a"]
-    assert [file.case for file in joined.files] == ["P6_a", "P8_a", "P9_a"]
-    assert [case for case, _ in joined.failed] == ["P7_a"]
 
 
 def test_volumes_are_those_of_the_structures(ensemble):

@@ -14,6 +14,7 @@ from segtrain.data.nifti import write_nifti
 from segtrain.recipes import score_masks
 from segtrain.recipes.report import rebuild
 from segtrain.recipes.score_masks import evaluate_masks
+from tests.data.folders import write_structures
 from tests.faults.table import fault
 from tests.phantoms import grid
 from tests.recipes.projects import finished
@@ -89,6 +90,40 @@ def test_a_region_is_scored_as_one_structure(masks, tmp_path):
     found = finished(score(masks, tmp_path / "out", {"cyst": [7], "whole": [1, 7]})).result["metrics"]["labels"]
     assert list(found) == ["label_1", "cyst", "whole"]
     assert found["whole"]["dice"]["mean"] == pytest.approx((6 / 7 + 1) / 2)
+
+
+class TestStructureFolders:
+    """Folders with a file a structure, whose voxel (1, 0, 0) is in both structures of the reference."""
+
+    NAMES = {"liver": [1], "spleen": [2]}  # noqa: RUF012
+
+    @pytest.fixture
+    def folders(self, tmp_path):
+        found, wanted = tmp_path / "found", tmp_path / "wanted"
+        write_structures(wanted / "a", {"liver": [(0, 0, 0), (1, 0, 0)], "spleen": [(1, 0, 0), (2, 0, 0)]})
+        write_structures(found / "a", {"liver": [(0, 0, 0), (1, 0, 0)], "spleen": [(2, 0, 0)]})
+        return found, wanted
+
+    def test_overlaps_are_refused_with_the_flag_that_takes_them(self, folders, tmp_path):
+        *_, failed, end = score(folders, tmp_path / "out", self.NAMES)
+        assert end.failed == ("a",)
+        assert "liver and spleen (1 voxel)" in failed.message
+        assert "--overlap later of `segtrain eval --predictions`" in failed.message
+
+    def test_the_later_label_has_the_voxel_where_that_is_asked_for(self, folders, tmp_path):
+        *events, end = score(folders, tmp_path / "out", self.NAMES, overlap="later")
+        assert end.failed == ()
+        assert rows(tmp_path / "out")["a", "liver", "dice"][0] == pytest.approx(str(2 / 3))
+        assert rows(tmp_path / "out")["a", "spleen", "dice"][0] == pytest.approx(str(2 / 3))
+        noted = [event.text for event in events if isinstance(event, Note)]
+        assert noted == ["a: structures overlap, and the higher id has the voxels: liver and spleen (1 voxel)"]
+
+    def test_a_task_made_of_the_masks_counts_overlapping_ones_too(self, tmp_path):
+        found, wanted = tmp_path / "found", tmp_path / "wanted"
+        for folder in (found, wanted):
+            write_structures(folder / "a", {"label_1": [(0, 0, 0)], "label_2": [(0, 0, 0), (1, 0, 0)]})
+        end = finished(score((found, wanted), tmp_path / "out", overlap="later"))
+        assert list(end.result["metrics"]["labels"]) == ["label_2"]
 
 
 def test_regions_may_overlap_in_any_way(masks, tmp_path):

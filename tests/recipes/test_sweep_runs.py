@@ -10,8 +10,8 @@ from segtrain.core.events import Note, RunEnded
 from segtrain.data.splits import Splits
 from segtrain.execution.executor import ONE_PROCESS, Processes
 from segtrain.recipes.compare_losses import compare_losses
-from segtrain.recipes.job import Shared
 from segtrain.recipes.run_folder import write_record
+from segtrain.recipes.sound import Shared
 from segtrain.recipes.sweep import runs_of, settings_of
 from segtrain.recipes.sweep_runs import Jobs, do_runs
 from tests.plans import small_plan

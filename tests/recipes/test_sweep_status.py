@@ -25,7 +25,7 @@ def test_a_loss_with_hardly_any_overlap_in_every_run_finds_nothing():
     found = found_nothing(
         scores({"gone": [[case("a", 0.0), case("b", 0.012)], [case("c", 0.002)]], "well": [[case("a", 0.5)]]})
     )
-    assert found == {"gone": "finds nothing: mean Dice at most 0.006 in 2 runs"}
+    assert found == {"gone": "hits nothing: mean Dice at most 0.006 in 2 runs"}
 
 
 def test_one_run_that_finds_something_is_enough():
@@ -45,10 +45,10 @@ def test_where_nothing_was_to_be_found_nobody_failed():
 
 def test_who_found_nothing_has_failed_and_keeps_numbers_rank_and_tests():
     before = comparison(dice=0.0, gone=-0.5)
-    after = with_endings(before, Endings({}, {"gone": "finds nothing: mean Dice at most 0.000 in 2 runs"}, ()))
+    after = with_endings(before, Endings({}, {"gone": "hits nothing: mean Dice at most 0.000 in 2 runs"}, ()))
     last = after.ranking[-1]
     assert (last.loss, last.status, last.rank) == ("gone", "failed", 2)
-    assert last.reason.startswith("finds nothing")
+    assert last.reason.startswith("hits nothing")
     assert last.mean == before.ranking[-1].mean
     assert after.pairs == before.pairs
     assert after.pairs[0].verdict == "worse"

@@ -75,7 +75,7 @@ def test_without_a_metric_there_is_no_table():
 
 
 def test_what_was_dropped_and_what_found_nothing_have_a_word_of_their_own():
-    known = Endings({}, {"gone": "finds nothing"}, (rung(),))
+    known = Endings({}, {"gone": "hits nothing"}, (rung(),))
     found = with_endings(comparison(dice=0.0, gone=-0.5), known)
     names = ("dice", "gone", "focal")
     rows = table_of(ranking_tex(report(names, comparisons={"dice": found}, agreement=[])))

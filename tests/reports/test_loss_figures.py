@@ -115,8 +115,8 @@ def test_without_a_margin_there_is_no_band(gap):
 
 
 def with_failed(found, loss):
-    """As `sweep_status` writes it: a loss that finds nothing keeps its scores."""
-    rows = [replace(row, status="failed", reason="finds nothing") if row.loss == loss else row for row in found.ranking]
+    """As `sweep_status` writes it: a loss that hits nothing keeps its scores."""
+    rows = [replace(row, status="failed", reason="hits nothing") if row.loss == loss else row for row in found.ranking]
     return replace(found, ranking=tuple(rows))
 
 

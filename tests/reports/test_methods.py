@@ -117,8 +117,8 @@ def test_what_was_dropped_is_said_with_when_and_how_much_it_saved():
 
 
 def test_a_loss_that_found_nothing_has_failed_in_words():
-    assert "ce has failed: it finds nothing: mean Dice at most 0.001 in 2 runs." in said(
-        found_nothing={"ce": "finds nothing: mean Dice at most 0.001 in 2 runs"}
+    assert "ce has failed: it hits nothing: mean Dice at most 0.001 in 2 runs." in said(
+        found_nothing={"ce": "hits nothing: mean Dice at most 0.001 in 2 runs"}
     )
 
 
