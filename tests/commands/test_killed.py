@@ -107,13 +107,8 @@ def test_killed_at_a_moment(whole: Whole, tmp_path: Path, moment: str) -> None:
     assert_resumes_to_the_same(whole, run)
 
 
-@pytest.mark.parametrize(
-    "moment",
-    [
-        "when the first case was prepared",
-        pytest.param("while the first checkpoint is written", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["when the first case was prepared", "while the first checkpoint is written"])
 @fault("F17", "killed with two processes that prepare", then="kept: resumed to equal bits")
 def test_killed_with_two_processes_that_prepare(whole: Whole, tmp_path: Path, moment: str) -> None:
     run, two = tmp_path / "run", "data.workers=2"

@@ -63,7 +63,13 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("overrides", NETWORKS.values(), ids=NETWORKS)
+QUICK = ("softmax", "regions")
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [pytest.param(given, id=name, marks=() if name in QUICK else pytest.mark.slow) for name, given in NETWORKS.items()],
+)
 def test_the_page_gives_the_mask_of_predict(tmp_path, overrides):
     trained = fitted(tmp_path, *overrides)
     export(trained, "onnx", tmp_path / "exported")

@@ -35,6 +35,7 @@ def test_another_ending_is_refused_and_nothing_written(tmp_path, found):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_no_formula_runs_out_of_the_picture(found):
     for shown in cards():
         figure = _figure(shown.name, shown.formula, found)
