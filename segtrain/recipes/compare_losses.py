@@ -15,7 +15,6 @@ from segtrain.core.errors import SegtrainError, raise_all
 from segtrain.core.events import Event, Finished, Note
 from segtrain.core.plan import Plan
 from segtrain.data.cases import find_cases
-from segtrain.data.layouts import passed_over
 from segtrain.data.splits import Splits, split_folds
 from segtrain.execution.executor import ONE_PROCESS, Executor, Processes
 from segtrain.recipes.assemble import answer_for, make_loss
@@ -36,7 +35,7 @@ from segtrain.recipes.room import (
     require_room,
 )
 from segtrain.recipes.run_folder import RunFolder, emptied_on_error, open_for_writing, require_place, write_record
-from segtrain.recipes.sound import Shared
+from segtrain.recipes.sound import Shared, told_before
 from segtrain.recipes.sweep import Meaning, SweepRun, config_of, meaning_of, runs_of, settings_of
 from segtrain.recipes.sweep_rungs import decisions_in, rung_epochs, still_in
 from segtrain.recipes.sweep_runs import Jobs, do_runs
@@ -78,11 +77,7 @@ def compare_losses(
         with emptied_on_error(run):
             keep_config(folder, loaded)
             code = keep_code(folder, loaded, SWEEP)
-            if code:
-                yield Note(f"code that the config names is run: {', '.join(code)}")
-            if not resume and (sentence := passed_over(loaded.config.data)):
-                yield Note(sentence)
-            yield from map(Note, meaning.cautions)
+            yield from told_before(loaded.config.data, code, meaning.cautions, begins=not resume)
             about = {"seeds": list(settings.seeds), "folds": settings.folds, "device": str(target)}
             write_record(folder, {**about, "meaning": meaning.model_dump(mode="json")})
             sharing = share(loaded, folder, cases, drawn, target, at_once) if drawn else None

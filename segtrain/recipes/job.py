@@ -19,7 +19,6 @@ from segtrain.core.files import write_json
 from segtrain.core.plan import Plan
 from segtrain.core.words import count
 from segtrain.data.augment.amount import with_share
-from segtrain.data.layouts import passed_over
 from segtrain.data.loader import BatchLoader
 from segtrain.data.patches import PatchSampler
 from segtrain.data.settings import AugmentSettings
@@ -47,7 +46,7 @@ from segtrain.recipes.room import fit_needs, require_memory, require_room
 from segtrain.recipes.run_folder import RunFolder, append_log, mend_log, read_record, reading, write_record
 from segtrain.recipes.seen import seen_in_training
 from segtrain.recipes.share import share_of, spread
-from segtrain.recipes.sound import Shared, Sound, cautions_in
+from segtrain.recipes.sound import Shared, Sound, cautions_in, told_before
 from segtrain.reports.tables import write_csv
 from segtrain.training import checkpoint
 from segtrain.training.devices import on_device
@@ -158,9 +157,7 @@ def decide(
     keep_fold(folder, fold)
     code = keep_code(folder, loaded, FIT)
     if shared is None:  # a sweep has told it once for all of its runs
-        told = [f"code that the config names is run: {', '.join(code)}"] if code else []
-        beside = passed_over(config.data) if started is None else ""
-        yield from map(Note, (*told, *([beside] if beside else []), *cautions_in(loaded)))
+        yield from told_before(config.data, code, cautions_in(loaded), begins=started is None)
     (chosen,) = keep_splits(folder.splits, sound.cases, sound.splits).folds
     if shared is not None:
         write_json(folder.plan, shared.plan.model_dump(mode="json"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -12,10 +12,12 @@ from torch import nn
 from segtrain.config.load import Loaded
 from segtrain.core.case import Case
 from segtrain.core.errors import ConfigError, DataError, Problem, raise_all
+from segtrain.core.events import Note
 from segtrain.core.plan import Plan
 from segtrain.core.task import Task
 from segtrain.data.cases import find_cases
-from segtrain.data.layouts import declared_label_faults
+from segtrain.data.layouts import declared_label_faults, passed_over
+from segtrain.data.settings import DataSettings
 from segtrain.data.splits import Splits
 from segtrain.metrics.chosen import chosen_metrics, require_tolerances
 from segtrain.metrics.score_case import scored_structures
@@ -95,3 +97,12 @@ def cautions_in(loaded: Loaded) -> Iterator[str]:
     """What a user should know of the loss before a fit."""
     name = loaded.config.loss.name
     return cautions_about({name: name}, loaded.folder)
+
+
+def told_before(data: DataSettings, code: Sequence[str], cautions: Iterable[str], *, begins: bool) -> Iterator[Note]:
+    """What one should know before a fit or a sweep; what lies beside the cases, only where it begins."""
+    if code:
+        yield Note(f"code that the config names is run: {', '.join(code)}")
+    if begins and (sentence := passed_over(data)):
+        yield Note(sentence)
+    yield from map(Note, cautions)

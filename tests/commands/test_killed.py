@@ -130,9 +130,7 @@ def test_killed_again_and_again_at_random_moments(whole: Whole, tmp_path: Path, 
     assert_resumes_to_the_same(whole, run)
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), *((number, 143) for number in OTHERS)]
-)
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
 @fault(
     "F20",
     "SIGINT, SIGTERM, SIGHUP, SIGUSR1 in an epoch",

@@ -21,11 +21,6 @@ from tests.recipes.projects import BROKEN_LOSS, CASES, CONFIG, close_at, load, s
 TWO = "compare: {losses: [dice_ce, dice], folds: 2, seeds: [4, 0], baseline: dice_ce}\n"
 
 
-def nothing_concluded(sweep):
-    """Instead of a report."""
-    return {"schema_version": 1, "nothing_found": {}}
-
-
 def runs_in(folder):
     return sorted(path.parent for path in folder.glob("runs/*/*/*/run.json"))
 

@@ -14,7 +14,6 @@ from segtrain.recipes import doctor
 from segtrain.recipes.doctor import OPTIONAL, examine, openmp_runtimes, release, required_packages
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
-FOR_DEVELOPERS = {"dev", "judges"}
 
 
 @pytest.fixture(scope="module")

@@ -24,8 +24,6 @@ from segtrain.reports.contact_sheet import (
     write_contact_sheet,
 )
 
-RED = (230, 80, 80)
-
 
 def grid(shape, spacing=(1.0, 1.0, 1.0)) -> Grid:
     return Grid(shape, np.diag([*spacing, 1.0]))
