@@ -7,11 +7,12 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+from segtrain.cli.terminal import Outlasting
 from segtrain.core.errors import Problem
 
 SCHEMA_VERSION = 1
@@ -65,18 +66,24 @@ class Session:
 def print_json(value: Mapping[str, Any]) -> None:
     """One object on stdout, with `schema_version`; paths are text."""
     whole = {"schema_version": SCHEMA_VERSION, **value}
-    sys.stdout.write(json.dumps(whole, indent=2, allow_nan=False, default=_plain) + "\n")
+    Outlasting(sys.stdout).write(json.dumps(whole, indent=2, allow_nan=False, default=_plain) + "\n")
 
 
 def stdout() -> Console:
     """Where results go. Colours only on a terminal, and not with NO_COLOR."""
     width = None if sys.stdout.isatty() else PIPE_WIDTH
-    return _Console(markup=False, highlight=False, emoji=False, width=width)
+    return _console(sys.stdout, width)
 
 
 def stderr() -> Console:
     """Where everything else goes."""
-    return _Console(stderr=True, markup=False, highlight=False, emoji=False)
+    return _console(sys.stderr)
+
+
+def _console(stream: TextIO, width: int | None = None) -> Console:
+    """A console that shows text as it is; a terminal that is closed does not end what speaks through it."""
+    lasting = cast(TextIO, Outlasting(stream))
+    return _Console(file=lasting, markup=False, highlight=False, emoji=False, width=width)
 
 
 def printable(text: str) -> str:

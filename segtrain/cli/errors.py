@@ -23,6 +23,7 @@ from rich.text import Text
 
 from segtrain.cli.console import Session, print_json, printable, problem_json, problem_lines, stderr
 from segtrain.cli.signals import INTERRUPTED, TERMINATED, Terminated, sigterm_raises
+from segtrain.cli.terminal import Outlasting
 from segtrain.core.errors import EndedElsewhere, Problem, ResourceError, SegtrainError
 
 BUG = 70
@@ -35,7 +36,7 @@ def reported(session: Session) -> Iterator[Session]:
     with sigterm_raises():
         try:
             yield session
-            sys.stdout.flush()
+            Outlasting(sys.stdout).flush()
         except typer.Exit:
             raise
         except EndedElsewhere as error:

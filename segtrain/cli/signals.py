@@ -6,16 +6,15 @@ twice, and nobody waits at it: those never hurry.
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from segtrain.cli.terminal import leave_closed_terminal
 from segtrain.core.launch import launched
 
 INTERRUPTED = 128 + signal.SIGINT
@@ -52,7 +51,7 @@ class Stop:
     def ask(self, number: int, frame: FrameType | None) -> None:
         """The handler: remember the first signal, raise on the second unless it is an echo of the first."""
         del frame
-        _leave_closed_terminal()
+        leave_closed_terminal()
         if self._asked is not None:
             if number not in HURRYING or time.monotonic() - self._when < self._echo_s:
                 return
@@ -75,7 +74,7 @@ def sigterm_raises() -> Iterator[None]:
         del frame
         if os.getpid() != owner:
             os._exit(TERMINATED)
-        _leave_closed_terminal()
+        leave_closed_terminal()
         raise _error(number)
 
     with _handled(dict.fromkeys(_ending(), stop)):
@@ -102,28 +101,6 @@ def _handled(handlers: dict[int, Handler]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _leave_closed_terminal() -> None:
-    """Let what is still said go nowhere if the terminal is gone: an error of writing would break off what is saved."""
-    for stream in filter(None, (sys.__stdout__, sys.__stderr__)):
-        if _is_closed_terminal(number := stream.fileno()):
-            nothing = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nothing, number)
-            os.close(nothing)
-
-
-def _is_closed_terminal(number: int) -> bool:
-    """Whether a file descriptor is of a terminal that was closed; Windows has no such thing."""
-    try:
-        import termios
-    except ImportError:
-        return False
-    try:
-        termios.tcgetattr(number)
-    except termios.error as error:
-        return bool(error.args[0] == errno.EIO)
-    return False
 
 
 def _ending() -> list[signal.Signals]:
