@@ -24,7 +24,7 @@ demo: $(STAMP) ## fit, eval and compare-losses on the embedded data set, in at m
 
 test: $(STAMP) ## the whole test suite, in about 11 minutes on two cores
 	@$(BIN)/python -m compileall -q segtrain  # else each process of a test does, where PYTHONDONTWRITEBYTECODE is set
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not gpu"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not gpu"
 
 test-slow: $(STAMP) ## more of what the quick tests try once: kills at random moments
 	$(BIN)/python -m pytest -m slow
