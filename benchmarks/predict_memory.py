@@ -71,7 +71,7 @@ def untrained():  # type: ignore[no-untyped-def]
 def write_scan(shape: tuple[int, int, int], path: Path) -> None:
     from segtrain.core.grid import Grid
     from segtrain.core.volume import Volume
-    from segtrain.data.nifti import write_nifti_image
+    from segtrain.data.files.nifti import write_nifti_image
 
     rng = np.random.default_rng(0)
     coarse = rng.normal(0, 300, [n // 4 for n in shape]).astype(np.int16)

@@ -18,7 +18,7 @@ from segtrain.core.words import count
 
 if TYPE_CHECKING:
     from segtrain.config.load import Loaded
-    from segtrain.data.repairs import Repairs
+    from segtrain.data.repair.repairs import Repairs
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write to.", show_default=False)]
 RunFolder = Annotated[
@@ -116,7 +116,7 @@ def check(
 
 def _repairs(words: Sequence[str], fix: Path | None) -> Repairs:
     """What --repair asks for. ConfigError where there is no new folder to write it to."""
-    from segtrain.data.repairs import asked_for
+    from segtrain.data.repair.repairs import asked_for
 
     repairs = asked_for(words)
     if fix is None:

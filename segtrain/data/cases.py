@@ -14,9 +14,9 @@ from pathlib import Path
 from segtrain.core.case import Case, ScanSource
 from segtrain.core.errors import ConfigError, DataError, Problem, raise_all
 from segtrain.data.faults import Faults
-from segtrain.data.folders import label_folder
-from segtrain.data.layouts import cases_in
-from segtrain.data.listing import Found, FoundCase, holds_scan_files, list_masks
+from segtrain.data.layouts.by_name import cases_in
+from segtrain.data.layouts.folders import label_folder
+from segtrain.data.layouts.listing import Found, FoundCase, holds_scan_files, list_masks
 from segtrain.data.settings import DataSettings
 
 PAIRING = "image and label of a case have the same name: add what is missing, or put this file elsewhere"

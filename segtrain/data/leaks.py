@@ -12,7 +12,7 @@ from itertools import combinations
 
 from segtrain.core.case import Case
 from segtrain.core.errors import Problem
-from segtrain.data.fingerprint import CaseFingerprint
+from segtrain.data.plan.fingerprint import CaseFingerprint
 from segtrain.data.splits import Fold
 
 FIX = "take one of them out, or give both the same patient (data.patient_from; the column patient of a table)"

@@ -20,7 +20,7 @@ from segtrain.core.errors import Problem, ResourceError
 from segtrain.core.files import whole_file
 from segtrain.core.grid import Grid
 from segtrain.core.machine import free_disk_bytes
-from segtrain.data.nifti_header import Header
+from segtrain.data.files.nifti_header import Header
 
 STEPS = 65535
 """Of a probability of 1."""

@@ -15,19 +15,19 @@ from segtrain.core.grid import SAME_GRID_TOLERANCE_VOXELS, Grid
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap, Volume
 from segtrain.core.words import count
-from segtrain.data.canvas import Canvas
-from segtrain.data.dicom import read_dicom
-from segtrain.data.dicom_headers import looks_like_dicom, read_file
-from segtrain.data.dicom_records import Drawing
-from segtrain.data.dicom_rtstruct import read_rtstruct, structure_names
-from segtrain.data.dicom_seg_read import read_seg, seg_grid, segment_names
-from segtrain.data.formats import READ, Kind, format_of
-from segtrain.data.itk_files import parts_of_itk, read_itk
-from segtrain.data.nifti import is_nifti, read_nifti
-from segtrain.data.nifti_header import voxels_of
-from segtrain.data.own_names import require_own_names
-from segtrain.data.pictures import read_picture, read_picture_mask
-from segtrain.data.structure_folder import Painted, paint_structures, read_structures, structure_files
+from segtrain.data.dicom.headers import looks_like_dicom, read_file
+from segtrain.data.dicom.records import Drawing
+from segtrain.data.dicom.rtstruct import read_rtstruct, structure_names
+from segtrain.data.dicom.scan import read_dicom
+from segtrain.data.dicom.seg_read import read_seg, seg_grid, segment_names
+from segtrain.data.files.formats import READ, Kind, format_of
+from segtrain.data.files.itk_files import parts_of_itk, read_itk
+from segtrain.data.files.nifti import is_nifti, read_nifti
+from segtrain.data.files.nifti_header import voxels_of
+from segtrain.data.files.pictures import read_picture, read_picture_mask
+from segtrain.data.masks.canvas import Canvas
+from segtrain.data.masks.own_names import require_own_names
+from segtrain.data.masks.structure_folder import Painted, paint_structures, read_structures, structure_files
 
 __all__ = ["Canvas", "is_nifti", "kind_of", "read_labels", "read_volume", "require_same_grid"]
 

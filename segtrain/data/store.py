@@ -24,7 +24,7 @@ from segtrain.core.plan import Plan
 from segtrain.core.seeds import generator
 from segtrain.core.task import IGNORED_CLASS, Task
 from segtrain.data.array_file import MappedArrays, is_whole, read_checked_arrays, write_arrays, write_checked_arrays
-from segtrain.data.fingerprint import CaseFingerprint
+from segtrain.data.plan.fingerprint import CaseFingerprint
 from segtrain.data.prepare import PreparedCase
 
 STORE_VERSION = 2

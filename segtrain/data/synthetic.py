@@ -17,7 +17,7 @@ from scipy import ndimage
 from segtrain.core.grid import Grid
 from segtrain.core.seeds import generator
 from segtrain.core.volume import LabelMap, Volume
-from segtrain.data.nifti import write_nifti, write_nifti_image
+from segtrain.data.files.nifti import write_nifti, write_nifti_image
 
 Array = NDArray[np.float64]
 

@@ -11,11 +11,11 @@ from segtrain.core.case import Case, ScanSource
 from segtrain.core.errors import DataError, Problem, raise_all
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap
-from segtrain.data.dicom_seg import require_segments, write_seg
-from segtrain.data.formats import format_of
-from segtrain.data.itk_files import write_itk
-from segtrain.data.nifti import write_nifti
-from segtrain.data.pictures import write_png
+from segtrain.data.dicom.seg import require_segments, write_seg
+from segtrain.data.files.formats import format_of
+from segtrain.data.files.itk_files import write_itk
+from segtrain.data.files.nifti import write_nifti
+from segtrain.data.files.pictures import write_png
 
 MaskFormat = Literal["nii.gz", "nii", "mha", "nrrd", "png", "dicom-seg"]
 """How masks are written; png only for masks of one slice, dicom-seg only for scans that are DICOM series."""

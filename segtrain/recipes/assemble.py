@@ -15,8 +15,8 @@ from segtrain.core.batch import MapMaker, Maps
 from segtrain.core.errors import ConfigError, Problem
 from segtrain.core.plan import Plan
 from segtrain.core.task import Activation, Task
-from segtrain.data.planning import CPU, DeviceClass, PlanWishes, gpu_class
-from segtrain.data.presets import PRESETS
+from segtrain.data.plan.planning import CPU, DeviceClass, PlanWishes, gpu_class
+from segtrain.data.plan.presets import PRESETS
 from segtrain.losses.base import Loss
 from segtrain.losses.combine import DeepSupervision, resized
 from segtrain.losses.hidden import with_known_alone

@@ -21,9 +21,9 @@ from segtrain.data.augment.draw import Change, draw, unchanged
 from segtrain.data.augment.frame import frame_of
 from segtrain.data.augment.motion import margin_of
 from segtrain.data.cases import find_cases
-from segtrain.data.fingerprint import fingerprint_case
-from segtrain.data.formats import scan_name
+from segtrain.data.files.formats import scan_name
 from segtrain.data.patches import PatchSampler
+from segtrain.data.plan.fingerprint import fingerprint_case
 from segtrain.data.prepare import prepare
 from segtrain.data.read import Canvas, kind_of, read_labels, read_volume
 from segtrain.data.settings import DataSettings, PatchSettings

@@ -13,10 +13,10 @@ from segtrain.config.schema import LossSettings
 from segtrain.core.errors import Problem, SegtrainError
 from segtrain.core.events import Event, Finished, Note
 from segtrain.data.cases import judged_cases
-from segtrain.data.fingerprint import CaseFingerprint
-from segtrain.data.layouts import declared_label_faults, passed_over
+from segtrain.data.layouts.by_name import declared_label_faults, passed_over
 from segtrain.data.leaks import leaks_in, twins_in
-from segtrain.data.repairs import NO_REPAIR, Repairs
+from segtrain.data.plan.fingerprint import CaseFingerprint
+from segtrain.data.repair.repairs import NO_REPAIR, Repairs
 from segtrain.data.splits import Fold, split_folds
 from segtrain.metrics.chosen import chosen_metrics
 from segtrain.models.registry import find_model

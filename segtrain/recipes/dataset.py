@@ -18,7 +18,7 @@ from segtrain.core.files import remove_abandoned
 from segtrain.core.machine import available_ram_bytes, usable_cores
 from segtrain.core.plan import Plan
 from segtrain.core.task import Task
-from segtrain.data.fingerprint import CaseFingerprint, samples_per_case
+from segtrain.data.plan.fingerprint import CaseFingerprint, samples_per_case
 from segtrain.data.sources import size_bytes
 from segtrain.execution.workers import Died, each
 from segtrain.recipes.one_case import (

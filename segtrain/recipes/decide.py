@@ -18,9 +18,9 @@ from segtrain.core.events import Event
 from segtrain.core.files import write_json
 from segtrain.core.plan import Plan
 from segtrain.core.words import count
-from segtrain.data.fingerprint import CaseFingerprint, fingerprint
 from segtrain.data.leaks import leaks_in
-from segtrain.data.planning import make_plan
+from segtrain.data.plan.fingerprint import CaseFingerprint, fingerprint
+from segtrain.data.plan.planning import make_plan
 from segtrain.data.splits import Fold, Splits, check_covers, split_folds, split_share
 from segtrain.recipes.assemble import device_class
 from segtrain.recipes.dataset import fingerprint_all, prepare_all

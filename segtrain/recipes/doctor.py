@@ -123,7 +123,7 @@ def release(text: str) -> tuple[int, ...]:
 def _try_work(health: Health) -> None:
     """What only works once all packages import: devices, formats, distances."""
     from segtrain.core.distance import distance_mm
-    from segtrain.data.codecs import codec_faults
+    from segtrain.data.files.codecs import codec_faults
     from segtrain.recipes.device_probe import device_faults, devices, probe, torch_facts, torch_warnings
 
     health.facts["torch"] = torch_facts()

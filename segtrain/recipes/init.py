@@ -17,12 +17,12 @@ from segtrain.core.files import real_path, write_text
 from segtrain.core.task import Task
 from segtrain.core.volume import Volume
 from segtrain.core.words import count
-from segtrain.data.case_table import write_table
 from segtrain.data.cases import sound_cases
-from segtrain.data.naming import patient_pattern
+from segtrain.data.layouts.case_table import write_table
+from segtrain.data.layouts.naming import patient_pattern
 from segtrain.data.read import read_volume
-from segtrain.data.recognise import recognise
-from segtrain.data.recognised import Recognised
+from segtrain.data.recognise.place import recognise
+from segtrain.data.recognise.recognised import Recognised
 from segtrain.data.settings import DataSettings
 from segtrain.data.splits import split_share
 from segtrain.models.settings import ModelSettings

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from segtrain.core.case import Case
 from segtrain.core.errors import DataError
 from segtrain.core.words import count
-from segtrain.data.extent import grid_in_header
+from segtrain.data.files.extent import grid_in_header
 from segtrain.data.read import read_volume
 from segtrain.recipes.init_masks import spread
 

@@ -1,10 +1,8 @@
 """`model.init_from`: a fit that starts from the weights of another run, also with other labels or channels.
 
 Weights fit one network, so the network follows the old run: its kind wherever the config leaves it open, and the whole
-plan but for what is set (`data.planning.following_plan`). What was kept is told once and written to run.json, with the
-sha256 of the weights. A resumed fit goes on with its own checkpoint and does not look here again.
-
-Weights of another program (`segtrain convert`) bring no plan: they start a network of one's own, by their names.
+plan but for what is set (`data.plan.planning.following_plan`). What was kept is told once and written to run.json, with
+the sha256 of the weights. A resumed fit goes on with its own checkpoint and does not look here again.
 """
 
 from __future__ import annotations
@@ -25,7 +23,7 @@ from segtrain.core.errors import CheckpointError, ConfigError, Problem, raise_al
 from segtrain.core.plan import Plan
 from segtrain.core.registry import is_code
 from segtrain.core.task import Activation, Task
-from segtrain.data.planning import PlanWishes
+from segtrain.data.plan.planning import PlanWishes
 from segtrain.models.network import Network
 from segtrain.models.settings import ModelSettings
 from segtrain.models.transfer import Names, Part, transfer

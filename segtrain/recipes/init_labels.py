@@ -13,8 +13,8 @@ from segtrain.core.errors import DataError, Problem
 from segtrain.core.task import IGNORED_CLASS, Task
 from segtrain.core.words import count
 from segtrain.core.wrong_values import problems_of
-from segtrain.data.dataset_json import NAME, DatasetJson
-from segtrain.data.label_names import find_names
+from segtrain.data.layouts.dataset_json import NAME, DatasetJson
+from segtrain.data.masks.label_names import find_names
 from segtrain.recipes.init_masks import MaskIds
 from segtrain.recipes.init_odd_ids import odd_ids
 

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from segtrain.core.words import count
-from segtrain.data.recognised import some
+from segtrain.data.recognise.recognised import some
 from segtrain.recipes.init_masks import MaskIds
 
 UNJUDGED = 255

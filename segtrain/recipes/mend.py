@@ -21,13 +21,13 @@ from segtrain.core.errors import ConfigError, DataError, Problem
 from segtrain.core.events import CaseFailed, CasePrepared, Event, Note
 from segtrain.core.files import disk_errors, write_text
 from segtrain.core.task import Task
-from segtrain.data.case_table import write_table
 from segtrain.data.cases import sound_cases
-from segtrain.data.listing import FoundCase
-from segtrain.data.nifti import write_nifti, write_nifti_image
-from segtrain.data.read_repaired import read_repaired
-from segtrain.data.repaired_masks import mask_of_repaired
-from segtrain.data.repairs import NO_REPAIR, Repairs
+from segtrain.data.files.nifti import write_nifti, write_nifti_image
+from segtrain.data.layouts.case_table import write_table
+from segtrain.data.layouts.listing import FoundCase
+from segtrain.data.repair.read_repaired import read_repaired
+from segtrain.data.repair.repaired_masks import mask_of_repaired
+from segtrain.data.repair.repairs import NO_REPAIR, Repairs
 from segtrain.data.settings import DataSettings
 from segtrain.execution.workers import Died, each
 from segtrain.recipes.dataset import processes_for

@@ -18,7 +18,7 @@ from segtrain.core.plan import Plan
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap, Volume
 from segtrain.core.words import count
-from segtrain.data.fingerprint import CaseFingerprint, fingerprint_case
+from segtrain.data.plan.fingerprint import CaseFingerprint, fingerprint_case
 from segtrain.data.prepare import prepare
 from segtrain.data.read import Canvas, read_labels, read_volume, require_drawn, require_same_grid
 from segtrain.data.sources import SourceMemory, state_of

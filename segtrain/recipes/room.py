@@ -20,8 +20,8 @@ from segtrain.core.errors import OutOfMemory, Problem, ResourceError, raise_all
 from segtrain.core.grid import Grid
 from segtrain.core.machine import available_ram_bytes, free_disk_bytes
 from segtrain.core.plan import Plan
-from segtrain.data.extent import grid_in_header
-from segtrain.data.fingerprint import samples_per_case
+from segtrain.data.files.extent import grid_in_header
+from segtrain.data.plan.fingerprint import samples_per_case
 from segtrain.data.prepare import work_grid
 from segtrain.data.splits import Fold
 from segtrain.models.network import Network

@@ -19,7 +19,7 @@ from segtrain.core.scores import CaseScores
 from segtrain.core.task import Overlap, Task
 from segtrain.core.wrong_values import problems_of
 from segtrain.data.cases import mask_files
-from segtrain.data.formats import format_of
+from segtrain.data.files.formats import format_of
 from segtrain.data.read import Canvas, read_labels
 from segtrain.execution.workers import Died, each
 from segtrain.metrics.chosen import chosen_metrics, require_tolerances

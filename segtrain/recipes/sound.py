@@ -16,7 +16,7 @@ from segtrain.core.events import Note
 from segtrain.core.plan import Plan
 from segtrain.core.task import Task
 from segtrain.data.cases import find_cases
-from segtrain.data.layouts import declared_label_faults, passed_over
+from segtrain.data.layouts.by_name import declared_label_faults, passed_over
 from segtrain.data.settings import DataSettings
 from segtrain.data.splits import Splits
 from segtrain.metrics.chosen import chosen_metrics, require_tolerances

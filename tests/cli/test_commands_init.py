@@ -6,7 +6,7 @@ import pytest
 
 from segtrain.core.case import ScanSource
 from segtrain.core.volume import LabelMap
-from segtrain.data.nifti import write_nifti
+from segtrain.data.files.nifti import write_nifti
 from segtrain.data.read import read_labels
 from tests.cli.commands import segtrain
 from tests.commands.projects import answer, done, refused, study

@@ -15,7 +15,7 @@ from typer.testing import Result
 
 from segtrain.core.grid import Grid
 from segtrain.core.volume import LabelMap, Volume
-from segtrain.data.nifti import write_nifti, write_nifti_image
+from segtrain.data.files.nifti import write_nifti, write_nifti_image
 from tests import phantoms
 from tests.cli.commands import segtrain
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from segtrain.core.volume import LabelMap, Volume
-from segtrain.data.nifti import write_nifti, write_nifti_image
+from segtrain.data.files.nifti import write_nifti, write_nifti_image
 from tests import phantoms
 from tests.commands.projects import GRIDS, answer, done, read
 from tests.data.data_sets import LABELS, write_json

@@ -9,7 +9,7 @@ import nibabel as nib
 import numpy as np
 
 from segtrain.core.volume import LabelMap
-from segtrain.data.nifti import write_nifti
+from segtrain.data.files.nifti import write_nifti
 from tests import phantoms
 from tests.commands.projects import CONFIG, GRIDS, answer, done, refused, study
 

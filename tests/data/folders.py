@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from segtrain.core.volume import LabelMap
-from segtrain.data.nifti import write_nifti
+from segtrain.data.files.nifti import write_nifti
 from tests import phantoms
 
 

@@ -12,8 +12,8 @@ from pydicom.uid import generate_uid
 from segtrain.core.case import ScanSource
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap
-from segtrain.data.dicom import checked_series
-from segtrain.data.dicom_seg import write_seg
+from segtrain.data.dicom.scan import checked_series
+from segtrain.data.dicom.seg import write_seg
 from tests.data.dicom_phantoms import write_slice
 from tests.data.rtstruct_phantoms import contour, write_rtstruct
 

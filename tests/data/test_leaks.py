@@ -8,14 +8,14 @@ import numpy as np
 
 from segtrain.core.case import Case, ScanSource
 from segtrain.core.volume import LabelMap
-from segtrain.data.fingerprint import fingerprint_case
 from segtrain.data.leaks import leaks_in, twins_in
+from segtrain.data.plan.fingerprint import fingerprint_case
 from segtrain.data.read import read_volume
 from segtrain.data.splits import Fold
 from segtrain.data.store import load_fingerprint, save_fingerprint
 from tests import phantoms
 from tests.data.dicom_phantoms import pixels_of, write_slice
-from tests.data.test_fingerprint import TASK
+from tests.data.plan.test_fingerprint import TASK
 from tests.faults.table import fault
 
 

@@ -8,8 +8,8 @@ from segtrain.core.errors import DataError, GridMismatch, UnreadableScan
 from segtrain.core.grid import Grid
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap, Volume
-from segtrain.data.dicom_headers import list_series
-from segtrain.data.nifti import write_nifti, write_nifti_image
+from segtrain.data.dicom.headers import list_series
+from segtrain.data.files.nifti import write_nifti, write_nifti_image
 from segtrain.data.read import (
     Canvas,
     common_grid,

@@ -15,7 +15,7 @@ import pytest
 from segtrain.core.errors import DataError, ResourceError
 from segtrain.core.task import Task
 from segtrain.data import store
-from segtrain.data.fingerprint import fingerprint_case
+from segtrain.data.plan.fingerprint import fingerprint_case
 from segtrain.data.prepare import PreparedCase, prepare
 from segtrain.data.store import (
     fingerprint_file,

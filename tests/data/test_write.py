@@ -13,7 +13,7 @@ from segtrain.core.case import Case, ScanSource
 from segtrain.core.errors import ConfigError, DataError, ResourceError
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap
-from segtrain.data.nifti import write_nifti_image
+from segtrain.data.files.nifti import write_nifti_image
 from segtrain.data.read import read_labels, read_volume
 from segtrain.data.write import SUFFIXES, MaskFormat, MaskWriter, write_prediction
 from tests import phantoms

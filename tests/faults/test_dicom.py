@@ -12,7 +12,7 @@ import pytest
 
 from segtrain.config.load import load_config
 from segtrain.data.cases import find_cases
-from segtrain.data.nifti import read_nifti
+from segtrain.data.files.nifti import read_nifti
 from tests.commands.projects import CONFIG, answer, done, refused, write_image
 from tests.data.stack_phantoms import CENTRE_MM, EVEN, STACKS, as_rtstruct, as_seg, as_series, write_stack
 from tests.faults.studies import contents, image_of, small_study

@@ -23,7 +23,7 @@ from segtrain.config.load import load_config
 from segtrain.core.case import ScanSource
 from segtrain.core.errors import CheckpointError, ConfigError, DataError, SegtrainError
 from segtrain.core.volume import Volume
-from segtrain.data.nifti import read_nifti, write_nifti_image
+from segtrain.data.files.nifti import read_nifti, write_nifti_image
 from segtrain.data.read import read_volume
 from segtrain.training import checkpoint
 from segtrain.training.foreign import read_foreign

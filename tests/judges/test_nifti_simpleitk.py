@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 from segtrain.core.case import ScanSource
 from segtrain.core.grid import Grid
 from segtrain.core.volume import LabelMap
-from segtrain.data.nifti import write_nifti, write_nifti_image
+from segtrain.data.files.nifti import write_nifti, write_nifti_image
 from segtrain.data.read import read_labels, read_volume
 from segtrain.data.write import write_prediction
 from tests.data.dicom_phantoms import write_on_grid

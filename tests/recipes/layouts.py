@@ -12,7 +12,7 @@ from PIL import Image
 from pydicom import dcmread
 
 from segtrain.core.volume import LabelMap, Volume
-from segtrain.data.nifti import write_nifti, write_nifti_image
+from segtrain.data.files.nifti import write_nifti, write_nifti_image
 from tests import phantoms
 from tests.data.data_sets import write_json
 from tests.data.dicom_phantoms import write_on_grid

@@ -11,7 +11,7 @@ import numpy as np
 from segtrain.config.load import Loaded, load_config
 from segtrain.core.events import Event, Finished, StepEnded
 from segtrain.core.volume import LabelMap
-from segtrain.data.nifti import write_nifti, write_nifti_image
+from segtrain.data.files.nifti import write_nifti, write_nifti_image
 from tests import phantoms
 
 T = TypeVar("T")

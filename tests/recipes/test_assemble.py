@@ -10,7 +10,7 @@ import torch
 from segtrain.core.errors import ConfigError
 from segtrain.core.task import IGNORED_CLASS, Task
 from segtrain.data.loader import BatchLoader
-from segtrain.data.planning import CPU, GPU, PlanWishes
+from segtrain.data.plan.planning import CPU, GPU, PlanWishes
 from segtrain.data.settings import AugmentSettings
 from segtrain.data.store import StoredCase
 from segtrain.losses.combine import DeepSupervision

@@ -11,7 +11,7 @@ from segtrain.core.errors import ConfigError, DataError
 from segtrain.core.volume import Volume
 from segtrain.data.augment.draw import draw
 from segtrain.data.augment.frame import PatchFrame
-from segtrain.data.nifti import write_nifti_image
+from segtrain.data.files.nifti import write_nifti_image
 from segtrain.recipes.augmented import draw_sheet
 from segtrain.reports.augment_sheet import words_of
 from tests.phantoms import grid

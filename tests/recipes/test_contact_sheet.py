@@ -8,7 +8,7 @@ import pytest
 from segtrain.core.errors import ConfigError, Problem
 from segtrain.core.events import CaseRead
 from segtrain.data.cases import Scans, find_cases, judged_cases
-from segtrain.data.nifti import read_nifti
+from segtrain.data.files.nifti import read_nifti
 from segtrain.recipes import contact_sheet as module
 from segtrain.recipes.contact_sheet import Drawing, draw_contact_sheet, draw_tile
 from tests.recipes.projects import CASES, SHAPE, load, write_case, write_study

@@ -20,7 +20,7 @@ from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap
 from segtrain.data import sources
 from segtrain.data.cases import find_cases, find_scans
-from segtrain.data.nifti import write_nifti, write_nifti_image
+from segtrain.data.files.nifti import write_nifti, write_nifti_image
 from segtrain.data.read import read_labels
 from segtrain.data.store import is_stored
 from segtrain.data.store import load as load_stored

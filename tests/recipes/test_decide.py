@@ -11,7 +11,7 @@ from segtrain.core.errors import ConfigError, DataError
 from segtrain.core.plan import Plan
 from segtrain.core.volume import Volume
 from segtrain.data.cases import find_cases
-from segtrain.data.nifti import write_nifti_image
+from segtrain.data.files.nifti import write_nifti_image
 from segtrain.data.read import read_volume
 from segtrain.data.splits import Splits, split_folds
 from segtrain.recipes.decide import (

@@ -13,7 +13,7 @@ from segtrain.core.errors import CheckpointError, ConfigError
 from segtrain.core.events import CaseFailed, CaseScored, Note
 from segtrain.core.grid import Grid
 from segtrain.core.volume import LabelMap
-from segtrain.data.nifti import read_nifti, write_nifti, write_nifti_image
+from segtrain.data.files.nifti import read_nifti, write_nifti, write_nifti_image
 from segtrain.data.read import read_labels
 from segtrain.data.splits import Splits
 from segtrain.recipes.evaluate import evaluate_run

@@ -16,7 +16,7 @@ from segtrain.core.case import ScanSource
 from segtrain.core.errors import ConfigError, DataError
 from segtrain.core.volume import LabelMap
 from segtrain.data.cases import find_cases
-from segtrain.data.nifti import write_nifti, write_nifti_image
+from segtrain.data.files.nifti import write_nifti, write_nifti_image
 from segtrain.data.read import read_labels
 from segtrain.data.splits import split_share
 from segtrain.recipes.check import check

@@ -10,7 +10,7 @@ from PIL import Image
 
 from segtrain.core.case import Case, ScanSource
 from segtrain.core.volume import LabelMap
-from segtrain.data.nifti import write_nifti
+from segtrain.data.files.nifti import write_nifti
 from segtrain.recipes.init_flat import flat_scans
 from tests import phantoms
 

@@ -16,7 +16,7 @@ from segtrain.core.errors import CheckpointError, ConfigError
 from segtrain.core.events import Note
 from segtrain.core.plan import Plan
 from segtrain.core.volume import LabelMap, Volume
-from segtrain.data.nifti import write_nifti, write_nifti_image
+from segtrain.data.files.nifti import write_nifti, write_nifti_image
 from segtrain.models.settings import ModelSettings
 from segtrain.recipes import api
 from segtrain.recipes.assemble import Answer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from segtrain.core.errors import DataError
-from segtrain.data.dataset_json import DatasetJson
+from segtrain.data.layouts.dataset_json import DatasetJson
 from segtrain.recipes.init_labels import guess_task
 from segtrain.recipes.init_masks import MaskIds
 

@@ -9,7 +9,7 @@ import SimpleITK as sitk  # noqa: N813
 from segtrain.core.case import Case, ScanSource
 from segtrain.core.errors import DataError
 from segtrain.core.volume import LabelMap, Volume
-from segtrain.data.nifti import write_nifti, write_nifti_image
+from segtrain.data.files.nifti import write_nifti, write_nifti_image
 from segtrain.recipes.init_masks import ids_in_masks, spread
 from tests import phantoms
 from tests.data.folders import write_structures

@@ -8,7 +8,7 @@ import pytest
 
 from segtrain.core.case import Case, ScanSource
 from segtrain.core.errors import ConfigError
-from segtrain.data.nifti import write_nifti
+from segtrain.data.files.nifti import write_nifti
 from segtrain.recipes.made_by import begin, drawn_by
 from segtrain.recipes.predict_cases import Manner
 from segtrain.recipes.trained import load_ensemble

@@ -14,7 +14,7 @@ from segtrain.core.events import CaseFailed
 from segtrain.core.grid import Grid
 from segtrain.core.volume import LabelMap, Volume
 from segtrain.data.cases import find_cases
-from segtrain.data.nifti import read_nifti, write_nifti, write_nifti_image
+from segtrain.data.files.nifti import read_nifti, write_nifti, write_nifti_image
 from segtrain.recipes.check import check
 from segtrain.recipes.mend import mend
 from tests.recipes.projects import CASES, CONFIG, OWN_METRIC, load, result_of, write_study

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from segtrain.core.errors import ResourceError
 from segtrain.core.events import Note
-from segtrain.data.nifti import read_nifti
+from segtrain.data.files.nifti import read_nifti
 from segtrain.execution.executor import Processes
 from segtrain.recipes.compare_losses import compare_losses
 from segtrain.recipes.evaluate import evaluate_run

@@ -18,7 +18,7 @@ from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap
 from segtrain.data import sources
 from segtrain.data.cases import find_cases
-from segtrain.data.nifti import write_nifti, write_nifti_image
+from segtrain.data.files.nifti import write_nifti, write_nifti_image
 from segtrain.data.read import read_labels, read_volume
 from segtrain.data.store import load
 from segtrain.recipes import one_case

@@ -9,7 +9,7 @@ from segtrain.core.grid import Grid
 from segtrain.core.scores import Score
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap
-from segtrain.data.nifti import write_nifti
+from segtrain.data.files.nifti import write_nifti
 from segtrain.data.read import read_labels
 from segtrain.metrics.settings import EvaluationSettings
 from segtrain.recipes.one_pair import MaskPair, score_pair

@@ -12,7 +12,7 @@ from segtrain.core.errors import DataError
 from segtrain.core.grid import Grid
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap
-from segtrain.data.nifti import write_nifti
+from segtrain.data.files.nifti import write_nifti
 from segtrain.metrics.score_case import score_case
 from segtrain.metrics.settings import EvaluationSettings
 from segtrain.recipes.evaluate import finish_evaluation

@@ -9,7 +9,7 @@ import pytest
 
 from segtrain.core.errors import ConfigError, DataError
 from segtrain.core.events import CaseFailed, CaseScored, Note
-from segtrain.data.nifti import read_nifti
+from segtrain.data.files.nifti import read_nifti
 from segtrain.recipes.evaluate import evaluate_run
 from segtrain.recipes.predict import predict
 from segtrain.recipes.predict_cases import Manner

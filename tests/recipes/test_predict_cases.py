@@ -18,7 +18,7 @@ from segtrain.core.case import Case, ScanSource
 from segtrain.core.errors import DataError, Problem
 from segtrain.core.events import CaseFailed, CaseScored, Note
 from segtrain.data.cases import find_scans
-from segtrain.data.nifti import read_nifti
+from segtrain.data.files.nifti import read_nifti
 from segtrain.inference.predict import Ensemble
 from segtrain.metrics.settings import EvaluationSettings
 from segtrain.recipes import predict_cases as room

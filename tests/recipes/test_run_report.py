@@ -12,7 +12,7 @@ import pytest
 from segtrain.core.case import Case, ScanSource
 from segtrain.core.errors import DataError
 from segtrain.core.volume import LabelMap
-from segtrain.data.nifti import write_nifti, write_nifti_image
+from segtrain.data.files.nifti import write_nifti, write_nifti_image
 from segtrain.recipes.run_folder import RunFolder
 from segtrain.recipes.run_report import (
     RECORD,

@@ -4,7 +4,7 @@ import pytest
 import segtrain
 from segtrain.core.errors import DataError
 from segtrain.core.volume import LabelMap
-from segtrain.data.nifti import write_nifti
+from segtrain.data.files.nifti import write_nifti
 from segtrain.metrics import score
 from tests.phantoms import ellipsoid, grid
 

@@ -10,7 +10,7 @@ from segtrain.core.errors import ConfigError, DataError
 from segtrain.core.events import CaseFailed, CaseScored, Note
 from segtrain.core.grid import Grid
 from segtrain.core.volume import LabelMap
-from segtrain.data.nifti import write_nifti
+from segtrain.data.files.nifti import write_nifti
 from segtrain.recipes import score_masks
 from segtrain.recipes.report import rebuild
 from segtrain.recipes.score_masks import evaluate_masks
