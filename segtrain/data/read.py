@@ -27,7 +27,7 @@ from segtrain.data.files.nifti_header import voxels_of
 from segtrain.data.files.pictures import read_picture, read_picture_mask
 from segtrain.data.masks.canvas import Canvas
 from segtrain.data.masks.own_names import require_own_names
-from segtrain.data.masks.structure_folder import Painted, paint_structures, read_structures, structure_files
+from segtrain.data.structure_folder import Painted, paint_structures, read_structures, structure_files
 
 __all__ = ["Canvas", "is_nifti", "kind_of", "read_labels", "read_volume", "require_same_grid"]
 

@@ -19,8 +19,8 @@ from pathlib import Path
 from segtrain.core.case import Case, ScanSource
 from segtrain.core.files import disk_errors, scan_errors, shortened
 from segtrain.data.dicom.headers import list_series
-from segtrain.data.masks.structure_folder import structure_files
 from segtrain.data.read import files_of
+from segtrain.data.structure_folder import structure_files
 
 SETTLED_SECONDS = 60.0
 """Without a change, before a state is trusted: more than a tick of any file system, and than server clocks differ."""

@@ -16,9 +16,9 @@ from segtrain.core.words import count
 from segtrain.data.files.formats import format_of
 from segtrain.data.files.nrrd import segment_names
 from segtrain.data.masks.canvas import GENERIC, plain_name
-from segtrain.data.masks.structure_folder import structure_files
 from segtrain.data.read import all_structures, drawing_of, is_structure_folder, read_labels, structures_of
 from segtrain.data.recognise.recognised import some
+from segtrain.data.structure_folder import structure_files
 
 MOST_SECONDS = 20.0
 """For reading masks; `check` reads them all."""

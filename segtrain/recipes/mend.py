@@ -25,9 +25,9 @@ from segtrain.data.cases import sound_cases
 from segtrain.data.files.nifti import write_nifti, write_nifti_image
 from segtrain.data.layouts.case_table import write_table
 from segtrain.data.layouts.listing import FoundCase
-from segtrain.data.repair.read_repaired import read_repaired
-from segtrain.data.repair.repaired_masks import mask_of_repaired
+from segtrain.data.read_repaired import read_repaired
 from segtrain.data.repair.repairs import NO_REPAIR, Repairs
+from segtrain.data.repaired_masks import mask_of_repaired
 from segtrain.data.settings import DataSettings
 from segtrain.execution.workers import Died, each
 from segtrain.recipes.dataset import processes_for

@@ -14,8 +14,8 @@ import pytest
 from segtrain.core.case import Case, ScanSource
 from segtrain.core.errors import UnreadableScan
 from segtrain.data import sources
-from segtrain.data.masks.structure_folder import structure_files
 from segtrain.data.sources import SourceMemory, size_bytes, source_hash, state_of
+from segtrain.data.structure_folder import structure_files
 from tests.data import itk_phantoms
 from tests.data.dicom_phantoms import write_series
 from tests.data.folders import write_scan, write_structures

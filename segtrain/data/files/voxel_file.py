@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from segtrain.core.errors import Problem, ResourceError, UnreadableScan
 from segtrain.core.grid import Grid
-from segtrain.data.layouts.inside import path_below
+from segtrain.data.inside import path_below
 
 Encoding = Literal["raw", "deflate", "bzip2", "text"]
 """deflate: gzip or zlib, whichever it is."""

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from segtrain.core.case import ScanSource
 from segtrain.core.errors import ConfigError, Problem
-from segtrain.data.dicom.tree import Candidate, pick
 from segtrain.data.faults import Faults
 from segtrain.data.files.formats import format_of
+from segtrain.data.layouts.dicom_tree import Candidate, pick
 from segtrain.data.layouts.listing import FoundCase, scan_name
 from segtrain.data.settings import DataSettings
 

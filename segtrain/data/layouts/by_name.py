@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from segtrain.core.errors import ConfigError, Problem
 from segtrain.core.task import Task
 from segtrain.core.words import count
-from segtrain.data.dicom.tree import MOST_OPENED, scans_outside, tree_cases
 from segtrain.data.faults import Faults
 from segtrain.data.layouts.bids import bids_cases
 from segtrain.data.layouts.case_table import table_cases
 from segtrain.data.layouts.dataset_cases import decathlon_cases, nnunet_cases
 from segtrain.data.layouts.dataset_json import label_faults, read_dataset_json
+from segtrain.data.layouts.dicom_tree import MOST_OPENED, scans_outside, tree_cases
 from segtrain.data.layouts.folders import folder_cases
 from segtrain.data.layouts.listing import FoundCase
 from segtrain.data.settings import DataSettings, Layout
@@ -54,7 +54,7 @@ def passed_over(settings: DataSettings) -> str | None:
     """What lies among the data, looks like scans and belongs to no case, in a sentence; None where there is nothing.
 
     In a DICOM tree nothing else tells that data.case is too deep for a patient. Other layouts either list their files,
-    or call what they cannot use a fault. It lists folders, and opens `dicom.tree.MOST_OPENED` files at most. Raises
+    or call what they cannot use a fault. It lists folders, and opens `dicom_tree.MOST_OPENED` files at most. Raises
     ConfigError as `cases_in`.
     """
     if settings.layout != "dicom" or settings.root is None or not settings.root.is_dir():

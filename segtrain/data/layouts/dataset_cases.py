@@ -9,10 +9,10 @@ from segtrain.core.errors import ConfigError, Problem
 from segtrain.core.words import count
 from segtrain.data.faults import Faults
 from segtrain.data.files.formats import VOLUMES, format_of
+from segtrain.data.inside import is_below, path_below
 from segtrain.data.layouts.case_table import is_case_id
 from segtrain.data.layouts.dataset_json import NAME, DatasetJson, Entry, read_dataset_json
 from segtrain.data.layouts.folders import CHANNEL_NUMBER
-from segtrain.data.layouts.inside import is_below, path_below
 from segtrain.data.layouts.listing import Found, FoundCase, is_there, named_in, scan_at, scan_name
 from segtrain.data.settings import DataSettings
 

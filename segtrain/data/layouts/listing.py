@@ -17,7 +17,7 @@ from segtrain.data.dicom.headers import dicom_candidates, looks_like_dicom, read
 from segtrain.data.dicom.records import Drawing, SliceHeader
 from segtrain.data.faults import Faults
 from segtrain.data.files.formats import READ, UNREAD_SUFFIXES, VOLUMES, format_of, header_of_pair, scan_name
-from segtrain.data.masks.structure_folder import structure_files
+from segtrain.data.structure_folder import structure_files
 
 __all__ = ["Found", "FoundCase", "list_masks", "list_scans", "mask_at", "scan_at", "scan_name"]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from segtrain.core.words import count
 from segtrain.data.dicom.headers import dicom_candidates, looks_like_dicom, read_folder
-from segtrain.data.dicom.tree import Candidate, masks_in, scans_among
+from segtrain.data.layouts.dicom_tree import Candidate, masks_in, scans_among
 from segtrain.data.layouts.naming import common, is_mask_word
 from segtrain.data.recognise.files import as_table, called_after
 from segtrain.data.recognise.recognised import Recognised, channel_names, some
@@ -142,7 +142,7 @@ def _common_beginning(names: Sequence[str]) -> str:
 
 
 def _matches(candidate: Candidate, pattern: str) -> bool:
-    """As `dicom.tree.pick` has it."""
+    """As `layouts.dicom_tree.pick` has it."""
     return any(fnmatchcase(name.lower(), pattern.lower()) for name in _texts(candidate))
 
 

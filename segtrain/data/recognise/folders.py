@@ -14,10 +14,10 @@ from segtrain.core.errors import DataError
 from segtrain.core.words import count
 from segtrain.data.files.formats import scan_name
 from segtrain.data.layouts.naming import by_case_and_part, common, is_mask_word, without_mask_word
-from segtrain.data.masks.structure_folder import structure_files
 from segtrain.data.read import read_labels, read_volume
 from segtrain.data.recognise.files import as_table, scan_files
 from segtrain.data.recognise.recognised import Recognised, some
+from segtrain.data.structure_folder import structure_files
 
 MOST_FOLDERS = 40
 """With more of them, they are cases and no collections."""

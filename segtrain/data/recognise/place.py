@@ -13,9 +13,9 @@ from pathlib import Path
 
 from segtrain.core.errors import DataError, Problem
 from segtrain.core.words import count
+from segtrain.data.inside import path_below
 from segtrain.data.layouts.bids import files_of, sessions_in, suffix_of
 from segtrain.data.layouts.dataset_json import NAME, DatasetJson, read_dataset_json
-from segtrain.data.layouts.inside import path_below
 from segtrain.data.layouts.naming import common, is_mask_word, mostly_masks
 from segtrain.data.recognise.dicom import recognise_dicom
 from segtrain.data.recognise.files import recognise_case_folders, recognise_pairs, recognise_structure_folders

@@ -9,7 +9,7 @@ from segtrain.core.case import ScanSource
 from segtrain.core.errors import UnreadableScan
 from segtrain.data.dicom.repair import stacked
 from segtrain.data.dicom.scan import read_dicom
-from segtrain.data.repair.read_repaired import read_repaired
+from segtrain.data.read_repaired import read_repaired
 from segtrain.data.repair.repairs import NO_REPAIR, Repairs
 from tests import phantoms
 from tests.data.dicom_phantoms import pixels_of, write_series, write_slice

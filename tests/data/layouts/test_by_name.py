@@ -34,7 +34,7 @@ def test_what_a_dicom_tree_passes_over_is_counted_and_named(tmp_path):
 
 
 def test_files_of_a_dicom_tree_that_were_not_opened_are_counted(tmp_path, monkeypatch):
-    monkeypatch.setattr("segtrain.data.dicom.tree.MOST_OPENED", 2)
+    monkeypatch.setattr("segtrain.data.layouts.dicom_tree.MOST_OPENED", 2)
     monkeypatch.setattr("segtrain.data.layouts.by_name.MOST_OPENED", 2)
     tree = DataSettings(layout="dicom", root=tmp_path, case="*/*", channels={"T1": "*"}, label="*Mask*")
     write_series(tmp_path / "A" / "t0" / "T1")

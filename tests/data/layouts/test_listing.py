@@ -1,9 +1,9 @@
 from PIL import Image
 
 from segtrain.core.case import ScanSource
+from segtrain.data import structure_folder
 from segtrain.data.faults import Faults
 from segtrain.data.layouts.listing import holds_scan_files, list_masks, list_scans, scan_name
-from segtrain.data.masks import structure_folder
 from tests import phantoms
 from tests.data.dicom_phantoms import write_series
 from tests.data.enhanced_phantoms import write_enhanced

@@ -11,9 +11,9 @@ from segtrain.core.errors import GridMismatch
 from segtrain.core.grid import Grid
 from segtrain.core.volume import LabelMap
 from segtrain.data.files.nifti import write_nifti
-from segtrain.data.repair.read_repaired import read_repaired
-from segtrain.data.repair.repaired_masks import DRAWN, mask_of_repaired
+from segtrain.data.read_repaired import read_repaired
 from segtrain.data.repair.repairs import Repairs
+from segtrain.data.repaired_masks import DRAWN, mask_of_repaired
 from tests import phantoms
 from tests.data.stack_phantoms import (
     CENTRE_MM,

@@ -2,10 +2,10 @@ import pytest
 
 from segtrain.core.errors import ConfigError, DataError
 from segtrain.data.cases import find_cases
-from segtrain.data.dicom import tree as dicom_tree
 from segtrain.data.dicom.headers import looks_like_dicom
-from segtrain.data.dicom.tree import MOST_OPENED, scans_outside, tree_cases
 from segtrain.data.faults import Faults
+from segtrain.data.layouts import dicom_tree
+from segtrain.data.layouts.dicom_tree import MOST_OPENED, scans_outside, tree_cases
 from segtrain.data.settings import DataSettings
 from tests import phantoms
 from tests.data.dicom_phantoms import write_series

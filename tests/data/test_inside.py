@@ -7,7 +7,7 @@ import SimpleITK as sitk  # noqa: N813
 
 from segtrain.core.case import ScanSource
 from segtrain.core.errors import DataError
-from segtrain.data.layouts.inside import is_below, path_below
+from segtrain.data.inside import is_below, path_below
 from segtrain.data.read import read_volume
 from tests.faults.table import fault
 

@@ -12,7 +12,7 @@ from segtrain.core.errors import DataError, GridMismatch
 from segtrain.core.grid import Grid
 from segtrain.core.task import Task
 from segtrain.core.volume import Volume
-from segtrain.data.repair.mending import mended_mask
+from segtrain.data.mending import mended_mask
 
 SOURCE = ScanSource(Path("labels/P1.nii.gz"))
 ONE = Task(labels={"background": 0, "organ": 1})

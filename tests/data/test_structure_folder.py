@@ -11,11 +11,11 @@ from segtrain.core.case import ScanSource
 from segtrain.core.errors import DataError, GridMismatch, UnreadableScan
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap
+from segtrain.data import structure_folder
 from segtrain.data.files.nifti import write_nifti
-from segtrain.data.masks import structure_folder
 from segtrain.data.masks.canvas import Canvas
-from segtrain.data.masks.structure_folder import structure_files
 from segtrain.data.read import all_structures, is_structure_folder, read_labels
+from segtrain.data.structure_folder import structure_files
 from tests import phantoms
 from tests.data.dicom_phantoms import write_series
 from tests.data.folders import write_scan, write_structures

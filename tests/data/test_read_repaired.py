@@ -10,7 +10,7 @@ import SimpleITK as sitk  # noqa: N813
 from segtrain.core.case import ScanSource
 from segtrain.core.errors import GridMismatch, UnreadableScan
 from segtrain.data.read import read_volume
-from segtrain.data.repair.read_repaired import read_repaired
+from segtrain.data.read_repaired import read_repaired
 from segtrain.data.repair.repairs import NO_REPAIR, Repairs
 from tests.data.stack_phantoms import EVEN, STACKS, write_stack
 from tests.faults.table import fault
