@@ -33,7 +33,7 @@ def farthest_mm(mask: Path, data: Path) -> str:
     patient, date = _case(mask).split("_", 1)
     series = next(path for path in (data / patient / date).iterdir() if "T1post" in path.name)
     scan = SimpleITK.ReadImage(SimpleITK.ImageSeriesReader.GetGDCMSeriesFileNames(str(series)))
-    image = nibabel.load(mask)
+    image = nibabel.Nifti1Image.from_filename(mask)
     if image.shape != scan.GetSize():
         return f"shape {image.shape} is not {scan.GetSize()}"
     corners = np.stack(np.meshgrid(*[(0, n - 1) for n in image.shape], indexing="ij"), axis=-1).reshape(-1, 3)
@@ -43,7 +43,7 @@ def farthest_mm(mask: Path, data: Path) -> str:
 
 
 def _shape(mask: Path) -> str:
-    return " x ".join(map(str, nibabel.load(mask).shape))
+    return " x ".join(map(str, nibabel.Nifti1Image.from_filename(mask).shape))
 
 
 def _case(mask: Path) -> str:

@@ -56,7 +56,7 @@ def link_cases(data: Path, to: Path, copies: int) -> list[str]:
 
 def compare(data: Path, root: Path) -> list[list[object]]:
     settings = ["training.budget_minutes=null", "training.epochs=1", f"training.steps_per_epoch={STEPS}"]
-    rows = []
+    rows: list[list[object]] = []
     for copies in COPIES:
         folder = root / str(copies)
         places = [*link_cases(data, folder, copies), f"data.store={folder / 'store'}"]

@@ -29,7 +29,7 @@ def predict_here(folder: Path) -> None:
     from segtrain.core.machine import peak_ram_bytes
     from segtrain.inference.predict import Ensemble
     from segtrain.metrics.settings import EvaluationSettings
-    from segtrain.recipes.predict_cases import Manner, predict_cases
+    from segtrain.recipes.scoring.predict_cases import Manner, predict_cases
 
     torch.set_num_threads(2)
     case = Case("large", "large", (ScanSource(folder / "large.nii.gz"),))

@@ -117,7 +117,7 @@ def evaluate(
     with_a_run = (run, images, resume, strict, save_probabilities, allow_code)
     if run and images is not None and predictions is None and not (label or allow_missing or overlap):
         from segtrain.recipes.evaluate import evaluate_run
-        from segtrain.recipes.predict_cases import Manner
+        from segtrain.recipes.scoring.predict_cases import Manner
 
         session.resume = "the same command with --resume"
         manner = Manner(probabilities=save_probabilities, resume=resume, strict=strict)
@@ -171,7 +171,7 @@ def predict(
     from segtrain.cli.progress import show
     from segtrain.cli.results import print_finished
     from segtrain.recipes.predict import predict as recipe
-    from segtrain.recipes.predict_cases import Manner
+    from segtrain.recipes.scoring.predict_cases import Manner
 
     session.resume = "the same command with --resume"
     events = recipe(

@@ -148,7 +148,7 @@ def compare_losses(
     command = _command("compare-losses", config, overrides, run=folder, **flags)
     _either(resume, overwrite)
     from segtrain.recipes.compare_losses import compare_losses as recipe
-    from segtrain.recipes.executors import Where, executor_for
+    from segtrain.recipes.sweep.executors import Where, executor_for
 
     where = Where(executor.value, workers, address, threads_per_run)
     if dry_run:

@@ -15,9 +15,9 @@ from segtrain.core.task import Overlap
 from segtrain.recipes.bars import Bars
 from segtrain.recipes.compare_losses import compare_losses as compare_recipe
 from segtrain.recipes.evaluate import evaluate_run
-from segtrain.recipes.executors import Where, executor_for
 from segtrain.recipes.fits import HeldOut, fits
 from segtrain.recipes.score_masks import evaluate_masks
+from segtrain.recipes.sweep.executors import Where, executor_for
 from segtrain.training.ranks import ALONE, Ranks, joined
 
 Watch = Callable[[Event], None]

@@ -29,7 +29,7 @@ from segtrain.data.read import Canvas, kind_of, read_labels, read_volume
 from segtrain.data.settings import DataSettings, PatchSettings
 from segtrain.data.splits import Fold
 from segtrain.data.store import StoredCase, foreground_centres
-from segtrain.recipes.decide import plan_from
+from segtrain.recipes.fitting.decide import plan_from
 from segtrain.recipes.one_case import read_case
 from segtrain.reports.augment_sheet import Sample, Sheet, require_picture, words_of, write_augment_sheet
 from segtrain.training.devices import find_device

@@ -23,11 +23,11 @@ from segtrain.models.registry import find_model
 from segtrain.recipes.assemble import answer_for, make_loss
 from segtrain.recipes.contact_sheet import draw_contact_sheet
 from segtrain.recipes.dataset import Reading, fingerprint_readable, result_of
-from segtrain.recipes.decide import draw_split, plan_from
-from segtrain.recipes.init_from import followed, try_network
+from segtrain.recipes.fitting.decide import draw_split, plan_from
+from segtrain.recipes.fitting.init_from import followed, try_network
+from segtrain.recipes.fitting.sound import cautions_in
+from segtrain.recipes.fitting.watch import require_watchers
 from segtrain.recipes.mend import mend, require_new_place
-from segtrain.recipes.sound import cautions_in
-from segtrain.recipes.watch import require_watchers
 from segtrain.reports.contact_sheet import require_sheet
 
 

@@ -18,12 +18,12 @@ from segtrain.data.cases import find_cases
 from segtrain.data.splits import Splits, split_folds
 from segtrain.execution.executor import ONE_PROCESS, Executor, Processes
 from segtrain.recipes.assemble import answer_for, make_loss
-from segtrain.recipes.begun_with import keep_code, keep_config
-from segtrain.recipes.comparison import conclude
 from segtrain.recipes.dataset import logged
-from segtrain.recipes.decide import decide_plans, keep_splits, prepare_cases, require_same_data, store_of
-from segtrain.recipes.halving import halve, require_margin
-from segtrain.recipes.init_from import followed
+from segtrain.recipes.fitting.begun_with import keep_code, keep_config
+from segtrain.recipes.fitting.decide import decide_plans, keep_splits, prepare_cases, require_same_data, store_of
+from segtrain.recipes.fitting.init_from import followed
+from segtrain.recipes.fitting.sound import Shared, told_before
+from segtrain.recipes.fitting.watch import require_watchers
 from segtrain.recipes.lock import locked
 from segtrain.recipes.room import (
     KEPT_CHECKPOINTS,
@@ -35,11 +35,11 @@ from segtrain.recipes.room import (
     require_room,
 )
 from segtrain.recipes.run_folder import RunFolder, emptied_on_error, open_for_writing, require_place, write_record
-from segtrain.recipes.sound import Shared, told_before
-from segtrain.recipes.sweep import Meaning, SweepRun, config_of, meaning_of, runs_of, settings_of
-from segtrain.recipes.sweep_rungs import decisions_in, rung_epochs, still_in
-from segtrain.recipes.sweep_runs import Jobs, do_runs
-from segtrain.recipes.watch import require_watchers
+from segtrain.recipes.sweep.comparison import conclude
+from segtrain.recipes.sweep.halving import halve, require_margin
+from segtrain.recipes.sweep.plan import Meaning, SweepRun, config_of, meaning_of, runs_of, settings_of
+from segtrain.recipes.sweep.rungs import decisions_in, rung_epochs, still_in
+from segtrain.recipes.sweep.runs import Jobs, do_runs
 from segtrain.training.devices import find_device
 
 

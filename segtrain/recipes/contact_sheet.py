@@ -18,7 +18,7 @@ from segtrain.data.cases import Scans
 from segtrain.execution.workers import Died, each
 from segtrain.recipes.dataset import processes_for
 from segtrain.recipes.one_case import read_case
-from segtrain.recipes.predict_cases import volumes_ml
+from segtrain.recipes.scoring.predict_cases import volumes_ml
 from segtrain.reports.contact_sheet import ContactSheet, Tile, picture_of, require_sheet, write_contact_sheet
 
 MOST_LABELS = 4

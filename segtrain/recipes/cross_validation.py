@@ -11,8 +11,8 @@ from segtrain.config.load import Loaded, derived
 from segtrain.core.errors import ConfigError, Problem
 from segtrain.core.events import Event, Finished, Note, RunEnded
 from segtrain.recipes.fit import fit
-from segtrain.recipes.pooled import pool_folds
 from segtrain.recipes.run_folder import STORE, RunFolder, require_place
+from segtrain.recipes.scoring.pooled import pool_folds
 from segtrain.training.ranks import ALONE, Ranks
 
 POOLED = "validation"

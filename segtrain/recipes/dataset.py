@@ -30,8 +30,8 @@ from segtrain.recipes.one_case import (
     recall_fingerprint,
     recall_prepared,
 )
-from segtrain.recipes.repeated import Repeated
 from segtrain.recipes.run_folder import RunFolder, append_log
+from segtrain.recipes.scoring.repeated import Repeated
 
 Reading = CaseRead | CasePrepared | Note
 T = TypeVar("T")

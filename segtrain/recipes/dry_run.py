@@ -22,12 +22,12 @@ from segtrain.core.events import Event, Finished, Note
 from segtrain.core.machine import free_disk_bytes
 from segtrain.core.plan import Plan
 from segtrain.recipes.dataset import processes_for
-from segtrain.recipes.decide import store_of
-from segtrain.recipes.init_from import followed
+from segtrain.recipes.fitting.decide import store_of
+from segtrain.recipes.fitting.init_from import followed
+from segtrain.recipes.fitting.sound import Sound, cautions_in, try_config
+from segtrain.recipes.fitting.trial import Measured, Work, looked_through, measure, prepare_few
 from segtrain.recipes.room import CHECKPOINTS
 from segtrain.recipes.run_folder import RunFolder
-from segtrain.recipes.sound import Sound, cautions_in, try_config
-from segtrain.recipes.trial import Measured, Work, looked_through, measure, prepare_few
 from segtrain.training.devices import find_device
 from segtrain.training.memory import free_bytes, size_bytes
 

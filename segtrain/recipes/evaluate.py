@@ -15,14 +15,14 @@ from segtrain.metrics.chosen import chosen_metrics, require_tolerances
 from segtrain.metrics.registry import definitions
 from segtrain.metrics.score_case import scored_structures
 from segtrain.metrics.settings import EvaluationSettings
-from segtrain.recipes.made_by import begin, drawn_by
-from segtrain.recipes.outcome import Outcome
-from segtrain.recipes.predict_cases import Manner, predict_cases
-from segtrain.recipes.results_folder import results_folder
+from segtrain.recipes.fitting.seen import tell_seen
 from segtrain.recipes.room import masks_need, require_room
 from segtrain.recipes.run_folder import RunFolder
 from segtrain.recipes.run_report import keep_record, write_scores_report
-from segtrain.recipes.seen import tell_seen
+from segtrain.recipes.scoring.made_by import begin, drawn_by
+from segtrain.recipes.scoring.outcome import Outcome
+from segtrain.recipes.scoring.predict_cases import Manner, predict_cases
+from segtrain.recipes.scoring.results_folder import results_folder
 from segtrain.recipes.trained import load_ensemble, runs_in, trained_config
 from segtrain.reports.summary import summarise
 from segtrain.reports.tables import write_cases_csv, write_csv

@@ -13,15 +13,17 @@ from segtrain.core.events import CheckpointSaved, EpochEnded, Event, Finished, N
 from segtrain.inference.predict import Ensemble
 from segtrain.losses.schedule import set_progress
 from segtrain.metrics.registry import definition
-from segtrain.recipes.begun_with import keep_config, keep_fold
-from segtrain.recipes.compiling import compile_where_it_pays
 from segtrain.recipes.dataset import logged
 from segtrain.recipes.evaluate import finish_evaluation
-from segtrain.recipes.init_from import followed
-from segtrain.recipes.job import Job, set_up, write_history
+from segtrain.recipes.fitting.begun_with import keep_config, keep_fold
+from segtrain.recipes.fitting.compiling import compile_where_it_pays
+from segtrain.recipes.fitting.init_from import followed
+from segtrain.recipes.fitting.job import Job, set_up, write_history
+from segtrain.recipes.fitting.share import dealt
+from segtrain.recipes.fitting.sound import Shared, try_config
+from segtrain.recipes.fitting.validation import label_scores, mean_scores, quick, score_dealt
+from segtrain.recipes.fitting.watch import watching
 from segtrain.recipes.lock import locked
-from segtrain.recipes.outcome import Outcome, joined_outcome
-from segtrain.recipes.predict_cases import predict_cases
 from segtrain.recipes.run_folder import (
     RunFolder,
     append_log,
@@ -33,11 +35,9 @@ from segtrain.recipes.run_folder import (
     write_record,
 )
 from segtrain.recipes.run_report import write_run_report, write_scores_report
-from segtrain.recipes.share import dealt
-from segtrain.recipes.sound import Shared, try_config
+from segtrain.recipes.scoring.outcome import Outcome, joined_outcome
+from segtrain.recipes.scoring.predict_cases import predict_cases
 from segtrain.recipes.trained import best_checkpoint
-from segtrain.recipes.validation import label_scores, mean_scores, quick, score_dealt
-from segtrain.recipes.watch import watching
 from segtrain.reports.curves import Row, label_column
 from segtrain.training import checkpoint
 from segtrain.training.devices import find_device

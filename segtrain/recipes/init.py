@@ -26,10 +26,10 @@ from segtrain.data.recognise.recognised import Recognised
 from segtrain.data.settings import DataSettings
 from segtrain.data.splits import split_share
 from segtrain.models.settings import ModelSettings
-from segtrain.recipes.init_flat import flat_scans
-from segtrain.recipes.init_labels import guess_task
-from segtrain.recipes.init_masks import MaskIds, ids_in_masks
-from segtrain.recipes.init_text import config_text, from_folder
+from segtrain.recipes.guess.flat import flat_scans
+from segtrain.recipes.guess.labels import guess_task
+from segtrain.recipes.guess.masks import MaskIds, ids_in_masks
+from segtrain.recipes.guess.text import config_text, from_folder
 from segtrain.training.settings import TrainingSettings
 
 SHOWN_FAULTS = 3

@@ -11,10 +11,10 @@ from segtrain.core.files import real_path
 from segtrain.data.cases import find_scans
 from segtrain.metrics.settings import EvaluationSettings
 from segtrain.recipes.evaluate import write_volumes
-from segtrain.recipes.made_by import begin, drawn_by
-from segtrain.recipes.predict_cases import Manner, predict_cases
-from segtrain.recipes.results_folder import results_folder
 from segtrain.recipes.room import masks_need, require_room
+from segtrain.recipes.scoring.made_by import begin, drawn_by
+from segtrain.recipes.scoring.predict_cases import Manner, predict_cases
+from segtrain.recipes.scoring.results_folder import results_folder
 from segtrain.recipes.trained import load_ensemble, trained_config
 
 

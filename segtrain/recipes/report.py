@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from segtrain.core.errors import DataError, Problem
-from segtrain.recipes.comparison import conclude
 from segtrain.recipes.run_folder import RunFolder
 from segtrain.recipes.run_report import write_run_report, write_scores_report
+from segtrain.recipes.sweep.comparison import conclude
 
 
 def rebuild(folder: Path) -> Path:

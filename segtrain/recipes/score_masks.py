@@ -27,11 +27,11 @@ from segtrain.metrics.score_case import scored_structures
 from segtrain.metrics.settings import EvaluationSettings
 from segtrain.recipes.dataset import MOST_PROCESSES, PROCESSES_PAY_SECONDS
 from segtrain.recipes.evaluate import finish_evaluation, report_evaluation
-from segtrain.recipes.one_pair import MaskPair, ScoredPair, score_pair
-from segtrain.recipes.outcome import Outcome
-from segtrain.recipes.repeated import Repeated
-from segtrain.recipes.results_folder import PREDICTIONS, open_results, results_folder
 from segtrain.recipes.run_report import ScoredFiles
+from segtrain.recipes.scoring.one_pair import MaskPair, ScoredPair, score_pair
+from segtrain.recipes.scoring.outcome import Outcome
+from segtrain.recipes.scoring.repeated import Repeated
+from segtrain.recipes.scoring.results_folder import PREDICTIONS, open_results, results_folder
 
 MOST_NAMED = 10
 """Cases that a sentence names."""

@@ -22,15 +22,15 @@ from segtrain.core.machine import free_disk_bytes, usable_cores
 from segtrain.execution.executor import Processes
 from segtrain.recipes.compare_losses import try_losses, try_meaning
 from segtrain.recipes.dataset import processes_for
-from segtrain.recipes.decide import store_of
 from segtrain.recipes.dry_run import TEMPORARY
-from segtrain.recipes.init_from import followed
+from segtrain.recipes.fitting.decide import store_of
+from segtrain.recipes.fitting.init_from import followed
+from segtrain.recipes.fitting.sound import try_config, try_loss
+from segtrain.recipes.fitting.trial import Measured, Work, looked_through, measure, prepare_few
 from segtrain.recipes.room import KEPT_CHECKPOINTS
 from segtrain.recipes.run_folder import RunFolder
-from segtrain.recipes.sound import try_config, try_loss
-from segtrain.recipes.sweep import SweepRun, config_of, runs_of, settings_of
-from segtrain.recipes.sweep_rungs import rung_epochs
-from segtrain.recipes.trial import Measured, Work, looked_through, measure, prepare_few
+from segtrain.recipes.sweep.plan import SweepRun, config_of, runs_of, settings_of
+from segtrain.recipes.sweep.rungs import rung_epochs
 from segtrain.training.devices import find_device
 from segtrain.training.memory import size_bytes
 

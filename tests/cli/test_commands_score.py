@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from segtrain.core.events import CaseFailed, CaseScored
-from segtrain.recipes.predict_cases import Manner
+from segtrain.recipes.scoring.predict_cases import Manner
 from tests.cli.commands import METRICS, UNSCORED, finished, put, segtrain, telling
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from segtrain.core.events import EpochEnded, Finished, Note, Validated
 from segtrain.execution.executor import Processes
-from segtrain.recipes.executors import Where
+from segtrain.recipes.sweep.executors import Where
 from tests.cli.commands import METRICS, config_file, finished, put, segtrain, telling
 
 EPOCH = EpochEnded(epoch=1, epochs=3, step=5, train_loss=0.5, learning_rate=1e-3, seconds=2.0)
@@ -227,7 +227,7 @@ class TestCompareLosses:
             raise KeyboardInterrupt
 
         put(monkeypatch, "compare_losses", compare_losses=recipe)
-        monkeypatch.setattr("segtrain.recipes.executors.executor_for", connect)
+        monkeypatch.setattr("segtrain.recipes.sweep.executors.executor_for", connect)
         flags = ("--executor", "ray", "--address", "head:6379", "--threads-per-run", "4", "--workers", "2")
         done = segtrain("compare-losses", "--config", config, *flags)
         assert asked == [

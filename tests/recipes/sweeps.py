@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from segtrain.core.scores import CaseScores, Score
-from segtrain.recipes.begun_with import keep_config
+from segtrain.recipes.fitting.begun_with import keep_config
 from segtrain.recipes.run_folder import RunFolder, write_record
-from segtrain.recipes.sweep import meaning_in, meaning_of, runs_of, settings_of
-from segtrain.recipes.sweep_scores import read_scores
+from segtrain.recipes.sweep.plan import meaning_in, meaning_of, runs_of, settings_of
+from segtrain.recipes.sweep.scores import read_scores
 from segtrain.reports.tables import write_cases_csv, write_csv
 from tests.recipes.projects import CONFIG, load
 

@@ -16,7 +16,7 @@ from segtrain.data.read import read_labels
 from segtrain.recipes.api import fit
 from segtrain.recipes.check import check, check_and_show, checking
 from segtrain.recipes.predict import predict
-from segtrain.recipes.predict_cases import Manner
+from segtrain.recipes.scoring.predict_cases import Manner
 from tests.data.data_sets import write_nnunet
 from tests.data.dicom_phantoms import write_series
 from tests.recipes.projects import BROKEN_LOSS, CONFIG, finished, load, write_case, write_study

@@ -134,7 +134,7 @@ def test_scans_are_listed_once_a_sweep_and_read_for_the_plans_and_for_the_store(
         "segtrain.recipes.compare_losses.conclude", lambda run: {"schema_version": 1, "nothing_found": {}}
     )
     counts = {"segtrain.recipes.one_case.read_case": 0, "segtrain.recipes.compare_losses.find_cases": 0}
-    counts["segtrain.recipes.sound.find_cases"] = 0
+    counts["segtrain.recipes.fitting.sound.find_cases"] = 0
 
     def counted(name, function):
         def call(*args):
@@ -171,7 +171,7 @@ def test_a_sweep_does_not_go_on_with_other_scans_or_other_cases(cut):
 
 def test_a_budget_is_timed_once_and_all_losses_get_the_same_steps(tmp_path, monkeypatch):
     paces = iter(range(2, 100))
-    monkeypatch.setattr("segtrain.recipes.job.steps_per_epoch", lambda job: next(paces))
+    monkeypatch.setattr("segtrain.recipes.fitting.job.steps_per_epoch", lambda job: next(paces))
     monkeypatch.setattr(
         "segtrain.recipes.compare_losses.conclude", lambda run: {"schema_version": 1, "nothing_found": {}}
     )
@@ -220,8 +220,8 @@ def test_a_sweep_that_is_done_needs_no_scans(swept, tmp_path):
 @pytest.mark.slow
 def test_the_combo_of_the_post_ends_with_nothing_and_has_failed_and_combo_has_not(tmp_path, monkeypatch):
     """Minimised as the post has it, that loss is least where nothing is found."""
-    monkeypatch.setattr("segtrain.recipes.comparison.write_plots", lambda folder, plots: None)
-    monkeypatch.setattr("segtrain.recipes.watch.Picture.close", lambda self, ending: None)
+    monkeypatch.setattr("segtrain.recipes.sweep.comparison.write_plots", lambda folder, plots: None)
+    monkeypatch.setattr("segtrain.recipes.fitting.watch.Picture.close", lambda self, ending: None)
     training = "training: {epochs: 1, steps_per_epoch: 40, batch_size: 1, learning_rate: 2e-2}"
     text = "\n".join(training if line.startswith("training:") else line for line in CONFIG.splitlines())
     write_study(tmp_path, f"{text}\ncompare: {{losses: [combo, post/combo], folds: 2, seeds: [0], baseline: combo}}\n")

@@ -14,9 +14,9 @@ from safetensors.torch import load_file
 from segtrain.core.errors import CheckpointError, ConfigError
 from segtrain.recipes.assemble import Answer
 from segtrain.recipes.convert import CONVERTED, Converted, convert
-from segtrain.recipes.decide import read_plan
 from segtrain.recipes.fit import fit
-from segtrain.recipes.init_from import followed, start
+from segtrain.recipes.fitting.decide import read_plan
+from segtrain.recipes.fitting.init_from import followed, start
 from segtrain.training.checkpoint import MODEL
 from tests.recipes.projects import CONFIG, finished, load, write_study
 

@@ -8,7 +8,7 @@ from segtrain.core.errors import ConfigError
 from segtrain.data.cases import find_cases
 from segtrain.recipes import demo
 from segtrain.recipes.demo import write_demo_project
-from segtrain.recipes.sweep import settings_of
+from segtrain.recipes.sweep.plan import settings_of
 from tests.recipes.projects import load, write_study
 
 

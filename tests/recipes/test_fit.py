@@ -273,7 +273,7 @@ def test_where_no_validation_has_a_value_the_last_checkpoint_is_scored(study, tm
 
 def test_seconds_are_those_of_all_sessions(begin, tmp_path, monkeypatch):
     now = iter(range(0, 10**6, 100))  # every look at the clock is 100 s later
-    monkeypatch.setattr("segtrain.recipes.job.time.perf_counter", lambda: next(now))
+    monkeypatch.setattr("segtrain.recipes.fitting.job.time.perf_counter", lambda: next(now))
     seconds = [0.0]
     for number in (1, 2, 4):
         close_at(begin(tmp_path / "run", resume=number > 1), step(number))

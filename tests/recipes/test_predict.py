@@ -12,7 +12,7 @@ from segtrain.core.events import CaseFailed, CaseScored, Note
 from segtrain.data.files.nifti import read_nifti
 from segtrain.recipes.evaluate import evaluate_run
 from segtrain.recipes.predict import predict
-from segtrain.recipes.predict_cases import Manner
+from segtrain.recipes.scoring.predict_cases import Manner
 from tests.recipes.projects import finished, write_study
 
 

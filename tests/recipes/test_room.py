@@ -14,8 +14,8 @@ from segtrain.data import sources
 from segtrain.data.cases import find_cases
 from segtrain.recipes import room
 from segtrain.recipes.assemble import answer_for, make_model
-from segtrain.recipes.decide import read_plan
 from segtrain.recipes.fit import fit
+from segtrain.recipes.fitting.decide import read_plan
 from segtrain.recipes.room import (
     VOXELS_A_MASK_BYTE,
     Need,

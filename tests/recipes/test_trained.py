@@ -11,10 +11,10 @@ import torch
 from segtrain.core.errors import CheckpointError, ConfigError
 from segtrain.data.cases import find_cases
 from segtrain.data.prepare import prepare
-from segtrain.recipes.job import set_up
+from segtrain.recipes.fitting.job import set_up
+from segtrain.recipes.fitting.sound import try_config
 from segtrain.recipes.one_case import read_case
 from segtrain.recipes.run_folder import RunFolder
-from segtrain.recipes.sound import try_config
 from segtrain.recipes.trained import load_ensemble, load_predictor, trained_config
 from segtrain.training import checkpoint
 from tests.recipes.projects import load, result_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from segtrain.recipes.sweep_status import Endings, with_endings
+from segtrain.recipes.sweep.status import Endings, with_endings
 from segtrain.reports.comparison_view import comparison_view, cost_rows
 from segtrain.reports.contents import Halving, LossCost
 from segtrain.reports.page import write_comparison_report

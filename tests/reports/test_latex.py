@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from segtrain.recipes.sweep_status import Endings, with_endings
+from segtrain.recipes.sweep.status import Endings, with_endings
 from segtrain.reports.latex import escaped, ranking_tex
 from segtrain.statistics.comparison import Rules
 from tests.reports.builders import HOSTILE

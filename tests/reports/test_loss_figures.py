@@ -115,7 +115,7 @@ def test_without_a_margin_there_is_no_band(gap):
 
 
 def with_failed(found, loss):
-    """As `sweep_status` writes it: a loss that hits nothing keeps its scores."""
+    """As `sweep.status` writes it: a loss that hits nothing keeps its scores."""
     rows = [replace(row, status="failed", reason="hits nothing") if row.loss == loss else row for row in found.ranking]
     return replace(found, ranking=tuple(rows))
 
