@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -114,8 +115,10 @@ def evaluate(
     from segtrain.cli.results import print_finished
 
     overrides = [*(override or ()), *scoring_overrides(metric, profile, nsd_tolerance_mm)]
-    with_a_run = (run, images, resume, strict, save_probabilities, allow_code)
-    if run and images is not None and predictions is None and not (label or allow_missing or overlap):
+    of_networks = {"--images": images, "--resume": resume, "--strict": strict, "--allow-code": allow_code}
+    of_networks["--save-probabilities"] = save_probabilities
+    of_masks = {"--label": label, "--allow-missing": allow_missing, "--overlap": overlap}
+    if run and images and not predictions and not any(of_masks.values()):
         from segtrain.recipes.evaluate import evaluate_run
         from segtrain.recipes.scoring.predict_cases import Manner
 
@@ -132,7 +135,7 @@ def evaluate(
             overrides=overrides,
             manner=manner,
         )
-    elif predictions is not None and labels is not None and not any(with_a_run):
+    elif predictions and labels and not run and not any(of_networks.values()):
         from segtrain.core.files import real_path
         from segtrain.recipes.score_masks import evaluate_masks
 
@@ -148,8 +151,7 @@ def evaluate(
             overwrite=overwrite,
         )
     else:
-        hint = "segtrain eval --run RUN --images DIR [--labels DIR], or segtrain eval --predictions DIR --labels DIR"
-        raise ConfigError(Problem("these flags do not go together", "command line", hint=hint))
+        raise ConfigError(*_mixed(run, predictions, labels, of_networks, of_masks))
     print_finished(session, show(events, session))
 
 
@@ -186,6 +188,25 @@ def predict(
     )
     scored = f"segtrain eval --predictions {shlex.quote(str(out / 'predictions'))} --labels DIR"
     print_finished(session, show(events, session), scored)
+
+
+def _mixed(
+    run: list[Path] | None,
+    predictions: Path | None,
+    labels: Path | None,
+    of_networks: Mapping[str, object],
+    of_masks: Mapping[str, object],
+) -> list[Problem]:
+    """Which flags belong to the other way to evaluate, and which folder one lacks."""
+    way, other, lent, needed = "--run", "--predictions", of_masks, {"--images": of_networks["--images"]}
+    if predictions:
+        way, other, lent, needed = "--predictions", "--run", of_networks, {"--labels": labels}
+    wrong = [f"{name} goes with {other} alone" for name, given in lent.items() if given]
+    wrong += [f"{way} needs {name}" for name, given in needed.items() if not given]
+    if bool(run) == bool(predictions):
+        wrong = ["--run RUN or --predictions DIR is needed, and not both"]
+    hint = "segtrain eval --run RUN --images DIR [--labels DIR], or segtrain eval --predictions DIR --labels DIR"
+    return [Problem(what, "command line", hint=hint) for what in wrong]
 
 
 def _beside(runs: list[Path]) -> Path:

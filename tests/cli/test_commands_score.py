@@ -59,28 +59,41 @@ class TestEval:
         assert named["overrides"] == ['evaluation.metrics=["dice"]']
 
     @pytest.mark.parametrize(
-        "flags",
+        ("flags", "faults"),
         [
-            (),
-            ("--run", "r"),
-            ("--predictions", "p"),
-            ("--run", "r", "--images", "i", "--predictions", "p", "--labels", "l"),
-            ("--run", "r", "--images", "i", "--allow-missing"),
-            ("--run", "r", "--images", "i", "--overlap", "refuse"),
-            ("--predictions", "p", "--labels", "l", "--label", "liver"),
-            ("--predictions", "p", "--labels", "l", "--label", "a=1", "--label", "a=2"),
-            ("--predictions", "p", "--labels", "l", "--label", "a=1,"),
-            ("--predictions", "p", "--labels", "l", "--nsd-tolerance-mm", "far"),
+            ("", ["--run RUN or --predictions DIR is needed, and not both"]),
+            ("--run r", ["--run needs --images"]),
+            ("--predictions p", ["--predictions needs --labels"]),
+            (
+                "--run r --images i --predictions p --labels l",
+                ["--run RUN or --predictions DIR is needed, and not both"],
+            ),
+            (
+                "--run r --allow-missing --overlap refuse",
+                [
+                    "--allow-missing goes with --predictions alone",
+                    "--overlap goes with --predictions alone",
+                    "--run needs --images",
+                ],
+            ),
+            ("--predictions p --labels l --images i", ["--images goes with --run alone"]),
+            ("--predictions p --labels l --label liver", ["'liver' is no label"]),
+            ("--predictions p --labels l --label a=1 --label a=2", ["'a=2' is no label"]),
+            ("--predictions p --labels l --label a=1,", ["'a=1,' is no label"]),
+            ("--predictions p --labels l --nsd-tolerance-mm far", ["'far' is no tolerance"]),
         ],
     )
-    def test_flags_that_do_not_go_together(self, monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...]) -> None:
+    def test_each_flag_that_does_not_go_with_the_others_is_told(
+        self, monkeypatch: pytest.MonkeyPatch, flags: str, faults: list[str]
+    ) -> None:
         calls, recipe = telling(finished())
         put(monkeypatch, "evaluate", evaluate_run=recipe)
         put(monkeypatch, "score_masks", evaluate_masks=recipe)
-        done = segtrain("eval", *flags)
+        done = segtrain("eval", "--json", *flags.split())
         assert done.exit_code == 2
-        assert "error: " in done.stderr
-        assert "fix: " in done.stderr
+        problems = json.loads(done.stdout)["error"]["problems"]
+        assert [problem["what"] for problem in problems] == faults
+        assert all(problem["fix"] for problem in problems)
         assert not calls.positional
 
     def test_failed_cases_are_named_and_the_code_is_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
