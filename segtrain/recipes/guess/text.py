@@ -62,9 +62,10 @@ def _quoted(text: str) -> str:
 
 
 def from_folder(path: Path, folder: Path) -> str:
-    """A path as a config in `folder` names it: relative, unless it lies on another drive."""
+    """A path as a config in `folder` names it: relative, where the two have a folder other than the root in common."""
     path, folder = path.resolve(), folder.resolve()
-    return Path(os.path.relpath(path, folder)).as_posix() if path.anchor == folder.anchor else str(path)
+    near = path.parts[:2] == folder.parts[:2]
+    return Path(os.path.relpath(path, folder)).as_posix() if near else str(path)
 
 
 def _task_lines(task: Task) -> Iterator[str]:

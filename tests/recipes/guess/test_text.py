@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from segtrain.config.load import load_config
@@ -78,3 +80,7 @@ def test_values_in_flow_style():
 def test_paths_are_relative_to_the_config(tmp_path):
     assert from_folder(tmp_path / "data" / "x", tmp_path / "configs") == "../data/x"
     assert from_folder(tmp_path, tmp_path) == "."
+
+
+def test_paths_across_the_disk_are_whole():
+    assert from_folder(Path("/scans/liver"), Path("/projects/one")) == str(Path("/scans/liver").resolve())
