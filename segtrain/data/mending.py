@@ -20,13 +20,8 @@ from segtrain.core.resample import resample_labels
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap, Volume
 from segtrain.core.words import count
-from segtrain.data.read import (
-    NEARLY_WHOLE,
-    is_the_one_label,
-    require_declared,
-    require_same_grid,
-    whole_numbers,
-)
+from segtrain.data.read import NEARLY_WHOLE, is_the_one_label, require_declared, whole_numbers
+from segtrain.data.same_grid import require_same_grid
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtrain.core.case import ScanSource
-from segtrain.core.errors import DataError, GridMismatch, Problem, UnreadableScan
-from segtrain.core.grid import SAME_GRID_TOLERANCE_VOXELS, Grid
+from segtrain.core.errors import DataError, GridMismatch, Problem, UnreadableScan, raise_all
+from segtrain.core.grid import Grid
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap, Volume
 from segtrain.core.words import count
@@ -27,19 +27,16 @@ from segtrain.data.files.nifti_header import voxels_of
 from segtrain.data.files.pictures import read_picture, read_picture_mask
 from segtrain.data.masks.canvas import Canvas
 from segtrain.data.masks.own_names import require_own_names
+from segtrain.data.same_grid import apart
 from segtrain.data.structure_folder import Painted, paint_structures, read_structures, structure_files
 
-__all__ = ["Canvas", "is_nifti", "kind_of", "read_labels", "read_volume", "require_same_grid"]
+__all__ = ["Canvas", "is_nifti", "kind_of", "read_labels", "read_volume"]
 
 WHOLE_NUMBER_TOLERANCE = 1e-5
 """What scl_slope in float32 may leave of a whole number; 0.9999 is an interpolated mask and no label."""
 NEARLY_WHOLE = 0.01
 """What resampling in float32 and its rounding leave of whole numbers; a linear interpolation leaves more."""
 LARGEST_ID = 2**31
-LARGEST_SHIFT_VOXELS = 0.5
-"""A mask that lies further from its image has its voxels in other places: which of two is wrong, nobody knows."""
-OF_A_CASE = ("image", "label")
-"""What a data set has of a case, in words."""
 SHOWN_IDS = 8
 READERS: Mapping[Kind, Callable[[Path], Volume]] = {
     "nifti": read_nifti,
@@ -95,10 +92,18 @@ def structures_of(drawing: Drawing) -> list[str]:
 def read_volume(sources: Sequence[ScanSource]) -> Volume:
     """Read the channels of a scan in order; all must lie on the grid of the first one.
 
-    Integer channels stay integers; a mixture becomes float32. Raises UnreadableScan, or GridMismatch that
-    names both files.
+    Integer channels stay integers; a mixture becomes float32. Raises UnreadableScan with the faults of every channel,
+    or GridMismatch that names both files.
     """
-    return combined(sources, [_read_one(source) for source in sources])
+    volumes: list[Volume] = []
+    problems: list[Problem] = []
+    for source in sources:
+        try:
+            volumes.append(_read_one(source))
+        except UnreadableScan as error:
+            problems += error.problems
+    raise_all(UnreadableScan, dict.fromkeys(problems))
+    return combined(sources, volumes)
 
 
 def combined(sources: Sequence[ScanSource], volumes: Sequence[Volume]) -> Volume:
@@ -106,7 +111,7 @@ def combined(sources: Sequence[ScanSource], volumes: Sequence[Volume]) -> Volume
     first = volumes[0].grid
     for source, volume in zip(sources[1:], volumes[1:], strict=True):
         if not first.same_space(volume.grid):
-            what = f"two channels of a scan are not on one grid: {_apart(first, volume.grid)}"
+            what = f"two channels of a scan are not on one grid: {apart(first, volume.grid)}"
             where = f"{sources[0]} and {source}"
             why = f"{first.describe()} against {volume.grid.describe()}"
             raise GridMismatch(Problem(what, where, why, "resample (register) one onto the grid of the other"))
@@ -119,6 +124,16 @@ def combined(sources: Sequence[ScanSource], volumes: Sequence[Volume]) -> Volume
         tuple(origin for volume in volumes for origin in volume.origins) if all(v.origins for v in volumes) else ()
     )
     return Volume(np.concatenate([v.array.astype(dtype, copy=False) for v in volumes]), first, notes, origins)
+
+
+def faults_of_mask(source: ScanSource, task: Task) -> tuple[Problem, ...]:
+    """What is wrong with a mask, whatever its scan is; one that was drawn on a scan is nothing without it."""
+    try:
+        if drawing_of(source.path) is None:
+            read_labels(source, task)
+    except DataError as error:
+        return error.problems
+    return ()
 
 
 def read_labels(source: ScanSource, task: Task | None = None, *, canvas: Canvas | None = None) -> LabelMap:
@@ -170,50 +185,6 @@ def common_grid(one: Path, other: Path | None) -> Grid | None:
     return seg_grid(segs) if segs else None
 
 
-def require_same_grid(
-    image: Grid, label: Grid, case: str = "", *, names: tuple[str, str] = OF_A_CASE, file: str = ""
-) -> str | None:
-    """Whether two arrays can be laid over each other voxel by voxel.
-
-    None where they can; a note for the reader where the label is off by less than half a voxel (it is used as
-    if it lay on the image's grid). Raises GridMismatch beyond that, or where shapes differ; `file` is the label's.
-    """
-    distance = image.distance_voxels(label)
-    if distance <= SAME_GRID_TOLERANCE_VOXELS:
-        return None
-    if distance <= LARGEST_SHIFT_VOXELS:
-        return f"{case}: the {names[1]} lies {distance:.2g} voxels beside the {names[0]}; it is used on its grid"
-    what = f"{names[0]} and {names[1]} are not on one grid: {_apart(image, label)}"
-    why = f"the {names[0]} has {image.describe()}, the {names[1]} {label.describe()}"
-    where = ", ".join(part for part in (f"case {case}" if case else "", file) if part)
-    raise GridMismatch(Problem(what, where, why, _how_to_join(image, label, names)))
-
-
-def _how_to_join(image: Grid, label: Grid, names: tuple[str, str]) -> str:
-    """What a person can do where an image and a label are not on one grid; `--fix` mends cases of a data set alone."""
-    one, other = names
-    mirrored = _mirrored(image, label)
-    if image.mirrored_axes(label) is not None and _lie_apart(image, label):
-        found = f"{mirrored}, and it lies elsewhere" if mirrored else "only where they begin differs"
-        header = f"if it was drawn on it, write the header of the {one} into it"
-        return f"{found}; which header is wrong, neither tells: find the {other} of this {one}, or {header}"
-    onto = f"resample the {other} onto the grid of the {one}"
-    if names == OF_A_CASE:
-        onto = f"`segtrain check --fix DIR` brings the {other} onto the grid of the {one} if no voxel of it gets lost"
-    return f"{mirrored}{': ' if mirrored else ''}{onto}; or find the file that belongs to it"
-
-
-def _mirrored(one: Grid, other: Grid) -> str:
-    """`x axis mirrored`, or nothing."""
-    axes = one.mirrored_axes(other)
-    return f"{axes} {'axes' if ',' in axes else 'axis'} mirrored" if axes else ""
-
-
-def _lie_apart(one: Grid, other: Grid) -> bool:
-    """Whether two grids of one shape are over other voxels, in whatever order each has them."""
-    return one.canonical().distance_voxels(other.canonical()) > LARGEST_SHIFT_VOXELS
-
-
 def _read_one(source: ScanSource) -> Volume:
     """A scan."""
     kind = kind_of(source.path)
@@ -228,17 +199,6 @@ def read_mask(source: ScanSource) -> Volume:
     Pictures may hold indices of a palette.
     """
     return read_picture_mask(source.path) if format_of(source.path) == "picture" else _read_one(source)
-
-
-def _apart(one: Grid, other: Grid) -> str:
-    if one.shape != other.shape:
-        return "their shapes differ"
-    apart = f"they are {one.distance_voxels(other):.3g} voxels ({_distance_mm(one, other):.3g} mm) apart"
-    return ", ".join(part for part in (apart, _mirrored(one, other)) if part)
-
-
-def _distance_mm(one: Grid, other: Grid) -> float:
-    return float(np.linalg.norm(one.corners() - other.corners(), axis=1).max())
 
 
 def whole_numbers(source: ScanSource, array: NDArray[Any]) -> NDArray[np.integer[Any]]:

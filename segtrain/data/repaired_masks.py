@@ -21,10 +21,11 @@ from segtrain.data.dicom.geometry import ROUNDING_MM
 from segtrain.data.dicom.repair import Stacked, stacked, values_as_stored
 from segtrain.data.masks.canvas import Canvas
 from segtrain.data.mending import MendedMask, mended_ids, mended_mask, onto_grid
-from segtrain.data.read import drawing_of, is_structure_folder, kind_of, read_labels, read_mask, require_same_grid
+from segtrain.data.read import drawing_of, is_structure_folder, kind_of, read_labels, read_mask
 from segtrain.data.read_repaired import RepairedScan
 from segtrain.data.repair.repairs import Repairs
 from segtrain.data.repair.slice_stack import Array, Evened
+from segtrain.data.same_grid import require_same_grid
 
 FOLDER = "its structures were a file each, and are one mask now"
 DRAWN = "it was drawn on the scan (DICOM), and is voxels now"

@@ -20,7 +20,8 @@ from segtrain.core.volume import LabelMap, Volume
 from segtrain.core.words import count
 from segtrain.data.plan.fingerprint import CaseFingerprint, fingerprint_case
 from segtrain.data.prepare import prepare
-from segtrain.data.read import Canvas, read_labels, read_volume, require_drawn, require_same_grid
+from segtrain.data.read import Canvas, faults_of_mask, read_labels, read_volume, require_drawn
+from segtrain.data.same_grid import require_same_grid
 from segtrain.data.sources import SourceMemory, state_of
 from segtrain.data.store import fingerprint_file, is_stored, load_fingerprint, prepared_file, save, save_fingerprint
 
@@ -65,8 +66,7 @@ def read_case(case: Case, channels: Sequence[str], task: Task) -> tuple[Volume, 
     Raises DataError, with the case named, where either cannot be used.
     """
     with named(case):
-        image = read_volume(case.images)
-        require_channels(case, image, channels)
+        image = _read_image(case, channels, task)
         if case.label is None:
             return image, None, _note(case, image.notes)
         labels = read_labels(case.label, task, canvas=Canvas.of(task, image.grid, case.id, image.origins))
@@ -74,6 +74,17 @@ def read_case(case: Case, channels: Sequence[str], task: Task) -> tuple[Volume, 
         shifted = require_same_grid(image.grid, labels.grid, case.id, file=str(case.label))
     note = _note(case, dict.fromkeys((*image.notes, *labels.notes)), shifted)
     return image, LabelMap(labels.array, image.grid), note
+
+
+def _read_image(case: Case, channels: Sequence[str], task: Task) -> Volume:
+    """DataError where it cannot be used, and then with the faults of the mask as well: both are to be mended."""
+    try:
+        image = read_volume(case.images)
+        require_channels(case, image, channels)
+    except DataError as error:
+        of_mask = () if case.label is None else faults_of_mask(case.label, task)
+        raise type(error)(*error.problems, *of_mask) from error
+    return image
 
 
 def _note(case: Case, notes: Iterable[str], shifted: str | None = None) -> str | None:

@@ -18,7 +18,8 @@ from segtrain.core.files import write_json
 from segtrain.core.scores import CaseScores
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap, Volume
-from segtrain.data.read import Canvas, common_grid, read_labels, read_volume, require_same_grid
+from segtrain.data.read import Canvas, common_grid, read_labels, read_volume
+from segtrain.data.same_grid import require_same_grid
 from segtrain.recipes.run_folder import RunFolder, read_record, reading
 from segtrain.reports.cases_view import metrics_in, worst_cases
 from segtrain.reports.contents import ConfigRow, EvaluationReport, TrainingReport

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from segtrain.core.case import ScanSource
 from segtrain.core.scores import Score
-from segtrain.data.read import Canvas, common_grid, read_labels, require_same_grid
+from segtrain.data.read import Canvas, common_grid, read_labels
+from segtrain.data.same_grid import require_same_grid
 from segtrain.metrics.score_case import score
 from segtrain.metrics.settings import DEFAULT_METRICS
 

@@ -10,21 +10,12 @@ from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap, Volume
 from segtrain.data.dicom.headers import list_series
 from segtrain.data.files.nifti import write_nifti, write_nifti_image
-from segtrain.data.read import (
-    Canvas,
-    common_grid,
-    drawing_of,
-    kind_of,
-    read_labels,
-    read_volume,
-    require_same_grid,
-    structures_of,
-)
+from segtrain.data.read import Canvas, common_grid, drawing_of, kind_of, read_labels, read_volume, structures_of
+from segtrain.data.same_grid import require_same_grid
 from segtrain.data.sources import source_hash
 from tests import phantoms
 from tests.data.dicom_phantoms import write_series
 from tests.data.rtstruct_phantoms import outline, write_rtstruct
-from tests.faults.table import fault
 
 TASK = Task(labels={"background": 0, "organ": 1, "lesion": 4}, ignore=9)
 GRID = phantoms.grid((5, 4, 3), degrees=10)
@@ -78,6 +69,16 @@ def test_a_scan_tells_its_series_where_all_channels_are_dicom(tmp_path):
     assert [len(origin.instance_uids) for origin in origins] == [4, 4]
     converted = image(tmp_path / "b.nii", first.array, first.grid)
     assert read_volume([dicom[0], converted]).origins == ()
+
+
+def test_what_is_wrong_with_every_channel_is_told_at_once(tmp_path):
+    sources = [ScanSource(tmp_path / "gone.nii.gz"), image(tmp_path / "b.nii.gz"), ScanSource(tmp_path / "c.nii.gz")]
+    sources[2].path.write_bytes(b"no scan")
+    with pytest.raises(UnreadableScan) as refused:
+        read_volume(sources)
+    first, second = refused.value.problems
+    assert "gone.nii.gz" in first.where
+    assert "c.nii.gz" in second.where
 
 
 def test_integers_beside_fractions_become_single_precision(tmp_path):
@@ -157,70 +158,6 @@ def test_what_the_command_mends_is_told_with_it(tmp_path):
 def test_a_mask_of_several_volumes_is_refused(tmp_path):
     with pytest.raises(DataError, match="2 entries"):
         read_labels(image(tmp_path / "a.nii.gz", np.zeros((2, 5, 4, 3), np.uint8)))
-
-
-@fault("F6", "a mask off by shares of a voxel", then="read up to 0.01 voxel, noted up to 0.5, refused beyond")
-def test_an_offset_is_passed_noted_or_refused_by_its_size():
-    assert require_same_grid(GRID, moved(GRID, 1e-6)) is None
-    assert "P7" in (require_same_grid(GRID, moved(GRID, 0.1), "P7") or "")
-    with pytest.raises(GridMismatch, match="case P7") as error:
-        require_same_grid(GRID, moved(GRID, 5), "P7", names=("image", "prediction"))
-    assert "prediction" in str(error.value)
-
-
-def test_a_flipped_axis_another_spacing_and_another_shape_are_refused():
-    flip = np.diag([-1.0, 1, 1, 1])
-    flip[0, 3] = GRID.shape[0] - 1
-    for other in (
-        Grid(GRID.shape, GRID.affine @ flip),
-        GRID.respaced((1.0, 1.2, 5.0)),
-        Grid((5, 4, 2), GRID.affine),
-    ):
-        with pytest.raises(GridMismatch):
-            require_same_grid(GRID, other)
-    wider = Grid(GRID.shape, GRID.affine @ np.diag([2.0, 1, 1, 1]))
-    with pytest.raises(GridMismatch, match=r"2x1\.2x2\.5 mm"):
-        require_same_grid(GRID, wider)
-
-
-def hint_for(other, **names):
-    with pytest.raises(GridMismatch) as refused:
-        require_same_grid(GRID, other, **names)
-    return refused.value.problems[0].hint
-
-
-def mirrored(*axes, begins=True):
-    """The grid with axes that run the other way: over the same voxels, or from where it begins away from them."""
-    flip = np.eye(4)
-    for axis in axes:
-        flip[axis, axis], flip[axis, 3] = -1, (GRID.shape[axis] - 1) * begins
-    return Grid(GRID.shape, GRID.affine @ flip)
-
-
-@pytest.mark.parametrize(("axes", "said"), [((0,), "x axis mirrored: "), ((0, 2), "x, z axes mirrored: ")])
-def test_mirrored_axes_are_told_with_the_command_that_turns_them(axes, said):
-    assert hint_for(mirrored(*axes)).startswith(f"{said}`segtrain check --fix DIR` brings the label onto")
-
-
-def test_a_grid_of_another_shape_may_be_brought_onto_that_of_the_image():
-    assert hint_for(Grid((5, 4, 2), GRID.affine)).startswith("`segtrain check --fix DIR` brings the label onto")
-
-
-def test_what_no_command_mends_is_not_promised():
-    elsewhere, moved_away = hint_for(mirrored(0, begins=False)), hint_for(moved(GRID, 5))
-    assert elsewhere.startswith(
-        "x axis mirrored, and it lies elsewhere; which header is wrong, neither tells: find the label"
-    )
-    assert moved_away.startswith("only where they begin differs; which header is wrong, neither tells: find the label")
-    prediction = hint_for(mirrored(1), names=("reference", "prediction"))
-    assert prediction.startswith("y axis mirrored: resample the prediction onto the grid of the reference")
-    assert "--fix" not in elsewhere + moved_away + prediction
-
-
-def test_the_file_of_a_label_on_another_grid_is_named():
-    with pytest.raises(GridMismatch) as refused:
-        require_same_grid(GRID, moved(GRID, 5), "P7", file="masks/P7.nii.gz")
-    assert refused.value.problems[0].where == "case P7, masks/P7.nii.gz"
 
 
 def test_the_planted_label_on_another_grid_is_refused():

@@ -3,7 +3,8 @@ import pytest
 
 from segtrain.core.case import ScanSource
 from segtrain.data.cases import find_cases
-from segtrain.data.read import read_labels, read_volume, require_same_grid
+from segtrain.data.read import read_labels, read_volume
+from segtrain.data.same_grid import require_same_grid
 from segtrain.data.settings import DataSettings
 from segtrain.data.splits import split_folds
 from segtrain.data.synthetic import LABELS, demo_scan, write_demo

@@ -33,6 +33,7 @@ from segtrain.recipes.one_case import (
 )
 from tests.data.dicom_phantoms import write_series
 from tests.data.rtstruct_phantoms import outline, write_rtstruct
+from tests.faults.table import fault
 from tests.phantoms import grid, scan
 from tests.plans import small_plan
 from tests.recipes.projects import SHAPE, write_case, write_study
@@ -97,6 +98,29 @@ def test_a_fault_names_its_case_once(case):
     for worked in (make_fingerprint(facts(case)), make_prepared(Preparation(case, small_plan(), TASK, Path()))):
         assert worked.value is None
         assert worked.problems == (problem,)
+
+
+@fault("F2", "a scan and its mask are both damaged", then="3, both in one list")
+def test_what_is_wrong_with_a_scan_and_with_its_mask_is_told_at_once(case):
+    """Of every channel, too: else each is found out after the one before it was mended."""
+    second = case.images[0].path.with_name("second.nii.gz")
+    for path in (case.images[0].path, second, case.label.path):
+        path.write_bytes(b"no scan")
+    with pytest.raises(DataError) as refused:
+        read_case(replace(case, images=(*case.images, ScanSource(second))), ("CT", "PET"), TASK)
+    files = [case.images[0].path.name, second.name, case.label.path.name]
+    found = refused.value.problems
+    assert [name in problem.where for name, problem in zip(files, found, strict=True)] == [True] * 3
+    assert {problem.cases for problem in found} == {(case.id,)}
+
+
+def test_a_mask_that_was_drawn_on_a_scan_is_no_fault_of_its_own(case, tmp_path):
+    """Without the scan nobody knows what an RTSTRUCT is."""
+    drawing = write_rtstruct(tmp_path / "mask.dcm", {"organ": None})
+    drawn = replace(case, images=(ScanSource(tmp_path / "gone.nii.gz"),), label=ScanSource(drawing))
+    with pytest.raises(DataError) as refused:
+        read_case(drawn, ("CT",), TASK)
+    assert len(refused.value.problems) == 1
 
 
 def test_a_fourth_axis_is_channels_and_refused_where_one_is_named(case):

@@ -14,7 +14,8 @@ from segtrain.core.errors import DataError, Problem
 from segtrain.core.scores import CaseScores
 from segtrain.core.task import Task
 from segtrain.core.volume import LabelMap
-from segtrain.data.read import Canvas, common_grid, read_labels, require_same_grid
+from segtrain.data.read import Canvas, common_grid, read_labels
+from segtrain.data.same_grid import require_same_grid
 from segtrain.metrics.score_case import score_case, score_missing
 from segtrain.metrics.settings import EvaluationSettings
 

@@ -16,7 +16,8 @@ from segtrain.core.volume import DicomOrigin, LabelMap
 from segtrain.data.dicom.seg import MOST_BINARY, write_seg
 from segtrain.data.dicom.seg_read import read_seg, seg_grid
 from segtrain.data.masks.canvas import Canvas
-from segtrain.data.read import read_labels, require_same_grid
+from segtrain.data.read import read_labels
+from segtrain.data.same_grid import require_same_grid
 from tests.data.dicom.test_seg import OBLIQUE, TASK, by_highdicom, drawn_on, series_on
 from tests.faults.table import fault
 from tests.phantoms import real_data
