@@ -147,7 +147,7 @@ def _tell_faults(session: Session, about: Mapping[str, Any], loaded: Loaded, ask
     result = show(unless_failed(check_and_show(loaded, **asked)), session).result
     print_checked(session, about, result)
     if problems := result["problems"]:
-        session.say(count(len(problems), "fault"))
+        session.say(f"{count(len(problems), 'fault')}{' before it was mended' if 'fixed' in result else ''}")
         raise typer.Exit(1)
 
 

@@ -103,7 +103,7 @@ class TestCheck:
         assert done.stderr.splitlines() == [
             "1 mm is assumed",
             "next: segtrain check --config new/config.yaml",
-            "1 fault",
+            "1 fault before it was mended",
         ]
 
     def test_each_fault_is_on_the_screen_once(self, tmp_path: Path) -> None:
