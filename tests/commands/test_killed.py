@@ -25,8 +25,12 @@ LONGER += "evaluation: {metrics: [dice]}\n"
 EPOCH, LAST_STEP = 40, 120
 OTHERS = [getattr(signal, name) for name in ("SIGHUP", "SIGUSR1") if hasattr(signal, name)]
 """Of a terminal that was closed, and of a batch system."""
-SIGNALS = [(signal.SIGINT, 130), *((number, 143) for number in (signal.SIGTERM, *OTHERS))]
-"""With the exit code of each."""
+SIGNALS = [
+    (signal.SIGINT, 130),
+    (signal.SIGTERM, 143),
+    *(pytest.param(number, 143, marks=pytest.mark.slow) for number in OTHERS),
+]
+"""With the exit code of each; tests/cli/test_signals.py shows that the others are heeded as SIGTERM is."""
 SOME_STEPS = 0.06
 """Seconds after an epoch's picture, its last file, when the next one is neither at its start nor at its end."""
 TRIALS = [0, *(pytest.param(trial, marks=pytest.mark.slow) for trial in range(1, 16))]

@@ -63,7 +63,7 @@ NETWORKS = {
 }
 
 
-QUICK = ("softmax", "regions")
+QUICK = ("softmax",)
 
 
 @pytest.mark.parametrize(
