@@ -177,7 +177,8 @@ def losses(
         write_loss_plot(plot, title, one["formula"], response_of(one["name"], **mapping_of(options or ())))
         drawn = {"plot": plot}
     session.result({"loss": one, **drawn}, loss_card(one), f"plot: {plot}" if drawn else None)
-    session.next(f"segtrain fit --config config.yaml loss.name={shlex.quote(one['name'])}")
+    if not one["caution"]:
+        session.next(f"segtrain fit --config config.yaml loss.name={shlex.quote(one['name'])}")
 
 
 def _list_losses(session: Session, family: str | None) -> None:

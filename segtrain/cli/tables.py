@@ -21,7 +21,7 @@ SHARED_OPTIONS = ("include_background", "class_weights", "ignore_label", "reduce
 MOST_COLUMNS = 3
 """Metrics up to which a table has a column each."""
 
-CARD_FACTS = ("good_for", "bad_at", "aliases", "family", "formula", "modes", "optimum", "paper")
+CARD_FACTS = ("good_for", "bad_at", "caution", "aliases", "family", "formula", "modes", "optimum", "paper")
 """What a loss's card says between its description and its options, in this order."""
 
 

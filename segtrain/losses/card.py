@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from segtrain.core.registry import options_of
 from segtrain.core.settings import Settings
-from segtrain.losses.registry import LOSSES, supported_modes
+from segtrain.losses.registry import LOSSES, caution_about, supported_modes
 from segtrain.losses.voxels import Mode
 
 
@@ -41,6 +41,8 @@ class LossCard:
     optimum: float | None
     good_for: str
     bad_at: str
+    caution: str
+    """What is told before a training with it; empty for almost all."""
     description: str
     options: tuple[Option, ...]
 
@@ -70,6 +72,7 @@ def card(name: str) -> LossCard:
         optimum=getattr(loss, "optimum", None),
         good_for=getattr(loss, "good_for", ""),
         bad_at=getattr(loss, "bad_at", ""),
+        caution=caution_about(name),
         description=inspect.getdoc(loss) or "",
         options=tuple(_option(parameter) for parameter in options_of(loss).values()),
     )

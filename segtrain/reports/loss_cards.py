@@ -47,7 +47,8 @@ def _card(card: LossCard) -> Iterator[str]:
     if card.optimum is None:
         facts.append("A perfect answer is not its minimum.")
     yield f"{' '.join(facts)}\n"
-    yield f"- Good for: {card.good_for}.\n- Bad at: {card.bad_at}.\n"
+    caution = f"\n- Caution: {card.caution}." if card.caution else ""
+    yield f"- Good for: {card.good_for}.\n- Bad at: {card.bad_at}.{caution}\n"
     if card.options:
         yield "| option | default | range | meaning |\n|---|---|---|---|"
         for option in card.options:

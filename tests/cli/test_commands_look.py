@@ -144,6 +144,12 @@ class TestLosses:
         assert f"good for: {loss['good_for']}" in " ".join(shown.stdout.split())
         assert f"bad at: {loss['bad_at']}" in " ".join(shown.stdout.split())
 
+    def test_no_training_is_proposed_with_a_loss_of_which_is_warned(self) -> None:
+        warned, sound = segtrain("losses", "post/combo"), segtrain("losses", "combo")
+        assert "caution: its sign is wrong" in warned.stdout
+        assert "segtrain fit" not in warned.stderr
+        assert "loss.name=combo" in sound.stderr
+
     def test_an_unknown_name_gets_the_nearest(self) -> None:
         done = segtrain("losses", "tversy")
         assert done.exit_code == 2

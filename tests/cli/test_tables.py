@@ -20,6 +20,7 @@ CARD: dict[str, Any] = {
     "optimum": 0.0,
     "good_for": "few hard voxels",
     "bad_at": "lesions when alone",
+    "caution": "",
     "description": "Focal loss.\n\nMore.",
     "options": [OPTION],
 }

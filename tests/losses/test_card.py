@@ -32,6 +32,11 @@ def test_a_card_says_what_the_class_says():
     assert "mean rank 11.9 of 20" in shown.bad_at
 
 
+def test_a_card_has_what_is_told_before_a_training():
+    assert card("post/combo").caution.startswith("its sign is wrong")
+    assert card("tversky").caution == ""
+
+
 def test_these_do_not_say_what_a_perfect_answer_costs():
     assert {shown.name for shown in cards() if shown.optimum is None} == {
         *("active_contour", "boundary", "dice_boundary", "nacl", "post/combo", "region_wise", "svls_ce", "t_loss"),

@@ -14,6 +14,7 @@ def test_every_loss_has_its_card_and_every_option_its_row():
     for card in cards():
         assert f"### `{card.name}`" in page
         assert f"- Good for: {card.good_for}.\n- Bad at: {card.bad_at}.\n" in page
+        assert not card.caution or f"- Caution: {card.caution}.\n" in page
         for option in card.options:
             assert f"| `{option.name}` |" in page
     assert page.count("\n### ") == len(list_losses())
