@@ -14,7 +14,8 @@ from benchmarks.commands import ROOT, real_data, segtrain, table
 from benchmarks.training import looping
 from segtrain.config.load import load_config
 from segtrain.core.batch import moved
-from segtrain.recipes.fitting.job import Job, set_up
+from segtrain.recipes.fitting.job import Job
+from segtrain.recipes.fitting.set_up import set_up
 from segtrain.recipes.fitting.sound import try_config
 from segtrain.recipes.run_folder import RunFolder
 from segtrain.training.devices import autocast

@@ -19,7 +19,8 @@ from segtrain.core.events import StepEnded
 from segtrain.data.loader import BatchLoader
 from segtrain.data.patches import PatchSampler
 from segtrain.recipes.demo import write_demo_project
-from segtrain.recipes.fitting.job import Job, set_up
+from segtrain.recipes.fitting.job import Job
+from segtrain.recipes.fitting.set_up import set_up
 from segtrain.recipes.fitting.sound import try_config
 from segtrain.recipes.run_folder import RunFolder
 from segtrain.training.devices import find_device

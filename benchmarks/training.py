@@ -14,7 +14,8 @@ from torch import nn
 from benchmarks.commands import ROOT, real_data, table
 from segtrain.config.load import load_config
 from segtrain.core.batch import Batch
-from segtrain.recipes.fitting.job import Job, set_up
+from segtrain.recipes.fitting.job import Job
+from segtrain.recipes.fitting.set_up import set_up
 from segtrain.recipes.fitting.sound import try_config
 from segtrain.recipes.run_folder import RunFolder
 from segtrain.training.loop import train

@@ -88,7 +88,7 @@ def loaded_config(config: Path, overrides: list[str] | None, *, safe: bool) -> L
 
     loaded = load_config(config, overrides or ())
     if safe:
-        require_no_code(loaded)
+        require_no_code(loaded.config)
     return loaded
 
 

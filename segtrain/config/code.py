@@ -7,15 +7,12 @@ would import is code, however it is spelt (`core.registry.is_code`), and a label
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from segtrain.config.reader import Place
+from segtrain.config.schema import FitConfig
 from segtrain.core.errors import ConfigError, Problem, raise_all
 from segtrain.core.registry import is_code
-
-if TYPE_CHECKING:
-    from segtrain.config.load import Loaded
-    from segtrain.config.reader import Place
-    from segtrain.config.schema import FitConfig
 
 FIT = ("model", "loss", "evaluation")
 SWEEP = ("model", "compare", "evaluation")
@@ -55,13 +52,13 @@ def code_in(config: FitConfig, groups: tuple[str, ...]) -> dict[str, str]:
     return {".".join(map(str, place)): name for place, name in found}
 
 
-def require_no_code(loaded: Loaded) -> None:
+def require_no_code(config: FitConfig) -> None:
     """ConfigError for every key that names code: for configs whose author one does not know."""
     hint = "read that code; where you trust it, leave --safe out"
     raise_all(
         ConfigError,
         [
             Problem(f"the config names code: {name}", key, "importing it runs it, and --safe runs none", hint)
-            for key, name in code_in(loaded.config, GROUPS).items()
+            for key, name in code_in(config, GROUPS).items()
         ],
     )

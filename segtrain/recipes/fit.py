@@ -18,7 +18,8 @@ from segtrain.recipes.evaluate import finish_evaluation
 from segtrain.recipes.fitting.begun_with import keep_config, keep_fold
 from segtrain.recipes.fitting.compiling import compile_where_it_pays
 from segtrain.recipes.fitting.init_from import followed
-from segtrain.recipes.fitting.job import Job, set_up, write_history
+from segtrain.recipes.fitting.job import Job
+from segtrain.recipes.fitting.set_up import set_up, write_history
 from segtrain.recipes.fitting.share import dealt
 from segtrain.recipes.fitting.sound import Shared, try_config
 from segtrain.recipes.fitting.validation import label_scores, mean_scores, quick, score_dealt

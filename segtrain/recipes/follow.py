@@ -11,7 +11,7 @@ from segtrain.core.events import Event, Finished
 from segtrain.data.splits import Splits
 from segtrain.recipes.fit import run_training, score_held_out
 from segtrain.recipes.fitting.init_from import followed
-from segtrain.recipes.fitting.job import Decided, build
+from segtrain.recipes.fitting.set_up import Decided, build
 from segtrain.recipes.fitting.sound import Sound, try_loss
 from segtrain.recipes.run_folder import RunFolder
 from segtrain.training.devices import find_device

@@ -35,9 +35,9 @@ def test_parts_of_a_loss_lie_beside_the_file_too(tmp_path: Path, monkeypatch: py
 
 def test_every_name_of_code_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
-        require_no_code(load(tmp_path, BASE + NESTED + "model: {name: 'net.py:Net'}\n"))
+        require_no_code(load(tmp_path, BASE + NESTED + "model: {name: 'net.py:Net'}\n").config)
     assert [problem.where for problem in caught.value.problems] == ["model.name", "loss.of.1.name", "loss.of.2"]
-    require_no_code(load(tmp_path, BASE + "loss: {name: weighted_sum, of: [dice, ce]}\n"))
+    require_no_code(load(tmp_path, BASE + "loss: {name: weighted_sum, of: [dice, ce]}\n").config)
 
 
 def test_a_label_or_a_path_with_a_colon_is_no_code(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ evaluation: {{regions: {{both: ['liver:left', 'a.py:b']}}}}
     loaded = load(tmp_path, text)
     assert code_in(loaded.config, FIT) == {}
     assert loaded.config.evaluation.regions["both"] == ("liver:left", "a.py:b")
-    require_no_code(loaded)
+    require_no_code(loaded.config)
 
 
 @pytest.mark.parametrize("name", ["x.py:L ", "x.py:", "x.py:no-such", "x.py:L.x", "C:\\\\x.py:L", "package:L"])
@@ -68,4 +68,4 @@ evaluation: {{regions: {{both: ['liver:left', 'a.py:b']}}}}
 )
 def test_whatever_a_registry_would_import_is_refused(tmp_path: Path, place: str, name: str) -> None:
     with pytest.raises(ConfigError, match="the config names code"):
-        require_no_code(load(tmp_path, BASE + place.replace("NAME", f'"{name}"') + "\n"))
+        require_no_code(load(tmp_path, BASE + place.replace("NAME", f'"{name}"') + "\n").config)

@@ -171,7 +171,7 @@ def test_a_sweep_does_not_go_on_with_other_scans_or_other_cases(cut):
 
 def test_a_budget_is_timed_once_and_all_losses_get_the_same_steps(tmp_path, monkeypatch):
     paces = iter(range(2, 100))
-    monkeypatch.setattr("segtrain.recipes.fitting.job.steps_per_epoch", lambda job: next(paces))
+    monkeypatch.setattr("segtrain.recipes.fitting.set_up.steps_per_epoch", lambda job: next(paces))
     monkeypatch.setattr(
         "segtrain.recipes.compare_losses.conclude", lambda run: {"schema_version": 1, "nothing_found": {}}
     )

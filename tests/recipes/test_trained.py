@@ -11,7 +11,7 @@ import torch
 from segtrain.core.errors import CheckpointError, ConfigError
 from segtrain.data.cases import find_cases
 from segtrain.data.prepare import prepare
-from segtrain.recipes.fitting.job import set_up
+from segtrain.recipes.fitting.set_up import set_up
 from segtrain.recipes.fitting.sound import try_config
 from segtrain.recipes.one_case import read_case
 from segtrain.recipes.run_folder import RunFolder

@@ -7,20 +7,17 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from torch import nn
 
 from segtrain.core.events import Event
 from segtrain.core.memory import memory_errors
 from segtrain.losses.schedule import set_progress
+from segtrain.recipes.fitting.job import Job
 from segtrain.recipes.fitting.share import spread
 from segtrain.training.loop import train
 from segtrain.training.settings import TrainingSettings
 from segtrain.training.state import TrainingState, new_state
-
-if TYPE_CHECKING:
-    from segtrain.recipes.fitting.job import Job
 
 START_UP = 6
 """Steps that are not timed: the first are slow, and until the loader is ahead it takes time from them."""

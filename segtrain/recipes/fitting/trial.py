@@ -26,7 +26,8 @@ from segtrain.models.unet import count_parameters
 from segtrain.recipes.dataset import fingerprint_all, prepare_all
 from segtrain.recipes.fitting.budget import HALF_WAY
 from segtrain.recipes.fitting.decide import plan_from
-from segtrain.recipes.fitting.job import Job, set_up
+from segtrain.recipes.fitting.job import Job
+from segtrain.recipes.fitting.set_up import set_up
 from segtrain.recipes.fitting.sound import Shared, Sound
 from segtrain.recipes.run_folder import RunFolder
 from segtrain.training.loop import train

@@ -13,7 +13,7 @@ from segtrain.core.events import Note
 from segtrain.recipes.fit import fit
 from segtrain.recipes.fitting import compiling
 from segtrain.recipes.fitting.compiling import compile_where_it_pays
-from segtrain.recipes.fitting.job import set_up
+from segtrain.recipes.fitting.set_up import set_up
 from segtrain.recipes.fitting.sound import try_config
 from segtrain.recipes.run_folder import RunFolder
 from segtrain.training.loop import train

@@ -23,7 +23,7 @@ from segtrain.recipes.assemble import Answer
 from segtrain.recipes.check import check
 from segtrain.recipes.fit import fit
 from segtrain.recipes.fitting.init_from import Source, followed, try_network, wishes_from
-from segtrain.recipes.fitting.job import set_up
+from segtrain.recipes.fitting.set_up import set_up
 from segtrain.recipes.fitting.sound import try_config
 from segtrain.recipes.run_folder import RunFolder
 from segtrain.training import checkpoint
