@@ -12,7 +12,8 @@ SHOWN_LABELS = 6
 def epoch_text(epoch: EpochEnded, scores: str = "") -> str:
     """An epoch: loss, scores, rate, seconds, and how many of its steps were left out."""
     skipped = f"  {count(epoch.skipped_steps, 'step')} not finite" if epoch.skipped_steps else ""
-    rest = f"lr {epoch.learning_rate:.2g}  {epoch.seconds:.1f} s"
+    seconds = "" if epoch.seconds is None else f"  {epoch.seconds:.1f} s"
+    rest = f"lr {epoch.learning_rate:.2g}{seconds}"
     return f"epoch {epoch.epoch}/{epoch.epochs}  loss {epoch.train_loss:.4f}{scores}  {rest}{skipped}"
 
 

@@ -159,9 +159,9 @@ class Lines(View):
             self.epoch = None
 
     def pace(self, epoch: EpochEnded) -> float:
-        """Seconds an epoch takes with its validation; of the first one, only the training is known."""
+        """Seconds an epoch takes with its validation; of the first one, only the training is known, if that."""
         seen = len(self.ended) - 1
-        return (self.ended[-1] - self.ended[0]) / seen if seen > 0 else epoch.seconds
+        return (self.ended[-1] - self.ended[0]) / seen if seen > 0 else epoch.seconds or 0.0
 
     def write(self, text: str) -> None:
         """Write a line."""

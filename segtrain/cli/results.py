@@ -79,7 +79,9 @@ def _parts(result: Mapping[str, Any]) -> Iterator[RenderableType]:
 
 def _tables(result: Mapping[str, Any]) -> Iterator[RenderableType]:
     metrics = result.get("metrics")
-    if isinstance(metrics, Mapping) and metrics.get("labels"):
+    if isinstance(metrics, Mapping) and metrics.get("cases") == 0:
+        yield f"nothing was scored: there was no mask to compare with; the masks are in {result.get('out')}/predictions"
+    elif isinstance(metrics, Mapping) and metrics.get("labels"):
         yield metric_table(metrics)
 
 

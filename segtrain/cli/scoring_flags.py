@@ -62,7 +62,10 @@ MaybeOverlap = Annotated[
 def scoring_overrides(
     metrics: Sequence[str] | None, profile: Profile | None, tolerances: Sequence[str] | None
 ) -> list[str]:
-    """The same as `KEY=VALUE`. ConfigError for a tolerance that is none."""
+    """The same as `KEY=VALUE`. ConfigError for a tolerance that is none, and where metrics are chosen in two ways."""
+    if metrics and profile:
+        hint = "name metrics with --metric, or take those of a --profile"
+        raise ConfigError(Problem("metrics are chosen in two ways", "--metric and --profile", hint=hint))
     found = []
     if metrics:
         found.append(f"evaluation.metrics={json.dumps(list(metrics))}")

@@ -78,7 +78,7 @@ def ranking_table(result: Json) -> Table:
             Text(f"{_mean(row.get('mean'), row.get('low'), row.get('high'))} {row.get('n', 0)}"),
             Text(_interval(row.get("rank_low"), row.get("rank_high"), digits=1)),
             Text(_mean(pair.get("difference"), pair.get("low"), pair.get("high"), sign=True) if pair else ""),
-            Text(number(pair.get("p_holm")) if pair else ""),
+            Text(_p(pair.get("p_holm")) if pair else ""),
             _cell(verdict),
         )
     return table
@@ -260,6 +260,11 @@ def _interval(low: float | None, high: float | None, *, digits: int = 3, sign: b
         return "[-]"
     shape = f"{'+' if sign else ''}.{digits}f"
     return f"[{low:{shape}}, {high:{shape}}]"
+
+
+def _p(value: float | None) -> str:
+    """As the report has it: what is less than three digits show is not 0.001, and not 0."""
+    return "< 0.001" if value is not None and value < 0.001 else number(value)
 
 
 def _place(rank: float | None) -> str:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from segtrain.core.file_names import is_kept_by_windows
 from segtrain.core.settings import Component, Settings, as_component
 from segtrain.core.task import Task
 from segtrain.data.settings import AugmentSettings, DataSettings, PatchSettings
@@ -21,7 +22,7 @@ from segtrain.models.settings import ModelSettings
 from segtrain.training.settings import Share, TrainingSettings
 
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-"""A label names a folder of the sweep, so it is one on every system."""
+"""A label names a folder of the sweep, on every system: it is not `is_kept_by_windows` either."""
 
 
 class LossSettings(Component):
@@ -57,6 +58,9 @@ class LossEntry(Component):
         if not LABEL.fullmatch(self.label):
             rule = "at most 64 letters, digits and . _ - after a letter or digit"
             raise ValueError(f"label {self.label!r} cannot name a folder: {rule}")
+        if is_kept_by_windows(self.label):
+            rule = "Windows keeps such names for its devices, and drops a dot at the end; set another label"
+            raise ValueError(f"label {self.label!r} cannot name a folder everywhere: {rule}")
         return self
 
 
@@ -124,6 +128,15 @@ class FitConfig(Settings):
     evaluation: EvaluationSettings = EvaluationSettings()
     compare: CompareSettings | None = None
     """What `compare-losses` does; `fit` does not read it."""
+
+    @model_validator(mode="after")
+    def _patients_are_told_once(self) -> Self:
+        if self.evaluation.patient_from is not None:
+            raise ValueError(
+                "evaluation.patient_from is for `segtrain eval` alone: data.patient_from says whose the cases of a "
+                "training are, for its folds and its scores"
+            )
+        return self
 
     @model_validator(mode="after")
     def _postprocessing_names_labels(self) -> Self:

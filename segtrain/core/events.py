@@ -61,7 +61,8 @@ class EpochEnded:
     step: int
     train_loss: float
     learning_rate: float
-    seconds: float
+    seconds: float | None
+    """Without the validation, in all sessions; None where that is not known."""
     skipped_steps: int = 0
     """Steps whose loss or gradient was not finite: they changed no weight."""
     gradient_norm: float | None = None

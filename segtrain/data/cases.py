@@ -6,7 +6,6 @@ the others are done. Cases come sorted by id.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +16,13 @@ from segtrain.data.faults import Faults
 from segtrain.data.layouts.by_name import cases_in
 from segtrain.data.layouts.folders import label_folder
 from segtrain.data.layouts.listing import Found, FoundCase, holds_scan_files, list_masks
+from segtrain.data.patients import patient_in, unnamed_patient
 from segtrain.data.settings import DataSettings
 
 PAIRING = "image and label of a case have the same name: add what is missing, or put this file elsewhere"
 PLACE_KEYS = ("images", "labels", "table", "root", "case", "label")
 """Settings that say where scans are."""
+PATIENT_KEY = "data.patient_from"
 
 
 @dataclass(frozen=True)
@@ -211,13 +212,7 @@ def _patient(settings: DataSettings, name: str, case: FoundCase, faults: Faults)
     """By the regular expression on the case id, else what the files or the table say, else the case itself."""
     if settings.patient_from is None:
         return case.patient or name
-    try:
-        match = re.search(settings.patient_from, name)
-    except re.error as error:
-        what = "data.patient_from is no regular expression"
-        raise ConfigError(Problem(what, "data.patient_from", str(error), 'for example "(P\\d+)_"')) from error
-    patient = match and (match[1] if match.re.groups else match[0])
-    if not patient:
-        why = f"data.patient_from is {settings.patient_from!r}"
-        faults.of(name).append(Problem(f"no patient can be found in the case id {name}", why=why))
+    patient = patient_in(name, settings.patient_from, PATIENT_KEY)
+    if patient is None:
+        faults.of(name).append(unnamed_patient(name, settings.patient_from, PATIENT_KEY))
     return patient or case.patient or name

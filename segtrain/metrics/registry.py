@@ -19,7 +19,10 @@ from segtrain.metrics.pair import Pair
 METRICS = Registry("metric", builtin="segtrain.metrics.builtin")
 
 Best = Literal["higher", "lower", "zero"]
-"""Which values are good ones; `zero`: those near 0 on either side."""
+"""Which values are good ones; `higher`: up to 1; `zero`: those near 0 on either side."""
+
+IDEAL: Mapping[Best, float] = {"higher": 1.0, "lower": 0.0, "zero": 0.0}
+"""What a perfect mask has."""
 
 Cost = Literal["counts", "surfaces", "components", "skeletons"]
 """What a metric looks at, the cheapest first: it is computed once for all metrics that look at it."""
@@ -42,6 +45,10 @@ class MetricCard:
     """What the heading of a column must say beside the name: the tolerance of nsd."""
     version: int = 1
     """Goes up when the same masks may give another number."""
+
+    def sized(self, value: float | None) -> float | None:
+        """What goes into a mean that decides: of a signed metric the size, or +90 % and -90 % would be no error."""
+        return abs(value) if value is not None and self.best == "zero" else value
 
     def badness(self, value: float) -> float:
         """The larger, the worse."""

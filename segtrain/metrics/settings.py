@@ -70,6 +70,11 @@ class EvaluationSettings(Settings):
     """A label in neither mask: `strict` leaves it undefined and counts it in the table of presence; `challenge` gives
     it the best value, as BraTS and KiTS do."""
 
+    patient_from: str | None = None
+    """Regular expression on the case id; its first group (or the whole match) is the patient that intervals go by. For
+    `eval` alone, where every id must tell one. null: with --run as the run found patients (data.patient_from), with
+    --predictions every case is a patient of its own."""
+
     @model_validator(mode="before")
     @classmethod
     def _metrics_of_the_profile(cls, given: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,17 +28,22 @@ from segtrain.training import checkpoint
 from segtrain.training.devices import find_device, on_device
 
 ACTIVATION: TypeAdapter[Activation] = TypeAdapter(Activation)
+FOLD = re.compile(r"fold_(0|[1-9]\d*)")
 
 
 def load_predictor(run: Path, *, device: str, allow_code: bool, overrides: Sequence[str] = ()) -> Predictor:
-    """The best checkpoint of a run, ready to predict, with the settings that `overrides` (`inference.*`) change.
-
-    Raises CheckpointError where there is none, where it is damaged, or where it names code and `allow_code` is off;
-    ConfigError for a wrong override.
-    """
+    """The best checkpoint of a run, ready to predict; raises as `predictor_of`, and CheckpointError without one."""
     folder = RunFolder(run)
     folder.require_run()
-    found = best_checkpoint(folder)
+    return predictor_of(best_checkpoint(folder), device=device, allow_code=allow_code, overrides=overrides)
+
+
+def predictor_of(found: Path, *, device: str, allow_code: bool, overrides: Sequence[str] = ()) -> Predictor:
+    """A checkpoint, ready to predict, with the settings that `overrides` (`inference.*`) change.
+
+    Raises CheckpointError where it is damaged, or where it names code and `allow_code` is off; ConfigError for a wrong
+    override.
+    """
     about = checkpoint.read_about(found)
     try:
         loss = str(about["loss"]["name"])
@@ -79,10 +85,14 @@ def _with_codes(member: Predictor, run: Path) -> Predictor:
 
 def runs_in(run: Path) -> list[Path]:
     """The run itself, or the runs of its folds, in order."""
-    folds = [path for path in run.glob("fold_*") if RunFolder(path).record.is_file()]
-    if RunFolder(run).record.is_file() or not folds:
-        return [run]
-    return sorted(folds, key=lambda path: (len(path.name), path.name))
+    folds = fold_runs(run)
+    return [run] if RunFolder(run).record.is_file() or not folds else folds
+
+
+def fold_runs(folder: Path) -> list[Path]:
+    """The runs that `fit --fold all` left in a folder, in order; a copy of one under another name is none."""
+    found = {int(match[1]): path for path in folder.glob("fold_*") if (match := FOLD.fullmatch(path.name))}
+    return [path for _, path in sorted(found.items()) if RunFolder(path).record.is_file()]
 
 
 def trained_config(run: Path, *, allow_code: bool) -> FitConfig:
@@ -98,7 +108,12 @@ def trained_config(run: Path, *, allow_code: bool) -> FitConfig:
 
 def best_checkpoint(folder: RunFolder) -> Path:
     """The best checkpoint, or the last one where no validation found a best. CheckpointError where there is none."""
-    found = checkpoint.find(folder.best) or checkpoint.find(folder.last)
+    return checkpoint.find(folder.best) or last_checkpoint(folder)
+
+
+def last_checkpoint(folder: RunFolder) -> Path:
+    """The weights as they are now, whatever was best. CheckpointError where there are none."""
+    found = checkpoint.find(folder.last)
     if found is None:
         hint = "segtrain fit --resume goes on with the run"
         raise CheckpointError(Problem("the run has no checkpoint yet", str(folder.path), "no epoch was finished", hint))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from segtrain.core.scores import CaseScores, Score
+from segtrain.core.scores import CaseScores, Score, mean_of_defined
 from segtrain.reports.shown_metric import ShownMetric
 from segtrain.reports.tables import labels_of
 from segtrain.reports.wording import STATUS_WORDS, UNDEFINED, millilitres
@@ -39,7 +39,7 @@ def worst_cases(scores: Sequence[CaseScores], metric: ShownMetric, n: int = 5) -
 
     Worst is what the metric's card calls so. Cases in which it is nowhere defined are not among them.
     """
-    known = [case for case in _worst_first(scores, metric) if case.mean(metric.key) is not None]
+    known = [case for case in _worst_first(scores, metric) if _badness(case, metric) is not None]
     return [case.case for case in known[:n]]
 
 
@@ -76,6 +76,11 @@ def volume_table(scores: Sequence[CaseScores]) -> dict[str, Any]:
 def patients_known(scores: Sequence[CaseScores]) -> bool:
     """Whether cases were told to be of patients; else each is a patient of its own name."""
     return any(case.patient != case.case for case in scores)
+
+
+def unit_of(scores: Sequence[CaseScores]) -> str:
+    """What intervals are over: patients, or cases where each is its own patient because none was given."""
+    return "patient" if patients_known(scores) else "case"
 
 
 def _table(head: list[str], rows: list[dict[str, Any]], scores: Sequence[CaseScores]) -> dict[str, Any]:
@@ -123,10 +128,16 @@ def _worst_first(scores: Sequence[CaseScores], metric: ShownMetric) -> list[Case
     """The worst mean first, undefined ones last."""
 
     def key(case: CaseScores) -> tuple[bool, float, str]:
-        value = case.mean(metric.key)
-        return value is None, 0.0 if value is None else -metric.badness(value), case.case
+        badness = _badness(case, metric)
+        return badness is None, 0.0 if badness is None else -badness, case.case
 
     return sorted(scores, key=key)
+
+
+def _badness(case: CaseScores, metric: ShownMetric) -> float | None:
+    """Mean over labels, each by itself: one drawn too large does not make up for one drawn too small."""
+    values = [found[metric.key].counted for found in case.scores.values() if metric.key in found]
+    return mean_of_defined(None if value is None else metric.badness(value) for value in values)
 
 
 def _share(value: float | None, metric: ShownMetric) -> float | None:

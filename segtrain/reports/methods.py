@@ -113,8 +113,10 @@ def _scoring(report: ComparisonReport) -> str:
     if report.made.patients_known:
         over += ", and those of a patient over cases before losses were compared"
     rest = f"; the headline metric is {names[0]}, named before the trainings" if len(names) > 1 else ""
-    return f"""Each case was segmented by the network that was not trained on it, and scored on its own grid by
-        {listed(names)}{rest}. Scores of a case were averaged over {over}."""
+    return f"""Each case was segmented by the network that was not trained on it, with the weights of its last step, so
+        that no case chose the weights that it judged, and scored on its own grid by {listed(names)}{rest}. Scores of a
+        case were averaged over {over}. A structure that the reference lacks counts where any network drew it: as the
+        worst for that one, and as the best for those that did not."""
 
 
 def _statistics(report: ComparisonReport, cited: _Cited) -> Iterator[str]:
@@ -161,11 +163,11 @@ def _halving(report: ComparisonReport, cited: _Cited) -> str:
     return f"""Losses could be dropped early, in the manner of successive halving
         {cited.cite("jamieson", "hyperband")}, but by tests: all were judged after epoch {first} of
         {report.made.epochs}, and {later} a loss was dropped if it was behind the best one by the Wilcoxon signed-rank
-        test over {unit}s (p < 0.05, corrected by Holm's method over all pairs of losses at all rungs, since the best
-        one is chosen by the data), by an interval on one side of 0, by more than the margin, and also behind what the
-        best one had had at the epoch before of these; never {report.made.baseline}, the baseline, and nobody under
-        {FEWEST_PATIENTS} {unit}s. This {said or "dropped none"}. Dropped losses have no final score, and are not
-        ranked."""
+        test over {unit}s (p < 0.05, corrected by Holm's method over all pairs of losses at all rungs but the
+        first, since the best one is chosen by the data), by an interval on one side of 0, by more than the margin, and
+        also behind what the best one had had at the epoch before of these; never {report.made.baseline}, the baseline,
+        and nobody under {FEWEST_PATIENTS} {unit}s. This {said or "dropped none"}. Dropped losses have no final score,
+        and are not ranked."""
 
 
 def _few(comparison: Comparison) -> bool:

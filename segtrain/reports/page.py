@@ -17,7 +17,6 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from segtrain.core.files import write_text
-from segtrain.core.scores import CaseScores
 from segtrain.core.words import count
 from segtrain.reports import cases_view, labels_view
 from segtrain.reports.comparison_view import comparison_view
@@ -105,7 +104,7 @@ def _evaluation(report: EvaluationReport) -> dict[str, Any]:
     metrics = shown_metrics(cases_view.metrics_in(scores), report.summary.get("definitions"))
     scored = bool(metrics) and not report.volumes_only
     totals = labels_view.totals_of(scores, report.summary, metrics) if scored else {}
-    unit = _unit(scores)
+    unit = cases_view.unit_of(scores)
     patients = len({case.patient for case in scores})
     table = cases_view.case_table(scores, metrics) if scored else cases_view.volume_table(scores)
     return {
@@ -137,17 +136,12 @@ def _tiles(
         note = f"mean over {labels}; {total['defined']} values defined"
         tiles.append({"value": total["mean"], "ends": total["interval"], "name": metric.heading, "note": note})
     patients = f"of {count(len({case.patient for case in scores}), 'patient')}"
-    if _unit(scores) == "case":
+    if cases_view.unit_of(scores) == "case":
         patients = "patients are not known"
     lost = f"; {failed} failed" if failed else ""
     if scores or failed:
         tiles.append({"value": str(len(scores)), "ends": "", "name": "cases", "note": f"{patients}{lost}"})
     return tiles
-
-
-def _unit(scores: Sequence[CaseScores]) -> str:
-    """What intervals are over: patients, or cases where each is its own patient because none was given."""
-    return "patient" if cases_view.patients_known(scores) else "case"
 
 
 def _cautions(patients: int, unit: str) -> list[str]:

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from segtrain.core.scores import CaseScores, mean_of_defined
+from segtrain.reports.cases_view import patients_known, unit_of
 from segtrain.reports.tables import labels_of
 from segtrain.statistics.intervals import mean_interval
 
@@ -30,7 +31,8 @@ def summarise(
     """The content of `metrics.json` (contract.md), as plain values.
 
     `mean` is the mean over labels of their means; `failed` the names of cases that could not be scored; `definitions`
-    what each metric means, with its unit and version.
+    what each metric means, with its unit and version. `unit` is what the intervals are over: `patient`, or `case` where
+    nobody told the patients, whose number is null then.
     """
     labels = list(dict.fromkeys(label for case in scores for label in labels_of(case)))
     scored = {label: _metrics_of(scores, label) for label in labels}
@@ -42,6 +44,8 @@ def summarise(
     return {
         "schema_version": SCHEMA_VERSION,
         "cases": len(scores),
+        "patients": len({case.patient for case in scores}) if patients_known(scores) else None,
+        "unit": unit_of(scores),
         "labels": by_label,
         "mean": {metric: _mean_of_means(by_label.values(), metric) for metric in metrics},
         "presence": {label: _presence(scores, label) for label in labels},

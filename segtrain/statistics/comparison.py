@@ -10,18 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import combinations
-from math import isfinite
 from typing import Literal
 
 import numpy as np
 
 from segtrain.core.errors import ConfigError, Problem
-from segtrain.statistics.folds import FoldTest, corrected_test
+from segtrain.statistics.folds import FoldScores
 from segtrain.statistics.friedman import Friedman, friedman
 from segtrain.statistics.intervals import DRAWS, Reals, group_sums, mean_interval
-from segtrain.statistics.paired import Paired, compare_pair, holm, patients_needed
+from segtrain.statistics.paired import Paired, compare_pair, defined_values, holm, patients_needed
 from segtrain.statistics.ranking import Ranks, rank
-from segtrain.statistics.verdict import MARGIN, Verdict, verdict
+from segtrain.statistics.verdict import ALPHA, MARGIN, Verdict, verdict
 
 LossStatus = Literal["ok", "incomplete", "failed", "dropped"]
 """incomplete: some cases have no entry, as when one fold failed; failed: nothing is defined, or nothing was found;
@@ -41,7 +40,7 @@ class Rules:
     higher_is_better: bool = True
     dropped: int = 0
     """Losses that were to be compared and are not among the scores any more. Their pairs count in Holm's correction as
-    if they were not rejected: the others look no better because somebody was dropped."""
+    if they were not rejected, as those of losses that failed do: the others look no better for it."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class RankingRow:
 
     loss: str
     mean: float | None
-    """Over the cases that are defined for this loss."""
+    """Over patients: of each the mean of its cases that are defined for this loss."""
     low: float | None
     high: float | None
     n: int
@@ -58,9 +57,9 @@ class RankingRow:
     n_total: int
     """Cases of the comparison."""
     rank: float | None
-    """Place of the mean over the cases that every loss has."""
+    """Place of the mean over patients, of the cases that every loss has."""
     mean_rank: float | None
-    """Mean of the places in each of those cases."""
+    """Mean of the places in each of those patients."""
     rank_low: float | None
     rank_high: float | None
     first: float | None
@@ -128,22 +127,13 @@ class Comparison:
         return tuple(p for p in self.pairs if p.b == self.baseline)
 
 
-@dataclass(frozen=True)
-class FoldMeans:
-    """What each loss reached in each fold of each seed."""
-
-    folds: int
-    by_loss: Mapping[str, Mapping[str, float]]
-    """Loss -> name of fold and seed -> mean over the cases that were held out there."""
-
-
 def compare(
     scores: Scores,
     patients: Mapping[str, str],
     baseline: str,
     seed: int,
     rules: Rules | None = None,
-    by_fold: FoldMeans | None = None,
+    by_fold: FoldScores | None = None,
 ) -> Comparison:
     """Compare losses by one metric; `patients` gives the patient of each case.
 
@@ -157,13 +147,13 @@ def compare(
     common = [c for c in cases if all(c in values for values in defined.values() if values)]
     alive = [loss for loss, values in defined.items() if values]
     table = np.array([[defined[loss][c] for loss in alive] for c in common], dtype=np.float64)
-    table = table.reshape(len(common), len(alive))
-    ranks = _ranks(alive, table, [patients[c] for c in common], seed, rules)
+    sums, sizes = group_sums(table.reshape(len(common), len(alive)), [patients[c] for c in common])
+    by_patient = sums / sizes[:, None]
+    ranks = _ranks(alive, by_patient, seed, rules)
     rows = [_ranking_row(loss, scores[loss], patients, seed, rules) for loss in scores]
     rows = [_with_ranks(row, len(cases), ranks) for row in rows]
     ordered = sorted(rows, key=lambda row: _order(row, rules))
-    frame = _Frame(patients, len(cases), seed, rules, by_fold or FoldMeans(1, {}))
-    sums, sizes = group_sums(table, [patients[c] for c in common])
+    frame = _Frame(patients, len(cases), seed, rules, by_fold or FoldScores(1, {}))
     return Comparison(
         baseline,
         rules,
@@ -172,7 +162,7 @@ def compare(
         n_patients=len({patients[c] for c in cases}),
         ranking=tuple(ordered),
         pairs=_pairs([r.loss for r in ordered], baseline, defined, frame),
-        friedman=friedman(sums / sizes[:, None], higher_is_better=rules.higher_is_better),
+        friedman=friedman(by_patient, higher_is_better=rules.higher_is_better),
         compared=tuple(alive),
         places={loss: found.shares for loss, found in ranks.items()},
     )
@@ -186,12 +176,7 @@ class _Frame:
     n_cases: int
     seed: int
     rules: Rules
-    by_fold: FoldMeans
-
-    def over_folds(self, a: str, b: str) -> FoldTest | None:
-        """The corrected test of two losses over the folds that both have."""
-        ours, theirs = (self.by_fold.by_loss.get(loss, {}) for loss in (a, b))
-        return corrected_test([ours[name] - theirs[name] for name in ours if name in theirs], self.by_fold.folds)
+    by_fold: FoldScores
 
 
 @dataclass(frozen=True)
@@ -205,26 +190,24 @@ class _Placed:
     shares: tuple[float, ...]
 
 
-def defined_values(values: Mapping[str, float | None]) -> dict[str, float]:
-    """Case -> value, of the cases that have a finite one."""
-    return {case: value for case, value in values.items() if value is not None and isfinite(value)}
-
-
-def _ranks(alive: list[str], table: Reals, groups: list[str], seed: int, rules: Rules) -> dict[str, _Placed]:
+def _ranks(alive: list[str], by_patient: Reals, seed: int, rules: Rules) -> dict[str, _Placed]:
     """Loss -> its place by the mean, its mean rank, both ends and the shares; empty without a common case."""
-    found: Ranks | None = rank(table, groups, seed, higher_is_better=rules.higher_is_better, draws=rules.draws)
+    rows = [f"{number:09d}" for number in range(len(by_patient))]
+    found: Ranks | None = rank(by_patient, rows, seed, higher_is_better=rules.higher_is_better, draws=rules.draws)
     if found is None:
         return {}
     shares = found.shares or ((),) * len(alive)
-    rows = zip(alive, found.of_mean, found.mean, found.low, found.high, shares, strict=True)
-    return {loss: _Placed(*values) for loss, *values in rows}
+    placed = zip(alive, found.of_mean, found.mean, found.low, found.high, shares, strict=True)
+    return {loss: _Placed(*values) for loss, *values in placed}
 
 
 def _ranking_row(
     loss: str, values: Mapping[str, float | None], patients: Mapping[str, str], seed: int, rules: Rules
 ) -> RankingRow:
     defined = defined_values(values)
-    found = mean_interval(list(defined.values()), [patients[c] for c in defined], seed, rules.draws)
+    sums, sizes = group_sums(np.array(list(defined.values()), dtype=np.float64), [patients[c] for c in defined])
+    rows = [f"{number:09d}" for number in range(len(sizes))]
+    found = mean_interval((sums / sizes).tolist(), rows, seed, rules.draws)
     status: LossStatus = "ok" if defined else "failed"
     return RankingRow(
         loss, found.mean, found.low, found.high, len(defined), len(values), None, None, None, None, None, status
@@ -256,27 +239,30 @@ def _pairs(
     others = [pair for pair in combinations(losses, 2) if baseline not in pair]
     found = [compare_pair(defined[a], defined[b], frame.patients, frame.seed, frame.rules.draws) for a, b in against]
     rest = [compare_pair(defined[a], defined[b], frame.patients, frame.seed, frame.rules.draws) for a, b in others]
-    gone, alive = frame.rules.dropped, sum(1 for loss in losses if defined[loss])
-    known = [sum(1 for pair in pairs if pair.p is not None) for pairs in (found, rest)]
-    corrected = holm([pair.p for pair in found], family=known[0] + gone)
-    untested = gone * alive + gone * (gone - 1) // 2
-    corrected_all = holm([pair.p for pair in (*found, *rest)], family=sum(known) + untested)[len(found) :]
-    rows = zip((*against, *others), (*found, *rest), (*corrected, *corrected_all), strict=True)
-    return tuple(_pair_row(names, pair, p, defined, frame) for names, pair, p in rows)
+    gone = frame.rules.dropped
+    corrected = holm([pair.p for pair in found], family=len(found) + gone)
+    untested = gone * len(losses) + gone * (gone - 1) // 2
+    family = len(found) + len(rest) + untested
+    corrected_all = holm([pair.p for pair in (*found, *rest)], family=family)[len(found) :]
+    families = [len(found) + gone] * len(found) + [family] * len(rest)
+    rows = zip((*against, *others), (*found, *rest), (*corrected, *corrected_all), families, strict=True)
+    return tuple(_pair_row(names, pair, (p, of), defined, frame) for names, pair, p, of in rows)
 
 
 def _pair_row(
     names: tuple[str, str],
     pair: Paired,
-    p_holm: float | None,
+    corrected: tuple[float | None, int],
     defined: Mapping[str, Mapping[str, float]],
     frame: _Frame,
 ) -> PairRow:
+    """`corrected`: p after correction, and of how many tests."""
     a, b = names
+    p_holm, family = corrected
     rules = frame.rules
     word = verdict(pair, p_holm, higher_is_better=rules.higher_is_better, margin=rules.margin)
     larger = pair.p_larger
-    folds = frame.over_folds(a, b)
+    folds = frame.by_fold.test(a, b, frame.patients)
     return PairRow(
         a=a,
         b=b,
@@ -291,7 +277,9 @@ def _pair_row(
         n_patients=pair.n_patients,
         n_cases=pair.n_cases,
         n_undefined=frame.n_cases - pair.n_cases,
-        patients_needed=patients_needed(pair.differences, rules.margin) if word == "not decided" else None,
+        patients_needed=patients_needed(pair.differences, rules.margin, ALPHA / family)
+        if word == "not decided"
+        else None,
         fold_p=None if folds is None else folds.p,
         fold_low=None if folds is None else folds.low,
         fold_high=None if folds is None else folds.high,

@@ -8,12 +8,13 @@ larger than the margin; there are six patients or more; it is not the baseline; 
 reached what the leader of the rung before had there.
 
 The family. The leader is chosen by the data, so that a test against it alone is a test of best against worst, which is
-wrong in half of the sweeps over ten equal losses. Therefore every pair of losses counts, at every rung: with k losses
-and r rungs the family is r k (k - 1) / 2 two-sided tests, as many as testing each pair once in either direction at half
-the level. Holm's step-down works in whatever order the p values become known: before the first false rejection only
-false hypotheses were rejected, so the factor is never less than the number of true ones, and the chance of any false
-rejection over the whole sweep is at most `ALPHA` (what is not tested any more counts as not rejected, which costs power
-only). So the chance that a loss is dropped at any rung which is as good as the leader there stays below `ALPHA`.
+wrong in half of the sweeps over ten equal losses. Therefore every pair of losses counts, at every rung but the first,
+which drops nobody: with k losses and r rungs the family is (r - 1) k (k - 1) / 2 two-sided tests, each as much as two
+one-sided ones at half the level. Holm's step-down works in whatever order the p values become known: before the first
+false rejection only false hypotheses were rejected, so the factor is never less than the number of true ones, and the
+chance of any false rejection over the whole sweep is at most `ALPHA` (what is not tested any more counts as not
+rejected, which costs power only). So the chance that a loss is dropped at any rung which is as good as the leader there
+stays below `ALPHA`.
 
 Why the last condition. Learning curves cross: on the embedded data set the loss that is the best in the end is truly
 behind, by 0.15 Dice, after a third of the training, and a test at one epoch alone would drop it, rightly by that epoch.
@@ -32,9 +33,9 @@ from typing import Literal
 import numpy as np
 
 from segtrain.core.words import count
-from segtrain.statistics.comparison import Scores, defined_values
+from segtrain.statistics.comparison import Scores
 from segtrain.statistics.intervals import DRAWS, Reals, group_sums
-from segtrain.statistics.paired import SAME, Paired, compare_pair, holm, wilcoxon_p
+from segtrain.statistics.paired import SAME, Paired, compare_pair, defined_values, holm, wilcoxon_p
 from segtrain.statistics.verdict import ALPHA, FEWEST_PATIENTS
 
 Decision = Literal[

@@ -8,11 +8,13 @@ variance by the ratio of tested to trained cases; with several seeds, all folds 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import scipy  # loads scipy.stats, which takes a second, where it is first used
+
+from segtrain.statistics.paired import defined_values, patient_differences
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,22 @@ class FoldTest:
     p: float
     n: int
     """Folds of all seeds."""
+
+
+@dataclass(frozen=True)
+class FoldScores:
+    """What each loss reached in each fold of each seed."""
+
+    folds: int
+    """Of the cross-validation, whether or not all of them are done."""
+    by_loss: Mapping[str, Mapping[str, Mapping[str, float | None]]]
+    """Loss -> name of fold and seed -> case that was held out there -> value."""
+
+    def test(self, a: str, b: str, patients: Mapping[str, str]) -> FoldTest | None:
+        """A minus B over the folds that both have, in each over the patients of the cases that both have."""
+        ours, theirs = (self.by_loss.get(loss, {}) for loss in (a, b))
+        found = (_mean_difference(ours[name], theirs[name], patients) for name in ours if name in theirs)
+        return corrected_test([gap for gap in found if gap is not None], self.folds)
 
 
 def corrected_test(differences: Sequence[float], folds: int) -> FoldTest | None:
@@ -42,3 +60,13 @@ def corrected_test(differences: Sequence[float], folds: int) -> FoldTest | None:
         return FoldTest(mean, mean, mean, 1.0 if mean == 0 else 0.0, n)
     half = float(scipy.stats.t.ppf(0.975, n - 1)) * error
     return FoldTest(mean, mean - half, mean + half, float(2 * scipy.stats.t.sf(abs(mean) / error, n - 1)), n)
+
+
+def _mean_difference(
+    ours: Mapping[str, float | None], theirs: Mapping[str, float | None], patients: Mapping[str, str]
+) -> float | None:
+    """None where there is no case that both have."""
+    a, b = defined_values(ours), defined_values(theirs)
+    cases = [case for case in a if case in b]
+    gaps = patient_differences([a[c] for c in cases], [b[c] for c in cases], [patients[c] for c in cases])
+    return float(gaps.mean()) if gaps.size else None

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import ceil
+from math import ceil, floor, isfinite, log2, sqrt
 
 import numpy as np
 import scipy  # loads scipy.stats, which takes a second, where it is first used
 
-from segtrain.statistics.intervals import DRAWS, Reals, mean_interval
+from segtrain.statistics.intervals import DRAWS, LEVEL, Reals, mean_interval
 
 EXACT_UP_TO = 200
 """Patients up to which the signed-rank distribution is counted out; beyond, the normal approximation is as good."""
@@ -40,6 +40,9 @@ class Paired:
     """Share of patients in whom A is larger, ties counted half."""
     n_patients: int
     n_cases: int
+    t_low: float | None = None
+    t_high: float | None = None
+    """Ends of Student's 95 % interval: wider than the bootstrap's with few patients."""
     differences: tuple[float, ...] = field(default=(), repr=False)
     """By patient, in order of patient names."""
 
@@ -53,6 +56,7 @@ def compare_pair(
     if not gaps.size:
         return Paired(None, None, None, None, None, None, 0, 0)
     interval = mean_interval(gaps.tolist(), [f"{i:09d}" for i in range(gaps.size)], seed, draws)
+    t_low, t_high = student_interval(gaps)
     return Paired(
         difference=interval.mean,
         low=interval.low,
@@ -62,8 +66,15 @@ def compare_pair(
         p_larger=share_larger(gaps),
         n_patients=int(gaps.size),
         n_cases=len(cases),
+        t_low=t_low,
+        t_high=t_high,
         differences=tuple(gaps.tolist()),
     )
+
+
+def defined_values(values: Mapping[str, float | None]) -> dict[str, float]:
+    """Case -> value, of the cases that have a finite one."""
+    return {case: value for case, value in values.items() if value is not None and isfinite(value)}
 
 
 def patient_differences(a: Sequence[float], b: Sequence[float], patients: Sequence[str]) -> Reals:
@@ -74,6 +85,16 @@ def patient_differences(a: Sequence[float], b: Sequence[float], patients: Sequen
     gaps = np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)
     means = np.bincount(which, weights=gaps, minlength=len(names)) / np.bincount(which, minlength=len(names))
     return np.where(np.abs(means) < SAME, 0.0, means)
+
+
+def student_interval(differences: Reals) -> tuple[float | None, float | None]:
+    """Ends of the 95 % interval of the mean by Student's t; None below two patients."""
+    n = differences.size
+    if n < 2:
+        return None, None
+    half = float(scipy.stats.t.ppf((1 + LEVEL) / 2, n - 1)) * float(np.std(differences, ddof=1)) / sqrt(n)
+    mean = float(differences.mean())
+    return mean - half, mean + half
 
 
 def wilcoxon_p(differences: Reals) -> float:
@@ -123,16 +144,20 @@ def holm(p_values: Sequence[float | None], family: int | None = None) -> list[fl
     return corrected
 
 
-def patients_needed(differences: Sequence[float], worth: float | None, alpha: float = 0.05) -> int | None:
-    """About how many patients would show a true mean difference of `worth`, with a power of 80 %.
+def patients_needed(differences: Sequence[float], worth: float | None, alpha: float) -> int | None:
+    """About how many patients would show a true mean difference of `worth` at the level `alpha`, with a power of 80 %.
 
-    ((z(1 - alpha/2) + z(power)) sd / worth)^2, the normal approximation for paired data; None below two patients, and
-    where nobody says what a difference is worth.
+    ((z(1 - alpha/2) + z(power)) sd / worth)^2, the normal approximation for paired data, and no fewer than a two-sided
+    signed-rank test needs for a p below `alpha`. None below two patients, where nobody says what a difference is worth,
+    and where there are as many already.
     """
     if len(differences) < 2 or worth is None:
         return None
     z = float(scipy.stats.norm.ppf(1 - alpha / 2) + scipy.stats.norm.ppf(POWER))
-    return max(2, ceil((z * float(np.std(differences, ddof=1)) / worth) ** 2))
+    for_the_mean = ceil((z * float(np.std(differences, ddof=1)) / worth) ** 2)
+    for_the_test = floor(log2(2 / alpha)) + 1  # the least p of n patients is 2 / 2^n
+    needed = max(for_the_mean, for_the_test)
+    return needed if needed > len(differences) else None
 
 
 def _signed_ranks(differences: Reals) -> tuple[Reals, Reals]:

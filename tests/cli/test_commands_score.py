@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from segtrain.core.events import CaseFailed, CaseScored
+from segtrain.core.events import CaseFailed, CaseScored, Finished
 from segtrain.recipes.scoring.predict_cases import Manner
 from tests.cli.commands import METRICS, UNSCORED, finished, put, segtrain, telling
 
@@ -81,6 +81,7 @@ class TestEval:
             ("--predictions p --labels l --label a=1 --label a=2", ["'a=2' is no label"]),
             ("--predictions p --labels l --label a=1,", ["'a=1,' is no label"]),
             ("--predictions p --labels l --nsd-tolerance-mm far", ["'far' is no tolerance"]),
+            ("--run r --images i --metric dice --profile organ", ["metrics are chosen in two ways"]),
         ],
     )
     def test_each_flag_that_does_not_go_with_the_others_is_told(
@@ -95,6 +96,15 @@ class TestEval:
         assert [problem["what"] for problem in problems] == faults
         assert all(problem["fix"] for problem in problems)
         assert not calls.positional
+
+    def test_where_there_was_no_mask_to_compare_with_that_is_said_and_where_the_masks_are(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        metrics = {"cases": 0, "labels": {"organ": {"dice": {"mean": None, "n": 0}}}}
+        put(monkeypatch, "evaluate", evaluate_run=telling(Finished(Path("o"), {"out": "o", "metrics": metrics}))[1])
+        done = segtrain("eval", "--run", "r", "--images", "i")
+        assert "nothing was scored: there was no mask to compare with; the masks are in o/predictions" in done.stdout
+        assert "organ" not in done.stdout
 
     def test_failed_cases_are_named_and_the_code_is_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
         events = (CaseFailed("P2", "no such\nfile", 1, 2), CaseScored("P1", 2, 2, UNSCORED), finished("o", "P2"))

@@ -26,6 +26,7 @@ def test_a_few_labels_are_told_one_by_one_and_many_are_not() -> None:
 
 def test_steps_that_changed_nothing_are_told() -> None:
     assert epoch_text(EpochEnded(1, 2, 2, 0.75, 1e-3, 6.0, 2)).endswith("6.0 s  2 steps not finite")
+    assert epoch_text(EpochEnded(1, 2, 2, 0.75, 1e-3, None)).endswith("lr 0.001")
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(5, "0:05"), (61.4, "1:01"), (3599.6, "1:00:00"), (90061, "25:01:01")])

@@ -84,6 +84,13 @@ def test_ranking() -> None:
     assert "failed" in failed
 
 
+def test_a_p_that_three_digits_do_not_show_is_said_to_be_less() -> None:
+    row = {"loss": "dice", "mean": 0.5, "rank": 1.0, "status": "ok"}
+    pair = {"a": "dice", "b": "ce", "difference": 0.1, "p_holm": 0.00098, "verdict": "better"}
+    result = {"ranking": [row, {**row, "loss": "ce"}], "pairs": [pair], "baseline": "ce"}
+    assert "< 0.001" in "\n".join(shown(ranking_table(result)))
+
+
 def test_losses() -> None:
     text = "\n".join(shown(loss_table([CARD, {**CARD, "name": "other", "aliases": [], "options": []}])))
     assert "focal" in text

@@ -47,6 +47,21 @@ def test_labels_that_are_no_folder_names(tmp_path: Path, label: str) -> None:
     assert problem.where == "config.yaml, line 5"
 
 
+@pytest.mark.parametrize("label", ["aux", "Con", "nul", "prn", "com1", "lpt1", "con.x", "dice."])
+def test_labels_that_are_no_folder_names_on_windows(tmp_path: Path, label: str) -> None:
+    [problem] = faults(tmp_path, f"{BASE}compare:\n  losses: [dice_ce, {{name: dice, label: {label}}}]\n")
+    assert label in problem.what
+    assert "set another label" in problem.what
+    assert problem.where == "config.yaml, line 5"
+
+
+def test_a_class_that_is_called_as_a_device_needs_a_label(tmp_path: Path) -> None:
+    [problem] = faults(tmp_path, f"{BASE}compare:\n  losses: [dice_ce, 'mine.py:Con']\n")
+    assert "set another label" in problem.what
+    text = f"{BASE}compare:\n  losses: [dice_ce, {{name: 'mine.py:Con', label: mine}}]\n"
+    assert _compare(tmp_path, text).losses[1].label == "mine"
+
+
 def test_labels_are_unique_also_where_case_does_not_count(tmp_path: Path) -> None:
     [problem] = faults(tmp_path, f"{BASE}compare:\n  losses: [dice_ce, dice, {{name: tversky, label: Dice}}]\n")
     assert "dice" in problem.what
@@ -115,3 +130,9 @@ def test_halving_has_its_defaults_and_is_not_the_default(tmp_path: Path) -> None
 def test_a_strategy_that_cannot_be(tmp_path: Path, line: str) -> None:
     [problem] = faults(tmp_path, f"{COMPARE}  {line}\n")
     assert problem.where == "config.yaml, line 6"
+
+
+def test_a_training_has_its_patients_from_the_data_alone(tmp_path: Path) -> None:
+    [problem] = faults(tmp_path, BASE + "evaluation: {patient_from: '(P)'}\n")
+    assert "evaluation.patient_from" in problem.what
+    assert "data.patient_from" in problem.what

@@ -40,3 +40,9 @@ def test_a_metric_from_a_users_own_file(tmp_path):
     metric = METRICS.build("mine.py:Missed", options={}, folder=tmp_path)
     pair = Pair("tumour", Counts(1, 2, 3), (1.0, 1.0, 1.0), lambda: pytest.fail("no mask was asked for"))
     assert metric.measure(pair) == 3.0
+
+
+def test_only_a_signed_metric_goes_into_means_by_its_size():
+    cards = [definition(name) for name in ("relative_volume_error", "dice", "hd95")]
+    assert [card.sized(-0.9) for card in cards] == [0.9, -0.9, -0.9]
+    assert [card.sized(None) for card in cards] == [None] * 3

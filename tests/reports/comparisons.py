@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from segtrain.reports.breakdown import LabelValues, breakdown
 from segtrain.reports.contents import ComparisonReport, LossCost, Rung, SweepFacts
-from segtrain.statistics.comparison import FoldMeans, Rules, compare
+from segtrain.statistics.comparison import Rules, compare
 from segtrain.statistics.elimination import Elimination, Standing
+from segtrain.statistics.folds import FoldScores
 from tests.reports.builders import epochs
 
 
@@ -20,9 +21,10 @@ def comparison(n=8, *, patients=None, folds=None, **losses):
 
 
 def of_folds(**losses):
-    """The means of two folds of two seeds."""
-    return FoldMeans(
-        2, {loss: dict(zip(("0/0", "0/1", "1/0", "1/1"), means, strict=True)) for loss, means in losses.items()}
+    """The one case of each of two folds of two seeds."""
+    names = ("0/0", "0/1", "1/0", "1/1")
+    return FoldScores(
+        2, {loss: {n: {"c0": v} for n, v in zip(names, values, strict=True)} for loss, values in losses.items()}
     )
 
 

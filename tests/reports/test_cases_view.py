@@ -29,6 +29,12 @@ def test_worst_is_what_the_metric_calls_so():
     assert worst_cases(scores, ERROR) == ["over", "under"]
 
 
+def test_one_label_too_large_does_not_make_up_for_another_too_small():
+    scores = [many("fair", [0.1, 0.1], "relative_volume_error"), many("wild", [0.9, -0.9], "relative_volume_error")]
+    assert worst_cases(scores, ERROR) == ["wild", "fair"]
+    assert case_table(scores, [ERROR])["rows"][0]["cells"][0].text == "0.000", "what is shown is the signed mean"
+
+
 def test_the_largest_distance_is_the_worst():
     assert worst_cases([many("near", [1.0], "hd95"), many("far", [9.0], "hd95")], HD95) == ["far", "near"]
 

@@ -32,7 +32,7 @@ def test_a_row_a_loss_and_a_column_a_metric():
         *rows[0][3:4],
         "+0.050",
         "+0.050 to +0.050",
-        "0.008",
+        "0.016",
         "better",
     ]
     assert rows[1][4:] == ["", "", "", "baseline", "0.571"]

@@ -6,7 +6,8 @@ import re
 
 from segtrain.reports.contents import Halving
 from segtrain.reports.methods import REFERENCES, margin_words, methods_text
-from segtrain.statistics.comparison import FoldMeans, Rules, compare
+from segtrain.statistics.comparison import Rules, compare
+from segtrain.statistics.folds import FoldScores
 from tests.reports.comparisons import comparison, facts, of_folds, report, rung
 
 
@@ -64,7 +65,8 @@ def test_friedman_is_given_with_its_numbers():
 
 
 def test_one_fold_pair_of_one_seed_has_a_test_of_its_own_source():
-    folds = FoldMeans(2, {"dice": {"0/0": 0.5, "0/1": 0.6}, "focal": {"0/0": 0.6, "0/1": 0.8}})
+    ours = {"0/0": {"c0": 0.5}, "0/1": {"c1": 0.6}}
+    folds = FoldScores(2, {"dice": ours, "focal": {"0/0": {"c0": 0.6}, "0/1": {"c1": 0.8}}})
     found = {"dice": comparison(dice=0.0, focal=0.1, folds=folds)}
     text = said(comparisons=found, made=facts(seeds=(4,)))
     assert "Nadeau" in text

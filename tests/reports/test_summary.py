@@ -15,7 +15,11 @@ def test_numbers_by_hand():
     assert (dice["mean"], dice["median"], dice["std"]) == pytest.approx((0.7, 0.7, 0.2))
     assert 0.5 <= dice["ci95"][0] < 0.7 < dice["ci95"][1] <= 0.9
     assert found["mean"]["dice"] == pytest.approx(0.7)
-    assert list(found) == ["schema_version", "cases", "labels", "mean", "presence", "definitions", "failed"]
+    begin, end = (
+        ["schema_version", "cases", "patients", "unit"],
+        ["labels", "mean", "presence", "definitions", "failed"],
+    )
+    assert list(found) == begin + end
     assert list(dice) == ["mean", "median", "std", "ci95", "n", "n_undefined", "n_infinite"]
 
 
@@ -87,3 +91,10 @@ def test_volumes_without_a_reference_have_no_presence():
     found = summarise([CaseScores("a", "a", {}, {}, {"organ": 1.0})])
     assert found["labels"] == {"organ": {}}
     assert found["presence"]["organ"]["present"] == found["presence"]["organ"]["absent"] == 0
+
+
+def test_what_intervals_are_over_is_told():
+    known = summarise([case("a", 0.5, patient="P1"), case("b", 0.7, patient="P1"), case("c", 0.9, patient="P2")])
+    assert (known["patients"], known["unit"]) == (2, "patient")
+    unknown = summarise([case("a", 0.5), case("b", 0.7)])
+    assert (unknown["patients"], unknown["unit"]) == (None, "case")

@@ -104,6 +104,7 @@ def test_the_first_rung_is_the_yardstick_and_drops_nobody():
     assert "yardstick" in found.why_nobody
     assert family(9, 1) == 0
     assert family(9, 3) == 2 * 36
+    assert family(10, 3) == 90
 
 
 def test_where_less_is_better_the_leader_is_the_least():

@@ -13,6 +13,7 @@ from segtrain.statistics.paired import (
     patients_needed,
     rank_biserial,
     share_larger,
+    student_interval,
     wilcoxon_p,
 )
 
@@ -98,9 +99,27 @@ def test_cases_that_one_lacks_do_not_count():
 def test_patients_needed_by_hand():
     differences = [0.0, 0.02] * 20
     sd = np.std(differences, ddof=1)
-    assert patients_needed(differences, 0.01) == int(np.ceil((2.8016 * sd / 0.01) ** 2))
-    assert patients_needed([0.1], 0.01) is None
-    assert patients_needed([0.1, 0.1], 0.01) == 2
+    assert patients_needed(differences, 0.004, 0.05) == int(np.ceil((2.8016 * sd / 0.004) ** 2))
+    nine_tests = stats.norm.ppf(1 - 0.05 / 18) + stats.norm.ppf(0.8)
+    assert patients_needed(differences, 0.004, 0.05 / 9) == int(np.ceil((nine_tests * sd / 0.004) ** 2))
+    assert patients_needed([0.1], 0.01, 0.05) is None
+
+
+def test_no_fewer_patients_are_asked_for_than_the_test_needs():
+    """Five cannot reach p < 0.05, and nine not p < 0.05 / 9."""
+    assert patients_needed([0.1, 0.1], 0.01, 0.05) == 6
+    assert patients_needed([0.1, 0.1], 0.01, 0.05 / 9) == 9
+
+
+def test_nobody_is_asked_for_as_many_patients_as_there_are():
+    assert patients_needed([0.0, 0.001] * 10, 0.01, 0.05) is None
+
+
+def test_the_interval_of_student_is_scipys():
+    gaps = np.array([0.01, -0.02, 0.03, 0.005])
+    wanted = stats.t.interval(0.95, 3, loc=gaps.mean(), scale=stats.sem(gaps))
+    assert student_interval(gaps) == pytest.approx(wanted)
+    assert student_interval(gaps[:1]) == (None, None)
 
 
 def test_holm_over_a_family_of_which_some_are_still_to_come():
@@ -108,7 +127,7 @@ def test_holm_over_a_family_of_which_some_are_still_to_come():
 
 
 def test_without_a_worth_no_number_of_patients_shows_it():
-    assert patients_needed([0.1, 0.2, 0.3], None) is None
+    assert patients_needed([0.1, 0.2, 0.3], None, 0.05) is None
 
 
 def test_scipy_stats_is_loaded_only_where_something_is_tested():

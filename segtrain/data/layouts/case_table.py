@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segtrain.core.errors import ConfigError, Problem
+from segtrain.core.file_names import is_kept_by_windows
 from segtrain.core.files import write_text
 from segtrain.core.words import count
 from segtrain.data.faults import Faults
@@ -28,9 +29,7 @@ IMAGE = re.compile(r"image([2-9]|[1-9]\d+)?")
 PLAIN = ("case", "label", "patient")
 KNOWN = (*PLAIN, "image")
 FIX_HEADER = "the first line is case,image,label or case,image,image2,label,patient"
-CASE_ID = re.compile(r"[^/\\:*?\"<>|\x00-\x1f.][^/\\:*?\"<>|\x00-\x1f]*(?<![. ])")
-DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
-"""Names that Windows keeps for itself, whatever their suffix."""
+CASE_ID = re.compile(r"[^/\\:*?\"<>|\x00-\x1f.][^/\\:*?\"<>|\x00-\x1f]*")
 LONGEST_BYTES = 200
 
 
@@ -76,7 +75,7 @@ def table_cases(settings: DataSettings, faults: Faults) -> dict[str, FoundCase] 
 def is_case_id(name: str) -> bool:
     """Whether a case id may name files, on every system."""
     fits = len(name.encode(errors="surrogateescape")) <= LONGEST_BYTES
-    return fits and CASE_ID.fullmatch(name) is not None and not DEVICES.fullmatch(name)
+    return fits and CASE_ID.fullmatch(name) is not None and not is_kept_by_windows(name)
 
 
 def read_table(path: Path, problems: list[Problem]) -> list[Row] | None:

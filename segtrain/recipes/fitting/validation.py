@@ -49,7 +49,10 @@ def score_dealt(
 
 
 def mean_scores(scores: Iterable[CaseScores], task: Task, metrics: tuple[str, ...]) -> dict[str, float | None]:
-    """Metric -> mean over labels of the mean over the cases where it is defined."""
+    """Metric -> mean over labels of the mean over the cases where it is defined; of a signed metric, of its sizes.
+
+    Epochs are chosen by these means, so that they are not those of an evaluation, which keep their signs.
+    """
     found = list(scores)
     return {
         metric: mean_of_defined(_label_mean(found, label, metric) for label in task.foreground) for metric in metrics
@@ -57,10 +60,11 @@ def mean_scores(scores: Iterable[CaseScores], task: Task, metrics: tuple[str, ..
 
 
 def label_scores(scores: Iterable[CaseScores], task: Task, metric: str) -> dict[str, float | None]:
-    """Label -> mean over the cases where the metric is defined."""
+    """Label -> mean over the cases where the metric is defined; of a signed metric, of its sizes."""
     found = list(scores)
     return {label: _label_mean(found, label, metric) for label in task.foreground}
 
 
 def _label_mean(scores: list[CaseScores], label: str, metric: str) -> float | None:
-    return mean_of_defined(case.scores[label][metric].counted for case in scores)
+    card = definition(metric)
+    return mean_of_defined(card.sized(case.scores[label][metric].counted) for case in scores)

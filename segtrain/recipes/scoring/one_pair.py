@@ -25,6 +25,7 @@ class MaskPair:
     """Two files of one case."""
 
     case: str
+    patient: str
     reference: Path
     prediction: Path | None
     """None where there is none, which is scored as the worst."""
@@ -60,7 +61,7 @@ def score_pair(pair: MaskPair) -> ScoredPair:
         scores, note = _scores(pair, reference, others, canvas)
     except DataError as error:
         fault = f"{error}\n  so: it is scored as the worst"
-        scores = score_missing(pair.case, pair.case, reference, pair.task, pair.evaluation)
+        scores = score_missing(pair.case, pair.patient, reference, pair.task, pair.evaluation)
     return ScoredPair(scores, time.perf_counter() - began, note, fault, tuple(sorted(others)))
 
 
@@ -74,7 +75,7 @@ def _scores(pair: MaskPair, reference: LabelMap, others: set[int], canvas: Canva
     mask = LabelMap(found.array, reference.grid)
     notes = [f"{pair.case}: {text}" for text in dict.fromkeys((*reference.notes, *found.notes))]
     note = "; ".join([*notes, *([note] if note else [])]) or None
-    scores = score_case(pair.case, pair.case, mask, reference, pair.task, pair.evaluation, threads=pair.threads)
+    scores = score_case(pair.case, pair.patient, mask, reference, pair.task, pair.evaluation, threads=pair.threads)
     return scores, note
 
 

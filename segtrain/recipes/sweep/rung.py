@@ -22,7 +22,7 @@ from segtrain.recipes.lock import locked
 from segtrain.recipes.run_folder import RunFolder
 from segtrain.recipes.scoring.predict_cases import predict_cases
 from segtrain.recipes.scoring.results_folder import PREDICTIONS
-from segtrain.recipes.trained import load_predictor
+from segtrain.recipes.trained import last_checkpoint, predictor_of
 from segtrain.reports.tables import write_cases_csv
 from segtrain.training import checkpoint
 
@@ -57,7 +57,8 @@ def score_rung(
     """
     headline = evaluation.model_copy(update={"metrics": evaluation.metrics[:1]})
     with locked(folder.path) as lock:
-        network = load_predictor(folder.path, device=device, allow_code=True)  # the sweep names the code itself
+        kept = last_checkpoint(folder)
+        network = predictor_of(kept, device=device, allow_code=True)  # the sweep names the code itself
         predicted = predict_cases(Ensemble((network,)), cases, out.parent, headline)
         outcome = yield from lock.guarded(predicted)
         shutil.rmtree(out.parent / PREDICTIONS, ignore_errors=True)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import permutations
 from pathlib import Path
 from statistics import fmean, stdev
 
 from segtrain.core.scores import CaseScores, mean_of_defined
-from segtrain.metrics.registry import Best
+from segtrain.metrics.registry import IDEAL, Best
 from segtrain.recipes.sweep.plan import SweepRun
 from segtrain.reports.breakdown import LabelValues
 from segtrain.reports.tables import read_cases_csv
-from segtrain.statistics.comparison import FoldMeans
+from segtrain.statistics.folds import FoldScores
 
 Values = dict[str, dict[str, float | None]]
 """Loss -> case -> mean over its labels, averaged over seeds; None where it is not defined."""
@@ -29,6 +30,7 @@ class SweepScores:
     """Of the losses."""
     metrics: tuple[str, ...]
     seeds: tuple[int, ...]
+    folds: int
     by_run: Mapping[str, Mapping[tuple[int, int], Sequence[CaseScores]]]
     """Loss -> seed and fold -> scores of the cases held out there."""
     patients: Mapping[str, str]
@@ -42,28 +44,28 @@ class SweepScores:
 
     def values(self, metric: str) -> Values:
         """What is compared: a case counts for a loss once every seed has it."""
-        return {loss: self._of_loss(loss, lambda case: self._mean(case, metric)) for loss in self.labels}
+        mean = self._mean(metric)
+        return {loss: self._of_loss(loss, mean) for loss in self.labels}
 
     def by_label(self, metric: str) -> LabelValues:
         """The same, label by label."""
         cases = [case for runs in self.by_run.values() for found in runs.values() for case in found]
         structures = dict.fromkeys(label for case in cases for label in case.scores if metric in case.scores[label])
+        value = self._label_value(metric)
         values = {
-            loss: {label: self._of_loss(loss, self._one_label(label, metric)) for label in structures}
-            for loss in self.labels
+            loss: {label: self._of_loss(loss, partial(value, label)) for label in structures} for loss in self.labels
         }
         volumes = {name: {c.case: c.reference_ml[name] for c in cases if name in c.reference_ml} for name in structures}
         return LabelValues(values, volumes, self.patients)
 
-    def by_fold(self, metric: str) -> FoldMeans:
+    def by_fold(self, metric: str) -> FoldScores:
         """What each loss reached in each fold of each seed."""
-        found: dict[str, dict[str, float]] = {loss: {} for loss in self.labels}
-        for loss, runs in self.by_run.items():
-            for (seed, fold), scores in runs.items():
-                mean = mean_of_defined(self._mean(case, metric) for case in scores)
-                if mean is not None:
-                    found[loss][f"{seed}/{fold}"] = mean
-        return FoldMeans(1 + max((fold for runs in self.by_run.values() for _, fold in runs), default=0), found)
+        mean = self._mean(metric)
+        found = {
+            loss: {f"{seed}/{fold}": {case.case: mean(case) for case in of} for (seed, fold), of in runs.items()}
+            for loss, runs in self.by_run.items()
+        }
+        return FoldScores(self.folds, found)
 
     def seed_sd(self, metric: str) -> dict[str, float]:
         """Loss -> standard deviation of its mean over seeds, in the cases that all seeds have; empty with one seed."""
@@ -76,17 +78,39 @@ class SweepScores:
         gaps = {(a, b): _gaps(found[a], found[b]) for a, b in permutations(self.labels, 2)}
         return {pair: stdev(_means(cases)) for pair, cases in gaps.items() if cases and len(self.seeds) > 1}
 
-    def _mean(self, case: CaseScores, metric: str) -> float | None:
+    def _mean(self, metric: str) -> OfCase:
         """Over labels; sizes before the mean, or a label drawn too large would make up for one drawn too small."""
-        found = (scores[metric].counted for scores in case.scores.values() if metric in scores)
-        return mean_of_defined(self._sized(metric, value) for value in found)
+        value = self._label_value(metric)
+        return lambda case: mean_of_defined(value(label, case) for label in case.scores)
 
-    def _one_label(self, label: str, metric: str) -> OfCase:
-        def value(case: CaseScores) -> float | None:
+    def _label_value(self, metric: str) -> Callable[[str, CaseScores], float | None]:
+        """Label, case -> value.
+
+        Where the reference lacks a label and neither does a mask have it, nothing is defined. Once any loss of any seed
+        drew it there, that counts as the worst, and for who did not as the best: else drawing what is not there would
+        take the case out of the comparison.
+        """
+        invented = self._invented(metric)
+
+        def value(label: str, case: CaseScores) -> float | None:
             score = case.scores.get(label, {}).get(metric)
-            return None if score is None else self._sized(metric, score.counted)
+            if score is None:
+                return None
+            if score.status == "both_empty" and (case.case, label) in invented:
+                return IDEAL[self.best[metric]]
+            return self._sized(metric, score.counted)
 
         return value
+
+    def _invented(self, metric: str) -> frozenset[tuple[str, str]]:
+        """Case and label, where somebody drew a label that the reference lacks, and the metric has a value for it."""
+        every = (case for runs in self.by_run.values() for found in runs.values() for case in found)
+        return frozenset(
+            (case.case, label)
+            for case in every
+            for label, scores in case.scores.items()
+            if (score := scores.get(metric)) is not None and score.status == "ref_empty" and score.counted is not None
+        )
 
     def _sized(self, metric: str, value: float | None) -> float | None:
         """A signed metric is compared by its size: too small is no better than too large."""
@@ -105,7 +129,7 @@ class SweepScores:
 
     def _whole(self, loss: str, metric: str) -> dict[str, list[float]]:
         """Case -> a value a seed, of the cases in which it is defined for every seed; in the order of seeds."""
-        found = self._of_seeds(loss, lambda case: self._mean(case, metric))
+        found = self._of_seeds(loss, self._mean(metric))
         whole = {case: [value for value in values if value is not None] for case, values in found.items()}
         return {case: values for case, values in whole.items() if len(values) == len(self.seeds)}
 
@@ -127,7 +151,8 @@ def read_scores(
         by_run[run.entry.label][run.seed, run.fold] = found
         patients.update({case.case: case.patient for case in found})
     seeds = tuple(dict.fromkeys(run.seed for run in runs))
-    return SweepScores(labels, tuple(best), seeds, by_run, patients, best)
+    folds = 1 + max((run.fold for run in runs), default=0)
+    return SweepScores(labels, tuple(best), seeds, folds, by_run, patients, best)
 
 
 def _gaps(ours: Mapping[str, list[float]], theirs: Mapping[str, list[float]]) -> list[list[float]]:

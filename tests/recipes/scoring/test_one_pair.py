@@ -28,7 +28,7 @@ def pair(folder, prediction, reference=(1, 1)):
         return folder / name
 
     path = None if prediction is None else write("found.nii.gz", prediction)
-    return MaskPair("P1", write("wanted.nii.gz", reference), path, TASK, EvaluationSettings(), 1)
+    return MaskPair("P1_a", "P1", write("wanted.nii.gz", reference), path, TASK, EvaluationSettings(), 1)
 
 
 def test_two_files_are_scored(tmp_path):
@@ -41,7 +41,7 @@ def test_two_files_are_scored(tmp_path):
 def test_no_prediction_is_the_worst(tmp_path):
     found = score_pair(pair(tmp_path, None))
     assert found.scores.scores["organ"]["dice"] == Score(0.0, "no_prediction")
-    assert "P1 has no prediction" in found.fault
+    assert "P1_a has no prediction" in found.fault
     assert "scored as the worst" in found.fault
 
 
@@ -77,7 +77,7 @@ def test_outlines_are_scored_on_the_grid_of_structures_that_overlap(tmp_path):
     square = [[-0.5, -0.5], [1.5, -0.5], [1.5, 1.5], [-0.5, 1.5]]
     on = read_labels(ScanSource(folder / "organ.nii.gz")).grid
     path = write_rtstruct(tmp_path / "wanted.dcm", {"Organ": [outline(on, square, 0)]})
-    found = score_pair(MaskPair("P1", path, folder, TASK, EvaluationSettings(), 1))
+    found = score_pair(MaskPair("P1_a", "P1", path, folder, TASK, EvaluationSettings(), 1))
     assert found.fault == ""
     assert found.scores.scores["organ"]["dice"].value == 1
 
@@ -85,5 +85,13 @@ def test_outlines_are_scored_on_the_grid_of_structures_that_overlap(tmp_path):
 def test_what_there_is_to_know_of_the_masks_is_told(tmp_path):
     for name in ("wanted", "found"):
         Image.fromarray(np.ones((4, 5), np.uint8)).save(tmp_path / f"{name}.png")
-    found = score_pair(MaskPair("P1", tmp_path / "wanted.png", tmp_path / "found.png", TASK, EvaluationSettings(), 1))
-    assert found.note == "P1: a picture does not say how large its pixels are: 1 mm is assumed"
+    found = score_pair(
+        MaskPair("P1_a", "P1", tmp_path / "wanted.png", tmp_path / "found.png", TASK, EvaluationSettings(), 1)
+    )
+    assert found.note == "P1_a: a picture does not say how large its pixels are: 1 mm is assumed"
+
+
+@pytest.mark.parametrize("prediction", [(1,), None])
+def test_scores_are_of_the_patient_also_where_there_is_no_prediction(tmp_path, prediction):
+    scores = score_pair(pair(tmp_path, prediction)).scores
+    assert (scores.case, scores.patient) == ("P1_a", "P1")

@@ -195,7 +195,7 @@ def rung(root, tmp_path):
             if run.entry.label == "dice_ce":
                 before = [case(name, dice(dice_ce=-0.02)["dice_ce"][name]) for name in folds[run.fold]]
                 write_cases_csv(run.rung(1), before)
-        jobs = Jobs(loaded, runs, runs[0], (), "cpu", until=2)
+        jobs = Jobs(loaded, runs, runs, (), "cpu", until=2)
         first = Standing("dice_ce", 0.6, 0.0, None, None, None, None, "leader")
         return decide(jobs, meaning_of(loaded), [Rung(1, 4, "dice", 3, Elimination((first,), 8, 0), {})])
 

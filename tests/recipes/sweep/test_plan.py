@@ -7,10 +7,10 @@ import pytest
 from segtrain.core.errors import ConfigError, DataError
 from segtrain.core.task import Task
 from segtrain.data.cases import find_cases
-from segtrain.recipes.fitting.begun_with import keep_config
+from segtrain.recipes.fitting.begun_with import BESIDE_A_FIT, keep_config
 from segtrain.recipes.fitting.decide import draw_split
 from segtrain.recipes.run_folder import RunFolder, write_record
-from segtrain.recipes.sweep.plan import config_of, declared, meaning_in, meaning_of, runs_of, settings_of
+from segtrain.recipes.sweep.plan import config_of, declared, meaning_in, meaning_of, runs_of, settings_of, timed_run
 from tests.recipes.projects import CONFIG, load, write_study
 
 COMPARE = """\
@@ -79,7 +79,7 @@ def test_what_the_sweep_set_is_marked_as_its_doing(loaded):
 def test_the_config_of_a_run_can_be_loaded_again(loaded, tmp_path):
     one = config_of(loaded, run_of(loaded, "recall"))
     (tmp_path / "one").mkdir()
-    keep_config(RunFolder(tmp_path / "one"), one)
+    keep_config(RunFolder(tmp_path / "one"), one, BESIDE_A_FIT)
     assert load(tmp_path / "one").config == one.config
 
 
@@ -169,3 +169,13 @@ def test_a_margin_of_what_is_not_measured_is_refused(loaded):
 def test_scores_at_a_rung_lie_in_the_folder_of_the_run(loaded):
     run = run_of(loaded, "dice")
     assert run.rung(6) == run.folder.path / "rungs" / "6" / "cases.csv"
+
+
+def test_the_run_that_was_timed_is_the_first_one_that_knows_its_steps(tmp_path):
+    loaded = load(tmp_path, text=CONFIG + COMPARE)
+    first, second, third, *others = runs_of(settings_of(loaded), tmp_path / "sweep")
+    assert timed_run([first, second, third]) is None
+    first.keep_failure("the loss is nan")
+    write_record(second.folder, {"seed": 0})
+    write_record(third.folder, {"steps_per_epoch": 5})
+    assert timed_run([first, second, third, *others]) == third

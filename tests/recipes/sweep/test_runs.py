@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import torch
 
 from segtrain.core.events import Note, RunEnded
 from segtrain.data.splits import Splits
@@ -12,6 +13,7 @@ from segtrain.execution.executor import ONE_PROCESS, Processes
 from segtrain.recipes.compare_losses import compare_losses
 from segtrain.recipes.fitting.sound import Shared
 from segtrain.recipes.run_folder import write_record
+from segtrain.recipes.sweep.one_run import Ended
 from segtrain.recipes.sweep.plan import runs_of, settings_of
 from segtrain.recipes.sweep.runs import Jobs, do_runs
 from tests.plans import small_plan
@@ -27,7 +29,7 @@ def jobs(tmp_path):
     loaded = load(tmp_path)
     runs = runs_of(settings_of(loaded), tmp_path / "sweep")
     shared = Shared(small_plan(), Splits(seed=0, folds=()), (), {})
-    return Jobs(loaded, runs, runs[0], (shared, shared), "cpu")
+    return Jobs(loaded, runs, runs, (shared, shared), "cpu")
 
 
 def ended(work):
@@ -53,7 +55,7 @@ def test_a_run_that_has_its_scores_at_the_rung_is_settled_there_and_not_at_the_e
 
 
 def test_all_runs_have_the_steps_of_the_first_one_of_the_sweep_though_it_was_dropped(jobs):
-    write_record(jobs.first.folder, {"steps_per_epoch": 17})
+    write_record(jobs.runs[0].folder, {"steps_per_epoch": 17})
     left = replace(jobs, runs=jobs.runs[1::2], until=3)
     assert [(left.job(one).shared.steps_per_epoch, left.job(one).until) for one in left.runs] == [(17, 3)] * 2
 
@@ -64,12 +66,59 @@ def test_a_run_that_breaks_off_costs_itself_alone(jobs, executor):
     assert list(result_of(do_runs(jobs, executor))) == [one.name for one in jobs.runs]
 
 
-def test_where_the_run_that_is_timed_breaks_off_the_others_wait_for_it(jobs):
+@pytest.fixture
+def timed(jobs):
+    """The same, with a budget of minutes."""
     training = jobs.loaded.config.training.model_copy(update={"budget_minutes": 1.0})
-    loaded = replace(jobs.loaded, config=jobs.loaded.config.model_copy(update={"training": training}))
-    for executor in (ONE_PROCESS, Processes(2)):
-        told = list(do_runs(replace(jobs, loaded=loaded), executor))
-        assert [name for name, _ in ended(told)] == [jobs.first.name]
+    return replace(
+        jobs, loaded=replace(jobs.loaded, config=jobs.loaded.config.model_copy(update={"training": training}))
+    )
+
+
+@pytest.mark.parametrize("executor", [ONE_PROCESS, Processes(2)])
+def test_where_the_run_that_is_timed_breaks_off_the_others_wait_for_it(timed, executor):
+    assert [name for name, _ in ended(do_runs(timed, executor))] == [timed.runs[0].name]
+
+
+@pytest.mark.parametrize("executor", [ONE_PROCESS, Processes(2)])
+def test_after_a_loss_that_diverged_while_it_was_timed_the_next_run_is_timed(timed, executor):
+    first, second, *_ = timed.runs
+    first.keep_failure("the loss is nan")
+    told = ended(do_runs(timed, executor))
+    assert [name for name, _ in told] == [first.name, second.name], "it breaks off, for there are no cases"
+    write_record(second.folder, {"steps_per_epoch": 17})
+    assert [timed.job(one).shared.steps_per_epoch for one in timed.runs] == [17] * 4
+
+
+class Elsewhere:
+    """An executor that does nothing but write down what it was given."""
+
+    is_here, threads = False, 3
+
+    def __init__(self):
+        self.given = []
+
+    def each(self, function, pieces, *, hang_seconds):
+        self.given += [(piece.one.name, piece.threads, piece.shared.steps_per_epoch) for piece in pieces]
+        yield from ()
+
+
+def test_a_run_is_timed_with_the_threads_of_all_others(timed, monkeypatch):
+    found = {}
+
+    def run_events(job):
+        found[job.one.name] = torch.get_num_threads()
+        write_record(job.one.folder, {"steps_per_epoch": 17})
+        yield Note("a step")
+        return Ended("done")
+
+    monkeypatch.setattr("segtrain.recipes.sweep.runs.run_events", run_events)
+    before, executor = torch.get_num_threads(), Elsewhere()
+    list(do_runs(timed, executor))
+    first, *others = timed.runs
+    assert found == {first.name: 3}
+    assert executor.given == [(one.name, 3, 17) for one in others]
+    assert torch.get_num_threads() == before
 
 
 @pytest.mark.slow
@@ -99,7 +148,7 @@ def test_a_run_whose_process_dies_leaves_the_others_and_is_tried_again(tmp_path)
     assert end.failed == ("deadly, fold 0, seed 0", "deadly, fold 1, seed 0")
     assert set(end.result["broken_runs"]) == set(end.failed)
     status = {row["loss"]: row["status"] for row in end.result["ranking"]}
-    assert status == {"dice": "ok", "deadly": "failed"}
+    assert status == {"dice": "ok", "deadly": "incomplete"}
     (tmp_path / "alive").touch()
     *_, end = compare_losses(load(tmp_path), tmp_path / "sweep", device="cpu", executor=Processes(2), resume=True)
     assert end.failed == ()

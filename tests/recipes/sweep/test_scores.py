@@ -71,7 +71,7 @@ def signed(*seeds):
         for loss, errors in (("a", a), ("b", b)):
             found[loss][seed, 0] = [case(f"P{i}_x", 0.5, error=error) for i, error in enumerate(errors)]
     patients = {f"P{i}_x": f"P{i}" for i in range(2)}
-    return SweepScores(("a", "b"), ("error",), tuple(range(len(seeds))), found, patients, {"error": "zero"})
+    return SweepScores(("a", "b"), ("error",), tuple(range(len(seeds))), 1, found, patients, {"error": "zero"})
 
 
 def test_the_spread_of_a_difference_is_that_of_its_means_over_seeds():
@@ -88,7 +88,8 @@ def test_a_signed_metric_counts_by_its_size_everywhere():
     assert found.seed_sd("error")["a"] == 0.0
     assert found.values("error")["a"] == {"P0_x": 1.0, "P1_x": 1.0}
     assert found.by_label("error").values["a"]["organ"] == {"P0_x": 1.0, "P1_x": 1.0}
-    assert found.by_fold("error").by_loss["a"] == {"0/0": 1.0, "1/0": 1.0}
+    both = {"P0_x": 1.0, "P1_x": 1.0}
+    assert found.by_fold("error").by_loss["a"] == {"0/0": both, "1/0": both}
 
 
 def test_only_cases_that_all_seeds_have_tell_how_seeds_vary():
@@ -109,10 +110,37 @@ def test_patients_are_known_where_one_has_another_name_than_its_case(sweep):
     for run in runs(sweep):
         write_run(run)
     assert scores_of(sweep).patients_known
-    assert not SweepScores((), (), (), {}, {"a": "a"}, {}).patients_known
+    assert not SweepScores((), (), (), 1, {}, {"a": "a"}, {}).patients_known
 
 
 def test_one_label_too_large_does_not_make_up_for_one_too_small():
     case = CaseScores("c", "c", {"x": {"error": Score(0.5, "ok")}, "y": {"error": Score(-0.5, "ok")}}, {}, {})
-    scores = SweepScores(("a",), ("error",), (0,), {"a": {(0, 0): [case]}}, {"c": "c"}, {"error": "zero"})
+    scores = SweepScores(("a",), ("error",), (0,), 1, {"a": {(0, 0): [case]}}, {"c": "c"}, {"error": "zero"})
     assert scores.values("error") == {"a": {"c": 0.5}}
+
+
+def absent(status, value=None):
+    """A case without a reference of its one label."""
+    return CaseScores("c", "c", {"x": {"dice": Score(value, status)}}, {}, {})
+
+
+def test_what_is_drawn_where_nothing_is_does_not_take_the_case_out_of_the_comparison():
+    """Else who invents a structure loses nothing by it: the case would be undefined for who is right."""
+    right, wrong = absent("both_empty"), absent("ref_empty", 0.0)
+    runs_of = {"right": {(0, 0): [right], (1, 0): [right]}, "wrong": {(0, 0): [right], (1, 0): [wrong]}}
+    scores = SweepScores(("right", "wrong"), ("dice",), (0, 1), 1, runs_of, {"c": "c"}, {"dice": "higher"})
+    assert scores.values("dice") == {"right": {"c": 1.0}, "wrong": {"c": 0.5}}
+    assert scores.by_label("dice").values["wrong"]["x"] == {"c": 0.5}
+
+
+def test_a_case_in_which_nobody_draws_what_is_not_there_says_nothing():
+    runs_of = {"right": {(0, 0): [absent("both_empty")]}}
+    scores = SweepScores(("right",), ("dice",), (0,), 1, runs_of, {"c": "c"}, {"dice": "higher"})
+    assert scores.values("dice") == {"right": {"c": None}}
+
+
+def test_a_metric_that_says_nothing_of_an_absent_structure_stays_undefined():
+    """Sensitivity has no value without a reference, whatever is drawn."""
+    runs_of = {"a": {(0, 0): [absent("both_empty")]}, "b": {(0, 0): [absent("ref_empty")]}}
+    scores = SweepScores(("a", "b"), ("dice",), (0,), 1, runs_of, {"c": "c"}, {"dice": "higher"})
+    assert scores.values("dice") == {"a": {"c": None}, "b": {"c": None}}

@@ -6,7 +6,7 @@ import pytest
 
 from segtrain.core.scores import CaseScores, Score
 from segtrain.recipes.sweep.scores import SweepScores
-from segtrain.recipes.sweep.status import Endings, found_nothing, with_endings
+from segtrain.recipes.sweep.status import Endings, found_nothing, with_endings, without_end
 from tests.reports.comparisons import comparison, rung
 
 
@@ -18,7 +18,7 @@ def case(name, dice=None, drawn_ml=5.0, metric="dice"):
 def scores(runs, metric="dice"):
     """Loss -> a list of cases a fold."""
     by_run = {loss: {(0, fold): cases for fold, cases in enumerate(folds)} for loss, folds in runs.items()}
-    return SweepScores(tuple(runs), (metric,), (0,), by_run, {}, {metric: "higher"})
+    return SweepScores(tuple(runs), (metric,), (0,), 1, by_run, {}, {metric: "higher"})
 
 
 def test_a_loss_with_hardly_any_overlap_in_every_run_finds_nothing():
@@ -67,6 +67,18 @@ def test_who_was_dropped_has_a_row_before_those_without_a_result():
     assert found.ranking[2].reason == "at epoch 6 of 24: behind dice by 0.100 (+0.050 to +0.150), corrected p 0.018"
     assert found.ranking[3].reason == "boom, fold 0, seed 0 diverged"
     assert found.finished == ("ce", "dice", "boom")
+
+
+def test_who_has_no_run_that_ended_has_not_failed_unless_it_diverged():
+    left = without_end(scores({"dice": [[case("a", 0.5)]], "boom": [], "waits": []}))
+    assert left == ("boom", "waits")
+    known = Endings({"boom": "boom, fold 0, seed 0 diverged"}, {}, (), left)
+    found = with_endings(comparison(dice=0.0, boom=None, waits=None), known)
+    assert {row.loss: (row.status, row.reason) for row in found.ranking} == {
+        "dice": ("ok", ""),
+        "boom": ("failed", "boom, fold 0, seed 0 diverged"),
+        "waits": ("incomplete", "none of its runs has ended"),
+    }
 
 
 def test_who_was_dropped_last_stands_first():
