@@ -47,7 +47,7 @@ def mended_ids(source: ScanSource, mask: Volume, task: Task) -> tuple[NDArray[An
         array = _rounded(array, changes)
     ids = whole_numbers(source, array)
     ids = _one_label(ids, task, changes)
-    require_declared(source, ids, task)
+    changes += require_declared(source, ids, task)
     return ids, changes
 
 

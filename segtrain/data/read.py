@@ -154,9 +154,8 @@ def read_labels(source: ScanSource, task: Task | None = None, *, canvas: Canvas 
         why = f"its fourth axis has {len(volume.array)} entries"
         raise DataError(Problem("a mask holds several volumes", str(source), why, "save one 3D mask of label ids"))
     array = whole_numbers(source, volume.array[0])
-    if task is not None:
-        require_declared(source, array, task)
-    return LabelMap(array, volume.grid, volume.notes)
+    notes = () if task is None else require_declared(source, array, task)
+    return LabelMap(array, volume.grid, (*volume.notes, *notes))
 
 
 def all_structures(folder: Path) -> Painted:
@@ -229,12 +228,15 @@ def require_drawn(case: str, labels: LabelMap, task: Task) -> None:
         raise DataError(Problem("a mask has labels that task.partial calls not drawn", f"case {case}", found, hint))
 
 
-def require_declared(source: ScanSource, array: NDArray[np.integer[Any]], task: Task) -> None:
-    """DataError where a mask holds ids that the task does not name, or calls them otherwise than the task."""
-    require_own_names(source, array, task)
+def require_declared(source: ScanSource, array: NDArray[np.integer[Any]], task: Task) -> tuple[str, ...]:
+    """Notes on names that the mask gives its ids, and the task does not know.
+
+    DataError where it holds ids that the task does not name, or calls them by the names of others.
+    """
+    notes = require_own_names(source, array, task)
     unknown = task.unknown_ids(array)
     if not unknown:
-        return
+        return notes
     counts = [f"{i} ({count(int((array == i).sum()), 'voxel')})" for i in unknown[:SHOWN_IDS]]
     more = f" and {len(unknown) - SHOWN_IDS} more" if len(unknown) > SHOWN_IDS else ""
     declared = ", ".join(f"{name}: {task.labels[name]}" for name in task.names)

@@ -19,12 +19,11 @@ from segtrain.data.splits import Splits, split_folds
 from segtrain.execution.executor import ONE_PROCESS, Executor, Processes
 from segtrain.recipes.assemble import answer_for, make_loss
 from segtrain.recipes.dataset import logged
-from segtrain.recipes.fitting.begun_with import keep_code, keep_config
+from segtrain.recipes.fitting.begun_with import BESIDE_A_SWEEP, keep_code, keep_config
 from segtrain.recipes.fitting.decide import decide_plans, keep_splits, prepare_cases, require_same_data, store_of
 from segtrain.recipes.fitting.init_from import followed
 from segtrain.recipes.fitting.sound import Shared, told_before
 from segtrain.recipes.fitting.watch import require_watchers
-from segtrain.recipes.lock import locked
 from segtrain.recipes.room import (
     KEPT_CHECKPOINTS,
     Need,
@@ -34,7 +33,7 @@ from segtrain.recipes.room import (
     require_memory,
     require_room,
 )
-from segtrain.recipes.run_folder import RunFolder, emptied_on_error, open_for_writing, require_place, write_record
+from segtrain.recipes.run_folder import RunFolder, emptied_on_error, opened, require_place, write_record
 from segtrain.recipes.sweep.comparison import conclude
 from segtrain.recipes.sweep.halving import halve, require_margin
 from segtrain.recipes.sweep.plan import Meaning, SweepRun, config_of, meaning_of, runs_of, settings_of
@@ -72,17 +71,16 @@ def compare_losses(
     settled = resume and all(one.settled for one in still_in(runs, decisions_in(run, loaded)))
     cases = [] if settled else find_cases(loaded.config.data)
     drawn = None if settled else split_folds(cases, settings.folds, settings.seeds[0])
-    open_for_writing(run, resume=resume, overwrite=overwrite)
-    with locked(run):
+    with opened(run, resume=resume, overwrite=overwrite):
         with emptied_on_error(run):
-            keep_config(folder, loaded)
+            keep_config(folder, loaded, BESIDE_A_SWEEP)
             code = keep_code(folder, loaded, SWEEP)
             yield from told_before(loaded.config.data, code, meaning.cautions, begins=not resume)
             about = {"seeds": list(settings.seeds), "folds": settings.folds, "device": str(target)}
             write_record(folder, {**about, "meaning": meaning.model_dump(mode="json")})
             sharing = share(loaded, folder, cases, drawn, target, at_once) if drawn else None
             shared = [] if sharing is None else (yield from logged(folder, sharing))
-        jobs = Jobs(loaded, runs, runs[0], shared, device)
+        jobs = Jobs(loaded, runs, runs, shared, device)
         broken = yield from (halve(jobs, meaning, executor) if rung_epochs(loaded) else do_runs(jobs, executor))
         summary = {**conclude(run), "broken_runs": broken}
         yield from (Note(f"{loss} has failed: {why}") for loss, why in summary["nothing_found"].items())

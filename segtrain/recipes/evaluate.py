@@ -21,6 +21,7 @@ from segtrain.recipes.run_folder import RunFolder
 from segtrain.recipes.run_report import keep_record, write_scores_report
 from segtrain.recipes.scoring.made_by import begin, drawn_by
 from segtrain.recipes.scoring.outcome import Outcome
+from segtrain.recipes.scoring.patients import by_patient
 from segtrain.recipes.scoring.predict_cases import Manner, predict_cases
 from segtrain.recipes.scoring.results_folder import results_folder
 from segtrain.recipes.trained import load_ensemble, runs_in, trained_config
@@ -55,7 +56,7 @@ def evaluate_run(
     scans = find_scans(config.data, real_path(images), real_path(labels) if labels else None)
     if manner.strict:
         scans.require_all()
-    cases = scans.cases
+    cases = by_patient(scans.cases, evaluation)
     places = {"run": ", ".join(str(run.resolve()) for run in folders), "images": str(images.resolve())}
     outputs = len(ensemble.output_names) if manner.probabilities else 0
     require_room([masks_need(cases, out, outputs)])

@@ -15,7 +15,7 @@ from segtrain.losses.schedule import set_progress
 from segtrain.metrics.registry import definition
 from segtrain.recipes.dataset import logged
 from segtrain.recipes.evaluate import finish_evaluation
-from segtrain.recipes.fitting.begun_with import keep_config, keep_fold
+from segtrain.recipes.fitting.begun_with import BESIDE_A_FIT, keep_config, keep_fold
 from segtrain.recipes.fitting.compiling import compile_where_it_pays
 from segtrain.recipes.fitting.init_from import followed
 from segtrain.recipes.fitting.job import Job
@@ -24,12 +24,11 @@ from segtrain.recipes.fitting.share import dealt
 from segtrain.recipes.fitting.sound import Shared, try_config
 from segtrain.recipes.fitting.validation import label_scores, mean_scores, quick, score_dealt
 from segtrain.recipes.fitting.watch import watching
-from segtrain.recipes.lock import locked
 from segtrain.recipes.run_folder import (
     RunFolder,
     append_log,
     emptied_on_error,
-    open_for_writing,
+    opened,
     read_record,
     reading,
     require_place,
@@ -38,7 +37,7 @@ from segtrain.recipes.run_folder import (
 from segtrain.recipes.run_report import write_run_report, write_scores_report
 from segtrain.recipes.scoring.outcome import Outcome, joined_outcome
 from segtrain.recipes.scoring.predict_cases import predict_cases
-from segtrain.recipes.trained import best_checkpoint
+from segtrain.recipes.trained import best_checkpoint, last_checkpoint
 from segtrain.reports.curves import Row, label_column
 from segtrain.training import checkpoint
 from segtrain.training.devices import find_device
@@ -70,10 +69,9 @@ def fit(
     sound = None if resume and folder.is_finished else try_config(loaded, fold, shared)
     if resume and not folder.record.is_file():
         yield Note(f"there is no run in {run} to go on with: it begins")
-    open_for_writing(run, resume=resume, overwrite=overwrite)
-    with locked(run) as lock:
+    with opened(run, resume=resume, overwrite=overwrite) as lock:
         if sound is None:
-            keep_config(folder, loaded)
+            keep_config(folder, loaded, BESIDE_A_FIT)
             keep_fold(folder, fold)
             ranks.shared(None)
             yield Note("the run was finished before; nothing is left to do")
@@ -187,11 +185,13 @@ def keep_unfinished_epoch(job: Job) -> None:
 def finish(job: Job, *, alone: bool) -> Generator[Event, None, None]:
     """Score the best checkpoint on the validation cases, on their own grids, and write the reports.
 
-    The last one is taken where no validation had a value of the first metric.
-    A run of a sweep is not `alone`: the sweep's report shows it, and `segtrain report` makes its own when asked.
+    The last one is taken where no validation had a value of the first metric, and in a sweep, whose runs are not
+    `alone`: these cases chose the best one, and a loss whose scores go up and down would win by that. The sweep's
+    report shows such a run, and `segtrain report` makes its own when asked.
     """
     config = job.loaded.config
-    checkpoint.load_model(best_checkpoint(job.folder), job.state.judged)
+    kept = best_checkpoint(job.folder) if alone else last_checkpoint(job.folder)
+    checkpoint.load_model(kept, job.state.judged)
     outcome = yield from score_held_out(job)
     places = {"run": str(job.folder.path.resolve())}
     done = finish_evaluation(job.folder.validation, config.task, outcome, places, config.evaluation)

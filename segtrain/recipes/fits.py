@@ -14,7 +14,7 @@ from segtrain.recipes.follow import follow
 from segtrain.training.ranks import ALONE, Ranks
 
 HeldOut = int | Literal["all"] | None
-"""Which fold is held out; None: a share of the patients."""
+"""Which fold is held out; None: a share of the cases, by whole patients."""
 
 
 def fits(

@@ -67,12 +67,13 @@ def read_case(case: Case, channels: Sequence[str], task: Task) -> tuple[Volume, 
     """
     with named(case):
         image = _read_image(case, channels, task)
+        notes = (*image.notes, *_blank(image, channels))
         if case.label is None:
-            return image, None, _note(case, image.notes)
+            return image, None, _note(case, notes)
         labels = read_labels(case.label, task, canvas=Canvas.of(task, image.grid, case.id, image.origins))
         require_drawn(case.id, labels, task)
         shifted = require_same_grid(image.grid, labels.grid, case.id, file=str(case.label))
-    note = _note(case, dict.fromkeys((*image.notes, *labels.notes)), shifted)
+    note = _note(case, dict.fromkeys((*notes, *labels.notes)), shifted)
     return image, LabelMap(labels.array, image.grid), note
 
 
@@ -85,6 +86,13 @@ def _read_image(case: Case, channels: Sequence[str], task: Task) -> Volume:
         of_mask = () if case.label is None else faults_of_mask(case.label, task)
         raise type(error)(*error.problems, *of_mask) from error
     return image
+
+
+def _blank(image: Volume, channels: Sequence[str]) -> Iterator[str]:
+    """What to say of channels that show nothing: a scan may be so, and then it is most often a failed export."""
+    for name, voxels in zip(channels, image.array, strict=True):
+        if (value := voxels.min()) == voxels.max():
+            yield f"{name} is {value:g} in every voxel"
 
 
 def _note(case: Case, notes: Iterable[str], shifted: str | None = None) -> str | None:

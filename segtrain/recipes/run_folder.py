@@ -15,14 +15,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from segtrain.core.errors import CheckpointError, ConfigError, DataError, Problem
-from segtrain.core.files import disk_errors, read_json, write_bytes, write_json
-from segtrain.recipes.lock import LOCK, require_free
+from segtrain.core.files import disk_errors, read_json, write_json
+from segtrain.recipes.lock import LOCK, Lock, locked, require_free
 
 STORE = "prepared"
 """Where prepared cases lie. They are no results: a folder that holds nothing else counts as empty."""
+OURS = ("run.json", "summary.json", "metrics.json")
+"""A folder that holds none of these is not emptied."""
 RECORDED_PACKAGES = ("segtrain", "torch", "numpy", "scipy", "nibabel", "SimpleITK", "pydicom", "safetensors")
 
 
@@ -140,17 +142,29 @@ def require_place(path: Path, *, resume: bool, overwrite: bool) -> None:
         raise ConfigError(Problem("the run folder is not empty", str(path), hint=hint))
 
 
-def open_for_writing(path: Path, *, resume: bool, overwrite: bool) -> None:
-    """Make the folder ready, and empty where `overwrite` says so. Raises as `require_place`."""
+@contextmanager
+def opened(path: Path, *, resume: bool, overwrite: bool) -> Iterator[Lock]:
+    """Make the folder and keep other processes out; only then it is emptied, where `overwrite` says so.
+
+    Raises as `require_place`.
+    """
     require_place(path, resume=resume, overwrite=overwrite)
-    if overwrite and _is_filled(path):
-        _empty(path, LOCK)
     with disk_errors(path):
         path.mkdir(parents=True, exist_ok=True)
+    with locked(path) as lock:
+        if overwrite and _is_filled(path):
+            _require_ours(path)  # once more: it may have been free and empty before
+            _empty(path)
+        yield lock
 
 
 def _is_filled(path: Path) -> bool:
-    return path.is_dir() and any(p.name not in (LOCK, STORE) for p in path.iterdir())
+    return path.is_dir() and any(p.name != STORE and not _is_of_lock(p) for p in path.iterdir())
+
+
+def _is_of_lock(path: Path) -> bool:
+    """The lock, or what another process puts down beside it for a moment while it asks for it."""
+    return path.name == LOCK or path.name.startswith(f"{LOCK}.")
 
 
 @contextmanager
@@ -164,20 +178,21 @@ def emptied_on_error(path: Path) -> Iterator[None]:
         yield
     except (CheckpointError, ConfigError, DataError):
         if not begun:
-            _empty(path, LOCK, STORE)
+            _empty(path, STORE)
         raise
 
 
 def _empty(path: Path, *kept: str) -> None:
+    """Delete all but the lock and what is `kept`; what shows whose the folder is goes last, for the case of a kill."""
     with disk_errors(path):
-        for item in path.iterdir():
-            if item.name not in kept:
+        for item in sorted(path.iterdir(), key=lambda item: item.name in OURS):
+            if item.name not in kept and not _is_of_lock(item):
                 shutil.rmtree(item) if item.is_dir() else item.unlink()
 
 
 def _require_ours(path: Path) -> None:
     """Never empty a folder that segtrain did not make; a config.yaml may be that of somebody's scans."""
-    if not any((path / name).is_file() for name in ("run.json", "summary.json", "metrics.json")):
+    if not any((path / name).is_file() for name in OURS):
         why = "it holds none of the files of a run, so it is not emptied"
         raise ConfigError(Problem("--overwrite would delete a folder that is not a run", str(path), why))
 
@@ -223,18 +238,28 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def append_log(folder: RunFolder, kind: str, **values: Any) -> None:
-    """Add a line to log.jsonl."""
+    """Add a line to log.jsonl, in place of one that a kill has cut short."""
     line = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "event": kind, **values}
-    with disk_errors(folder.log), folder.log.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    with disk_errors(folder.log), folder.log.open("a+b") as file:
+        _drop_cut_line(file)
+        file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+
+
+def _drop_cut_line(file: BinaryIO) -> None:
+    """Only the end of the file is read, unless it is cut."""
+    if file.seek(0, os.SEEK_END) == 0:
+        return
+    file.seek(-1, os.SEEK_END)
+    if file.read(1) != b"\n":
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
 
 
 def mend_log(folder: RunFolder, history: Iterable[Mapping[str, Any]]) -> None:
-    """After a kill: take a line that was cut short out of log.jsonl, and add the epochs of `history` that it lacks."""
+    """After a kill: add the epochs of `history` that log.jsonl lacks."""
     lines = folder.log.read_bytes().splitlines(keepends=True) if folder.log.is_file() else []
-    if lines and not lines[-1].endswith(b"\n"):
-        write_bytes(folder.log, b"".join(lines := lines[:-1]))
-    logged = {found["epoch"] for line in lines if (found := _object(line)).get("event") == "epoch"}
+    whole = [line for line in lines if line.endswith(b"\n")]
+    logged = {found["epoch"] for line in whole if (found := _object(line)).get("event") == "epoch"}
     for row in history:
         if row["epoch"] not in logged:
             append_log(folder, "epoch", **row)

@@ -30,6 +30,7 @@ from segtrain.recipes.evaluate import finish_evaluation, report_evaluation
 from segtrain.recipes.run_report import ScoredFiles
 from segtrain.recipes.scoring.one_pair import MaskPair, ScoredPair, score_pair
 from segtrain.recipes.scoring.outcome import Outcome
+from segtrain.recipes.scoring.patients import patients_of
 from segtrain.recipes.scoring.repeated import Repeated
 from segtrain.recipes.scoring.results_folder import PREDICTIONS, open_results, results_folder
 
@@ -51,7 +52,8 @@ def evaluate_masks(
     """Score a folder of masks against a folder of references; the last event is Finished.
 
     `label_names`: name -> its ids, several for a region. `overrides` say what is measured:
-    `evaluation.metrics=[dice, hd95]`, `evaluation.profile=organ` and so on. A reference whose prediction is
+    `evaluation.metrics=[dice, hd95]`, `evaluation.profile=organ` and so on, and by `evaluation.patient_from` whose the
+    cases are. A reference whose prediction is
     missing or cannot be used is scored as the worst, and fails by name; with `allow_missing` a missing one is left out.
     `overlap` is that of `Task`, for masks that are drawn structure by structure.
     Predictions without a reference, and ids without a name, are told in a note; what else is in the folders and is no
@@ -68,6 +70,8 @@ def evaluate_masks(
     task = task.model_copy(update={"overlap": overlap})
     evaluation = with_regions(evaluation, label_names or {}, task)
     require_tolerances(evaluation, list(scored_structures(task, evaluation)))
+    wanted = [case for case in references if case in found or not allow_missing]
+    patients = patients_of(wanted, evaluation)
     with results_folder(out):
         files = map(ScanSource, [*found.values(), *references.values()])
         open_results(out, files, overwrite=overwrite, masks=False)
@@ -77,8 +81,8 @@ def evaluate_masks(
             why = f"ids that are in predictions only, and are scored all the same: {_some(list(map(str, doubtful)))}"
             yield Note(f"{why}; --label NAME=ID says what is to be scored")
         yield from _alone(found, references, allow_missing=allow_missing)
-        wanted = [case for case in references if case in found or not allow_missing]
-        pairs = [MaskPair(c, references[c], found.get(c), task, evaluation, usable_cores()) for c in wanted]
+        cores = usable_cores()
+        pairs = [MaskPair(c, patients[c], references[c], found.get(c), task, evaluation, cores) for c in wanted]
         outcome = yield from _with_odd(odd, wanted, (yield from _score(pairs)))
         places = {"predictions": str(predictions.resolve()), "labels": str(labels.resolve())}
         yield report_evaluation(finish_evaluation(out, task, outcome, places, evaluation))
@@ -189,7 +193,7 @@ def _worked(pairs: Sequence[MaskPair]) -> Iterator[tuple[MaskPair, ScoredPair]]:
     if workers < 2 or scored.seconds * len(rest) < PROCESSES_PAY_SECONDS:
         yield from ((pair, score_pair(pair)) for pair in rest)
         return
-    alone = [MaskPair(p.case, p.reference, p.prediction, p.task, p.evaluation, 1) for p in rest]
+    alone = [replace(pair, threads=1) for pair in rest]
     with closing(each(score_pair, alone, workers)) as outcomes:
         for outcome in outcomes:
             if not isinstance(outcome, Died):

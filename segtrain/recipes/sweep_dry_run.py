@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +19,7 @@ from typing import Any
 import torch
 
 from segtrain.config.load import Loaded
+from segtrain.core.errors import DivergedError
 from segtrain.core.events import Event, Finished, Note
 from segtrain.core.machine import free_disk_bytes, usable_cores
 from segtrain.execution.executor import Processes
@@ -31,7 +34,7 @@ from segtrain.recipes.room import KEPT_CHECKPOINTS
 from segtrain.recipes.run_folder import RunFolder
 from segtrain.recipes.sweep.plan import SweepRun, config_of, runs_of, settings_of
 from segtrain.recipes.sweep.rungs import rung_epochs
-from segtrain.training.devices import find_device
+from segtrain.training.devices import find_device, with_threads
 from segtrain.training.memory import size_bytes
 
 
@@ -58,14 +61,9 @@ def dry_run_sweep(loaded: Loaded, run: Path, *, device: str = "auto", workers: i
     runs = runs_of(settings_of(loaded), run)
     try_losses(loaded, runs)
     yield from map(Note, try_meaning(loaded).cautions)
-    threads = torch.get_num_threads()
-    if workers > 1:
-        torch.set_num_threads(Processes(workers).threads)
-    try:
+    with with_threads(Processes(workers).threads) if workers > 1 else nullcontext():
         tried = yield from _tried(loaded, runs, target)
         facts = _facts(tried, min(workers, len(runs)), target, run)
-    finally:
-        torch.set_num_threads(threads)
     yield Finished(run, {"schema_version": 1, **facts, "warnings": list(_warnings(facts))})
 
 
@@ -78,13 +76,22 @@ def _tried(loaded: Loaded, runs: Sequence[SweepRun], device: torch.device) -> Ge
     found: dict[str, Measured] = {}
     with TemporaryDirectory(prefix=TEMPORARY, ignore_cleanup_errors=True) as place:
         few = yield from prepare_few(work, Path(place))
-        for label, one in reversed(first.items()):
+        waiting, later = deque(reversed(first.items())), list[str]()
+        while waiting:
+            label, one = waiting.popleft()
             config = config_of(loaded, one)
             answer, loss = try_loss(config)
             its = replace(sound, loaded=config, answer=answer, loss=loss)
-            steps = next(iter(found.values())).steps_per_epoch if found else None
-            found[label] = yield from measure(its, work, few, device, Path(place) / "runs" / label, steps)
-    return Tried(loaded, runs, work, found, read_seconds)
+            steps = next((other.steps_per_epoch for other in found.values()), None)
+            its_run = Path(place) / ("first" if steps is None else "others") / label
+            try:
+                found[label] = yield from measure(its, work, few, device, its_run, steps)
+            except DivergedError:  # while it was timed: as in a sweep, the next one is
+                later.append(label)
+                if steps is not None or len(later) == len(first):
+                    raise
+                waiting.append((label, one))
+    return Tried(loaded, runs, work, {label: found[label] for label in reversed(first)}, read_seconds)
 
 
 def _facts(tried: Tried, at_once: int, device: torch.device, run: Path) -> dict[str, Any]:
@@ -93,7 +100,8 @@ def _facts(tried: Tried, at_once: int, device: torch.device, run: Path) -> dict[
     any_one = next(iter(tried.losses.values()))
     processes = max(1, processes_for(work.cases, tried.loaded.config.data.workers))
     preparing = any_one.voxel_seconds * work.voxels() / processes
-    running = sum(found["seconds"] for found in losses.values()) * rounds(len(tried.runs), at_once, device)
+    alone = int(tried.loaded.config.training.budget_minutes is not None)  # the run that is timed
+    running = sum(found["seconds"] for found in losses.values()) * rounds(len(tried.runs), at_once, device, alone)
     memory = [m.peak_bytes for m in tried.losses.values() if m.peak_bytes is not None]
     beside = -(-at_once // torch.cuda.device_count()) if device.type == "cuda" else at_once
     return {
@@ -118,13 +126,14 @@ def _facts(tried: Tried, at_once: int, device: torch.device, run: Path) -> dict[
     }
 
 
-def rounds(runs: int, at_once: int, device: torch.device) -> float:
+def rounds(runs: int, at_once: int, device: torch.device, alone: int) -> float:
     """The time of all runs as a share of what they take one after another: they are done in rounds, the last not full.
 
-    More at once than there are cores, or GPUs, slow each other down: that many are counted.
+    So many are done `alone`, before the others. More at once than there are cores, or GPUs, slow each other down: that
+    many are counted.
     """
     places = torch.cuda.device_count() if device.type == "cuda" else usable_cores()
-    return -(-runs // min(at_once, places)) / runs
+    return (alone + -(-(runs - alone) // min(at_once, places))) / runs
 
 
 def _of_loss(tried: Tried, measured: Measured) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def save(folder: Path, state: TrainingState, about: dict[str, Any]) -> None:
     write_bytes(new / STATE, progress)
     counts = {"step": state.step, "total_steps": state.total_steps, "steps_per_epoch": state.steps_per_epoch}
     hashes = {MODEL: hashlib.sha256(model).hexdigest(), STATE: hashlib.sha256(progress).hexdigest()}
-    running = {"losses": _as_json(state.losses), "norms": _as_json(state.norms)}
+    running = {"losses": _as_json(state.losses), "norms": _as_json(state.norms), "seconds": state.seconds}
     found = {"schema_version": SCHEMA_VERSION, **about, **counts, "best": state.best, "history": state.history}
     write_json(new / ABOUT, {**found, **running, "sha256": hashes})
     with disk_errors(folder):
@@ -147,6 +147,7 @@ def load_state(folder: Path, state: TrainingState) -> None:
     device = next(state.model.parameters()).device
     state.losses = _from_json(about["losses"], device)
     state.norms = _from_json(about.get("norms", [0.0] * len(state.losses)), device)
+    state.seconds = about.get("seconds", None if state.losses else 0.0)
 
 
 def _like(value: Tensor, parameter: Tensor) -> Tensor:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from typing import TypeVar
 
@@ -46,6 +47,17 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
 @cache
 def _has_bf16() -> bool:
     return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+
+
+@contextmanager
+def with_threads(number: int) -> Iterator[None]:
+    """So many threads of the CPU for this process, and as many as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def on_device(model: Model, device: torch.device) -> Model:

@@ -53,17 +53,18 @@ def train(
     """
     state.model.train()
     ids: list[tuple[str, ...]] = []
-    started = time.perf_counter()
+    last = time.perf_counter()
     steps = iter(batches)
     while True:
         if state.is_at_epoch_end:
             _require_finite(state, ids, at_end=True)
             mean, slope, skipped = state.epoch_mean(), state.epoch_norm(), len(state.skipped())
-            state.losses, state.norms = [], []
+            _count(state, last)
+            seconds = state.seconds
+            state.losses, state.norms, state.seconds = [], [], 0.0
             rate = learning_rate(state.step - 1, state.total_steps, settings)
-            seconds = time.perf_counter() - started
             yield EpochEnded(state.epoch, state.epochs, state.step, mean, rate, seconds, skipped, slope)
-            ids, started = [], time.perf_counter()
+            ids, last = [], time.perf_counter()
             state.model.train()
         batch = next(steps, None)
         if batch is None:
@@ -75,7 +76,16 @@ def train(
         state.step += 1
         if state.step % LOOK_EVERY == 0:
             _require_finite(state, ids)
+        last = _count(state, last)
         yield StepEnded(state.step, state.total_steps, state.epoch)
+
+
+def _count(state: TrainingState, since: float) -> float:
+    """Add the seconds since then to those of the epoch; returns now, on the same clock."""
+    now = time.perf_counter()
+    if state.seconds is not None:
+        state.seconds += now - since
+    return now
 
 
 def _step(

@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from typing import Protocol, TypeVar, cast
+from weakref import WeakSet
 
 import torch
 import torch.distributed as dist
@@ -116,7 +117,7 @@ class Together:
         self._notices = notices
         self._device = device
         self._meetings = 0
-        self._spreads: list[DistributedDataParallel] = []
+        self._spreads: WeakSet[DistributedDataParallel] = WeakSet()  # each goes with the fit that it was for
 
     def any(self, asked: bool) -> bool:
         """One small all-reduce over gloo."""
@@ -151,7 +152,7 @@ class Together:
         spread = DistributedDataParallel(model, device_ids=devices, gradient_as_bucket_view=True)
         for parameter in unused:
             parameter.requires_grad_(True)
-        self._spreads.append(spread)
+        self._spreads.add(spread)
         return spread
 
     def copy_weights(self, model: nn.Module) -> None:

@@ -51,7 +51,7 @@ class TrainingSettings(Settings):
     """Time a few steps with torch.compile and without, and use it where the whole training gains by it. One process."""
     seed: Annotated[int, Field(ge=0)] = 0
     validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    """Share of patients held out when no fold is asked for."""
+    """Share of the cases held out, by whole patients, when no fold is asked for."""
     folds: Annotated[int, Field(ge=2)] = 5
     """Folds of the cross-validation that `--fold K` takes one of."""
     validate_every: Count = 1

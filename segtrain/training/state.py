@@ -31,6 +31,8 @@ class TrainingState:
     """Losses of the epoch that is running, still on their device. One that is not finite changed no weight."""
     norms: list[Tensor] = field(default_factory=list)
     """Norms of the gradients of the same steps, before they were clipped; likewise."""
+    seconds: float | None = 0.0
+    """That the same steps took, in all sessions; None where an older version did some of them and wrote down none."""
     history: list[dict[str, float | int | None]] = field(default_factory=list)
     """A row an epoch, as in metrics.csv."""
     spread: nn.Module | None = None

@@ -90,7 +90,7 @@ HEADERS: dict[str, tuple[dict[str, object], str]] = {
     "32000^3": ({"dim": [3, 32000, 32000, 32000, 1, 1, 1, 1]}, "32000x32000x32000"),
     "a spacing of 0": ({"pixdim": [1, 1, 0, 1, 1, 1, 1, 1]}, "spacing is not positive"),
     "a negative spacing": ({"pixdim": [1, 1, -2, 1, 1, 1, 1, 1]}, "spacing is not positive"),
-    "five axes": ({"dim": [5, 16, 16, 12, 1, 2, 1, 1]}, "shape"),
+    "five axes": ({"dim": [5, 16, 16, 2, 2, 3, 1, 1]}, "shape"),
     "a fourth axis for one channel": ({"dim": [4, 16, 16, 6, 2, 1, 1, 1]}, "2 channels, not 1"),
     "colours": ({"datatype": 128, "bitpix": 24}, "colours"),
 }

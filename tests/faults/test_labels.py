@@ -71,9 +71,9 @@ def test_a_mask_beside_its_image_is_passed_noted_or_refused(tmp_path: Path, voxe
 
 def with_forms(path: Path, sform: np.ndarray | None, qform: np.ndarray | None) -> None:
     image = nibabel.Nifti1Image(np.asarray(nibabel.load(path).dataobj, dtype=np.float32), None)
+    image.header.set_zooms((1.0, 1.2, 2.5))  # first: nibabel writes an sform where it no longer has the same affine
     image.set_sform(sform, code=0 if sform is None else 1)
     image.set_qform(qform, code=0 if qform is None else 1, strip_shears=False)
-    image.header.set_zooms((1.0, 1.2, 2.5))
     nibabel.save(image, path)
 
 
@@ -83,6 +83,20 @@ FORMS = {
     "a shear of 1e-4": (np.diag([1.0, 1.2, 2.5, 1]) + 1e-4 * np.eye(4, k=1), None),
     "a shear of 0.3": (np.diag([1.0, 1.2, 2.5, 1]) + 0.3 * np.eye(4, k=1), None),
 }
+SAID_OF_FORMS = {"they disagree": "its sform and qform are 7 voxels apart", "neither": "neither sform nor qform is set"}
+
+
+@fault("F7", "sform and qform disagree, or neither is set", then="0, noted by `check` and by `fit`")
+@pytest.mark.parametrize("what", SAID_OF_FORMS)
+def test_a_scan_that_says_twice_where_it_lies_or_not_at_all_is_noted(tmp_path: Path, what: str) -> None:
+    config, quick = small_study(tmp_path), ("training.epochs=1", "training.steps_per_epoch=1")
+    for file in (image_of(config), label_of(config)):
+        with_forms(file, *FORMS[what])
+    for told in (
+        done("check", "--config", config),
+        done("fit", "--config", config, *quick, "--run", tmp_path / "run"),
+    ):
+        assert f"P1: {SAID_OF_FORMS[what]}" in " ".join(told.output.split())
 
 
 @fault("F7", "sform and qform disagree, neither is set, shears of 1e-4 and 0.3", then="0, a mask has those of its scan")
@@ -94,8 +108,10 @@ def test_a_mask_says_where_it_lies_as_its_scan_does(trained: Trained, tmp_path: 
     shutil.copy(image_of(trained.config, "P0"), scan)
     with_forms(scan, *FORMS[what])
     before = contents(images)
-    done("predict", "--run", trained.run, "--images", images, "--out", tmp_path / "out")
+    told = done("predict", "--run", trained.run, "--images", images, "--out", tmp_path / "out")
     assert contents(images) == before
+    for case, words in SAID_OF_FORMS.items():
+        assert (words in " ".join(told.output.split())) == (case == what)
     mask = gzip.decompress((tmp_path / "out" / "predictions" / "P0.nii.gz").read_bytes())[:348]
     own = gzip.decompress(scan.read_bytes())[:348]
     one, other = (nibabel.Nifti1Header(block, check=False) for block in (mask, own))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from segtrain.core.scores import CaseScores, Score
-from segtrain.recipes.fitting.begun_with import keep_config
+from segtrain.recipes.fitting.begun_with import BESIDE_A_SWEEP, keep_config
 from segtrain.recipes.run_folder import RunFolder, write_record
 from segtrain.recipes.sweep.plan import meaning_in, meaning_of, runs_of, settings_of
 from segtrain.recipes.sweep.scores import read_scores
@@ -42,7 +42,7 @@ def begun(root, *overrides):
     folder = RunFolder(root / "sweep")
     folder.path.mkdir()
     loaded = load(root, "training.epochs=2", *overrides, text=CONFIG + COMPARE)
-    keep_config(folder, loaded)
+    keep_config(folder, loaded, BESIDE_A_SWEEP)
     write_record(folder, {"meaning": meaning_of(loaded).model_dump(mode="json")})
     return folder
 

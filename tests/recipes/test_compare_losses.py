@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from segtrain.core.errors import ConfigError, DataError, SegtrainError
+from segtrain.core.errors import ConfigError, DataError, DivergedError, OutOfMemory, Problem, SegtrainError
 from segtrain.core.events import EpochEnded, Finished, Note, RunEnded, StepEnded
 from segtrain.data.cases import find_cases
 from segtrain.recipes.compare_losses import compare_losses
@@ -16,7 +16,7 @@ from segtrain.recipes.one_case import read_case
 from segtrain.recipes.report import rebuild
 from segtrain.training import checkpoint
 from tests.faults.table import fault
-from tests.recipes.projects import BROKEN_LOSS, CASES, CONFIG, close_at, load, step, write_case, write_study
+from tests.recipes.projects import BROKEN_LOSS, CASES, CONFIG, close_at, finished, load, step, write_case, write_study
 
 TWO = "compare: {losses: [dice_ce, dice], folds: 2, seeds: [4, 0], baseline: dice_ce}\n"
 
@@ -83,6 +83,19 @@ def test_a_case_is_held_out_in_the_same_fold_of_every_loss_and_seed(tmp_path, mo
     }
     assert all(folds == splits["dice_ce", 4] for folds in splits.values())
     assert {read(run / "run.json")["seed"] for run in runs_in(tmp_path / "sweep")} == {4, 0}
+
+
+def test_a_run_is_judged_with_its_last_weights_and_not_with_those_that_its_cases_chose(tmp_path, monkeypatch):
+    """Else the one of two equal losses wins whose scores go up and down."""
+    write_study(tmp_path, CONFIG + TWO)
+    monkeypatch.setattr("segtrain.recipes.fit.write_run_report", lambda run: None)
+    monkeypatch.setattr(
+        "segtrain.recipes.compare_losses.conclude", lambda run: {"schema_version": 1, "nothing_found": {}}
+    )
+    load_model, kept = checkpoint.load_model, []
+    monkeypatch.setattr(checkpoint, "load_model", lambda path, model: (kept.append(path.name), load_model(path, model)))
+    list(compare_losses(load(tmp_path, "compare.seeds=[0]"), tmp_path / "sweep", device="cpu"))
+    assert kept == ["last"] * 4
 
 
 def test_broken_off_it_goes_on_within_the_run(tmp_path):
@@ -239,3 +252,37 @@ def test_the_combo_of_the_post_ends_with_nothing_and_has_failed_and_combo_has_no
     assert caution in (tmp_path / "sweep" / "report.html").read_text(encoding="utf-8")
     (run, *_) = (tmp_path / "sweep" / "runs").glob("post-combo/*/*")
     assert "loss post/combo: its sign is wrong" in rebuild(run).read_text(encoding="utf-8")
+
+
+def test_a_loss_that_diverges_while_the_steps_are_timed_fails_and_the_others_are_compared(tmp_path, monkeypatch):
+    def steps_per_epoch(job):
+        if job.loaded.config.loss.name.endswith("Breaks"):
+            raise DivergedError("the loss is nan")
+        return 2
+
+    monkeypatch.setattr("segtrain.recipes.fitting.set_up.steps_per_epoch", steps_per_epoch)
+    (tmp_path / "mine.py").write_text(BROKEN_LOSS)
+    losses = "[{name: 'mine.py:Breaks', label: breaks}, dice_ce]"
+    text = TWO.replace("[dice_ce, dice]", losses).replace("[4, 0]", "[4]")
+    write_study(
+        tmp_path, CONFIG.replace("steps_per_epoch: 3", "budget_minutes: 1").replace("epochs: 2", "epochs: 1") + text
+    )
+    for resume in (False, True):
+        end = finished(compare_losses(load(tmp_path), tmp_path / "sweep", resume=resume, device="cpu"))
+        assert end.failed == ("breaks, fold 0, seed 4", "breaks, fold 1, seed 4")
+        assert end.result["broken_runs"] == {}
+        assert {row["loss"]: row["status"] for row in end.result["ranking"]} == {"dice_ce": "ok", "breaks": "failed"}
+    assert "2 in every run, as timed once, for dice_ce, fold 0, seed 4" in (tmp_path / "sweep/report.html").read_text()
+
+
+def test_of_a_sweep_whose_first_run_broke_off_the_losses_are_incomplete_and_have_not_failed(tmp_path, monkeypatch):
+    def steps_per_epoch(job):
+        raise OutOfMemory(Problem("no memory"))
+
+    monkeypatch.setattr("segtrain.recipes.fitting.set_up.steps_per_epoch", steps_per_epoch)
+    write_study(tmp_path, CONFIG.replace("steps_per_epoch: 3", "budget_minutes: 1") + TWO.replace("[4, 0]", "[4]"))
+    end = finished(compare_losses(load(tmp_path), tmp_path / "sweep", device="cpu"))
+    assert {row["loss"]: row["status"] for row in end.result["ranking"]} == dict.fromkeys(
+        ("dice_ce", "dice"), "incomplete"
+    )
+    assert "did not end, or broke off" in (tmp_path / "sweep/report.html").read_text()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from segtrain.core.case import ScanSource
-from segtrain.core.errors import CheckpointError, ConfigError
+from segtrain.core.errors import CheckpointError, ConfigError, DataError
 from segtrain.core.events import CaseFailed, CaseScored, Note
 from segtrain.core.grid import Grid
 from segtrain.core.volume import LabelMap
@@ -162,3 +162,26 @@ def test_cases_that_trained_the_network_are_told_whatever_they_are_called(study,
     assert "2 of 3 cases trained this run" in told
     assert f"P7_renamed, which is {train[0]}" in told
     assert f"1 of 1 cases have the name of one that trained this run ({train[2]})" in told
+
+
+class TestPatients:
+    """Whose the scans are, where the config does not say it, or says it for scans of other names."""
+
+    def of_rows(self, out):
+        return {(row["case"], row["patient"]) for row in table(out / "cases.csv")}
+
+    def test_may_be_told_for_the_scans_alone(self, trained, tmp_path):
+        write_study(tmp_path, cases=("S8-one", "S8-two", "S9-one"))
+        scans = tmp_path / "images", tmp_path / "labels"
+        told = ["evaluation.patient_from=(S.)-"]
+        metrics = finished(evaluate_run(trained, *scans, tmp_path / "out", device="cpu", overrides=told)).result[
+            "metrics"
+        ]
+        assert self.of_rows(tmp_path / "out") == {("S8-one", "S8"), ("S8-two", "S8"), ("S9-one", "S9")}
+        assert (metrics["patients"], metrics["unit"]) == (2, "patient")
+
+    def test_must_be_told_by_every_name_before_anything_is_predicted(self, trained, scans, tmp_path):
+        told = ["evaluation.patient_from=(P8)"]
+        with pytest.raises(DataError, match=r"case id P9_a\n.*evaluation\.patient_from is '\(P8\)'"):
+            list(evaluate_run(trained, *scans, tmp_path / "out", device="cpu", overrides=told))
+        assert not (tmp_path / "out").exists()

@@ -15,7 +15,7 @@ from segtrain.core.case import Case, ScanSource
 from segtrain.core.errors import DataError, GridMismatch
 from segtrain.core.grid import Grid
 from segtrain.core.task import Task
-from segtrain.core.volume import LabelMap
+from segtrain.core.volume import LabelMap, Volume
 from segtrain.data import sources
 from segtrain.data.cases import find_cases
 from segtrain.data.files.nifti import write_nifti, write_nifti_image
@@ -98,6 +98,14 @@ def test_a_fault_names_its_case_once(case):
     for worked in (make_fingerprint(facts(case)), make_prepared(Preparation(case, small_plan(), TASK, Path()))):
         assert worked.value is None
         assert worked.problems == (problem,)
+
+
+@fault("F2", "a scan that has one value everywhere", then="0, the case, the channel and the value are told")
+def test_a_channel_that_shows_nothing_is_told(case):
+    volume = read_volume(case.images)
+    array = np.concatenate([volume.array, np.full_like(volume.array, 7)])
+    write_nifti_image(case.images[0].path, Volume(array, volume.grid))
+    assert read_case(case, ("CT", "PET"), TASK)[2] == f"{case.id}: PET is 7 in every voxel"
 
 
 @fault("F2", "a scan and its mask are both damaged", then="3, both in one list")

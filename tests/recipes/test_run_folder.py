@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 
 import pytest
@@ -15,7 +16,7 @@ from segtrain.recipes.run_folder import (
     append_log,
     emptied_on_error,
     mend_log,
-    open_for_writing,
+    opened,
     read_record,
     require_place,
     write_record,
@@ -40,34 +41,61 @@ def run(tmp_path):
 
 
 def test_a_new_folder_is_made_with_those_above_it(tmp_path):
-    open_for_writing(tmp_path / "a" / "b", resume=False, overwrite=False)
-    assert (tmp_path / "a" / "b").is_dir()
+    with opened(tmp_path / "a" / "b", resume=False, overwrite=False):
+        assert names_in(tmp_path / "a" / "b") == [LOCK]
+    assert names_in(tmp_path / "a" / "b") == []
 
 
 def test_a_folder_that_holds_something_is_refused_with_the_ways_out(run):
-    with pytest.raises(ConfigError, match=r"--resume[\s\S]*--overwrite[\s\S]*--run"):
-        open_for_writing(run, resume=False, overwrite=False)
+    with (
+        pytest.raises(ConfigError, match=r"--resume[\s\S]*--overwrite[\s\S]*--run"),
+        opened(run, resume=False, overwrite=False),
+    ):
+        pass
 
 
 def test_a_folder_that_holds_only_a_lock_is_empty(tmp_path):
-    (tmp_path / LOCK).write_text("")
-    open_for_writing(tmp_path, resume=False, overwrite=False)
+    (tmp_path / LOCK).write_text(f"99999999 {HERE}")
+    with opened(tmp_path, resume=False, overwrite=False):
+        pass
 
 
 def test_resume_leaves_everything(run):
     before = names_in(run)
-    open_for_writing(run, resume=True, overwrite=False)
+    with opened(run, resume=True, overwrite=False):
+        pass
     assert names_in(run) == before
 
 
 def test_overwrite_empties_a_run(run):
-    open_for_writing(run, resume=False, overwrite=True)
-    assert names_in(run) == []
+    with opened(run, resume=False, overwrite=True):
+        assert names_in(run) == [LOCK]
+
+
+def test_it_is_emptied_while_it_is_locked_and_what_shows_whose_it_is_goes_last(run, monkeypatch):
+    seen, real = [], shutil.rmtree
+
+    def rmtree(folder):
+        seen.append({LOCK, "run.json"} <= set(names_in(run)))
+        real(folder)
+
+    monkeypatch.setattr(shutil, "rmtree", rmtree)
+    with opened(run, resume=False, overwrite=True):
+        assert seen == [True]
+
+
+def test_what_another_process_asks_for_the_lock_with_is_left(run):
+    asked = f"{LOCK}.0a.{os.getppid()}.tmp"
+    (run / asked).touch()
+    with opened(run, resume=False, overwrite=True):
+        assert names_in(run) == [LOCK, asked]
+    with opened(run, resume=False, overwrite=False):
+        pass
 
 
 def test_resume_and_overwrite_exclude_each_other(run):
-    with pytest.raises(ConfigError, match="exclude each other"):
-        open_for_writing(run, resume=True, overwrite=True)
+    with pytest.raises(ConfigError, match="exclude each other"), opened(run, resume=True, overwrite=True):
+        pass
 
 
 @pytest.mark.parametrize("config", [True, False])
@@ -76,16 +104,19 @@ def test_overwrite_never_empties_a_folder_of_scans_even_with_its_config(tmp_path
     if not config:
         (tmp_path / "config.yaml").unlink()
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(ConfigError, match="not a run"):
-        open_for_writing(tmp_path, resume=False, overwrite=True)
+    with pytest.raises(ConfigError, match="not a run"), opened(tmp_path, resume=False, overwrite=True):
+        pass
     assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_overwrite_deletes_nothing_that_another_process_works_on(run):
     (run / LOCK).write_text(f"{os.getppid()} {HERE}")
     before = names_in(run)
-    with pytest.raises(ConfigError, match="another segtrain writes to this folder"):
-        open_for_writing(run, resume=False, overwrite=True)
+    with (
+        pytest.raises(ConfigError, match="another segtrain writes to this folder"),
+        opened(run, resume=False, overwrite=True),
+    ):
+        pass
     assert names_in(run) == before
 
 
@@ -160,6 +191,24 @@ def test_a_log_that_a_kill_cut_short_is_whole_when_the_run_goes_on(tmp_path, tai
 )
 def test_a_run_is_called_as_its_folder_or_by_more_where_that_is_a_number(tmp_path, path, name):
     assert RunFolder(tmp_path / path).name == name
+
+
+@pytest.mark.parametrize(
+    ("before", "kept"),
+    [('{"event": "started"}\n{"event": "epo', 1), ('{"event"', 0), ('{"event": "started"}\n', 1), ("", 0)],
+)
+def test_a_line_that_a_kill_cut_short_is_not_added_to(tmp_path, before, kept):
+    folder = RunFolder(tmp_path)
+    folder.log.write_text(before)
+    append_log(folder, "note", text="ä")
+    lines = [json.loads(line) for line in folder.log.read_text(encoding="utf-8").splitlines()]
+    assert [line["event"] for line in lines] == ["started"] * kept + ["note"]
+
+
+def test_an_epoch_whose_line_lacks_its_end_is_added_once_more(tmp_path):
+    RunFolder(tmp_path).log.write_text('{"event": "epoch", "epoch": 1}')
+    mend_log(RunFolder(tmp_path), [{"epoch": 1}])
+    assert [json.loads(line)["epoch"] for line in RunFolder(tmp_path).log.read_text().splitlines()] == [1]
 
 
 def test_a_log_that_is_missing_is_written_from_the_history(tmp_path):

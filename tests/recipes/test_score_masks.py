@@ -9,11 +9,13 @@ import pytest
 from segtrain.core.errors import ConfigError, DataError
 from segtrain.core.events import CaseFailed, CaseScored, Note
 from segtrain.core.grid import Grid
+from segtrain.core.scores import CaseScores, Score
 from segtrain.core.volume import LabelMap
 from segtrain.data.files.nifti import write_nifti
 from segtrain.recipes import score_masks
 from segtrain.recipes.report import rebuild
 from segtrain.recipes.score_masks import evaluate_masks
+from segtrain.reports.summary import summarise
 from tests.data.folders import write_structures
 from tests.faults.table import fault
 from tests.phantoms import grid
@@ -320,3 +322,51 @@ def test_an_id_that_only_a_prediction_holds_is_told(masks, tmp_path):
 def test_a_label_that_no_mask_holds_is_told(masks, tmp_path):
     *events, _ = score(masks, tmp_path / "out", {"liver": [1], "spleen": [5]})
     assert any(event.text.startswith("in no mask: spleen") for event in events if isinstance(event, Note))
+
+
+class TestPatients:
+    """Masks P1_a, P1_b and P2_a: without a word each is a case of its own."""
+
+    @pytest.fixture
+    def visits(self, tmp_path):
+        found, wanted = tmp_path / "found", tmp_path / "wanted"
+        for case, ids in (("P1_a", (1, 1)), ("P1_b", (1, 0)), ("P2_a", (1, 1))):
+            write_mask(wanted / f"{case}.nii.gz", 1, 1)
+            write_mask(found / f"{case}.nii.gz", *ids)
+        return found, wanted
+
+    def told(self, visits, out, *overrides):
+        metrics = finished(score(visits, out, None, *overrides)).result["metrics"]
+        with (out / "cases.csv").open(encoding="utf-8", newline="") as file:
+            patients = {row["case"]: row["patient"] for row in csv.DictReader(file)}
+        return metrics, patients, (out / "report.html").read_text(encoding="utf-8")
+
+    def test_are_not_known_unless_somebody_says_so(self, visits, tmp_path):
+        metrics, patients, page = self.told(visits, tmp_path / "out")
+        assert (metrics["patients"], metrics["unit"]) == (None, "case")
+        assert patients == {case: case for case in ("P1_a", "P1_b", "P2_a")}
+        assert "patients are not known" in page
+
+    def test_are_what_intervals_are_over_where_names_tell_them(self, visits, tmp_path):
+        metrics, patients, page = self.told(visits, tmp_path / "out", r"evaluation.patient_from=(P\d+)_")
+        assert (metrics["cases"], metrics["patients"], metrics["unit"]) == (3, 2, "patient")
+        assert patients == {"P1_a": "P1", "P1_b": "P1", "P2_a": "P2"}
+        assert "of 2 patients" in page
+        found = metrics["labels"]["label_1"]["dice"]
+        by_hand = summarise([scored(case, patient) for case, patient in patients.items()])["labels"]["organ"]["dice"]
+        assert found["ci95"] == by_hand["ci95"]
+
+    def test_every_name_without_one_is_told_before_anything_is_scored(self, visits, tmp_path):
+        with pytest.raises(DataError) as caught:
+            list(score(visits, tmp_path / "out", None, "evaluation.patient_from=(P2)"))
+        assert [problem.what.split()[-1] for problem in caught.value.problems] == ["P1_a", "P1_b"]
+        assert not (tmp_path / "out").exists()
+
+    def test_what_is_no_regular_expression_is_refused(self, visits, tmp_path):
+        with pytest.raises(ConfigError, match=r"evaluation\.patient_from is no regular expression"):
+            list(score(visits, tmp_path / "out", None, "evaluation.patient_from=(P"))
+
+
+def scored(case, patient):
+    dice = 2 / 3 if case == "P1_b" else 1.0
+    return CaseScores(case, patient, {"organ": {"dice": Score(dice, "ok")}}, {"organ": 2.0}, {"organ": 2.0})

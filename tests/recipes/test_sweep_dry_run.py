@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from segtrain.core.errors import ConfigError
+from segtrain.core.errors import ConfigError, DivergedError
 from segtrain.core.events import Note
 from segtrain.recipes import sweep_dry_run as module
 from segtrain.recipes.room import KEPT_CHECKPOINTS
@@ -83,22 +83,39 @@ def test_several_at_once_share_the_cores_and_the_time(three):
     found = tried(three, workers=4)
     assert torch.get_num_threads() == threads
     assert found["at_once"] == 4
-    share = rounds(12, 4, torch.device("cpu"))
+    share = rounds(12, 4, torch.device("cpu"), 0)
     assert found["seconds"]["running"] == pytest.approx(share * sum(f["seconds"] for f in found["losses"].values()))
 
 
 def test_runs_are_done_in_rounds_of_as_many_as_there_are_cores(monkeypatch):
     monkeypatch.setattr(module, "usable_cores", lambda: 8)
     cpu = torch.device("cpu")
-    assert rounds(12, 4, cpu) == pytest.approx(3 / 12)
-    assert rounds(13, 4, cpu) == pytest.approx(4 / 13)
+    assert rounds(12, 4, cpu, 0) == pytest.approx(3 / 12)
+    assert rounds(13, 4, cpu, 0) == pytest.approx(4 / 13)
+    assert rounds(13, 4, cpu, 1) == pytest.approx(4 / 13)
+    assert rounds(12, 4, cpu, 1) == pytest.approx(4 / 12)
     monkeypatch.setattr(module, "usable_cores", lambda: 2)
-    assert rounds(12, 4, cpu) == pytest.approx(6 / 12)
+    assert rounds(12, 4, cpu, 0) == pytest.approx(6 / 12)
 
 
 def test_with_a_budget_all_losses_have_the_steps_of_the_first(three):
     found = tried(three, "training.budget_minutes=0.02")
     assert len({loss["steps"] for loss in found["losses"].values()}) == 1
+
+
+def test_with_a_budget_a_loss_that_diverges_while_it_is_timed_is_a_warning_and_the_next_is_timed(study, monkeypatch):
+    def steps_per_epoch(job):
+        if job.loaded.config.loss.name.endswith("Breaks"):
+            raise DivergedError("the loss is nan")
+        return 5
+
+    monkeypatch.setattr("segtrain.recipes.fitting.set_up.steps_per_epoch", steps_per_epoch)
+    breaks, budget = f"name: '{study}/broken.py:Breaks'", "training.budget_minutes=1"
+    found = tried(study, f"compare.losses=[{{{breaks}, label: broken}}, dice_ce]", budget)
+    assert [(label, loss["steps"]) for label, loss in found["losses"].items()] == [("broken", 20), ("dice_ce", 20)]
+    assert "broken is not finite" in found["warnings"][0]
+    with pytest.raises(DivergedError, match="nan"):
+        tried(study, f"compare.losses=[{{{breaks}, label: dice_ce}}, {{{breaks}, label: broken}}]", budget)
 
 
 def test_rungs_are_told(three):

@@ -14,8 +14,8 @@ from segtrain.data.prepare import prepare
 from segtrain.recipes.fitting.set_up import set_up
 from segtrain.recipes.fitting.sound import try_config
 from segtrain.recipes.one_case import read_case
-from segtrain.recipes.run_folder import RunFolder
-from segtrain.recipes.trained import load_ensemble, load_predictor, trained_config
+from segtrain.recipes.run_folder import RunFolder, write_record
+from segtrain.recipes.trained import load_ensemble, load_predictor, runs_in, trained_config
 from segtrain.training import checkpoint
 from tests.recipes.projects import load, result_of
 
@@ -137,3 +137,11 @@ def test_runs_that_do_not_answer_alike_are_no_ensemble(run, trained):
 def test_post_processing_of_a_label_that_is_not_there_is_refused(run):
     with pytest.raises(ConfigError, match=r"orgn[\s\S]*did you mean 'organ'"):
         load_predictor(run, device="cpu", allow_code=False, overrides=["inference.postprocess.keep_largest=[orgn]"])
+
+
+def test_the_folds_of_a_cross_validation_stand_in_order_and_a_copy_of_one_is_none_of_them(tmp_path):
+    for name in ("fold_10", "fold_2", "fold_0", "fold_0_old", "fold_02"):
+        write_record(RunFolder(tmp_path / name), {})
+    (tmp_path / "fold_3").mkdir()
+    assert [run.name for run in runs_in(tmp_path)] == ["fold_0", "fold_2", "fold_10"]
+    assert runs_in(tmp_path / "fold_2") == [tmp_path / "fold_2"]

@@ -1,5 +1,6 @@
 """A checkpoint gives back the state bit for bit, or says what is wrong."""
 
+import itertools
 import json
 
 import pytest
@@ -196,3 +197,31 @@ def test_losses_of_a_broken_off_epoch_come_back_to_their_device(tmp_path):
     state.losses.append(torch.tensor(2.0, device="cuda"))
     state.norms.append(torch.tensor(2.0, device="cuda"))
     assert state.epoch_mean() == 1.5
+
+
+@pytest.mark.parametrize("steps", [1, 3, 4, 6])
+def test_the_seconds_of_an_epoch_are_those_of_all_sessions(tmp_path, monkeypatch, steps):
+    now = itertools.count()
+    monkeypatch.setattr("segtrain.training.loop.time.perf_counter", lambda: next(now))  # each look is a second later
+    save(tmp_path / "last", stopped(steps), {})
+    state = new_state()
+    load_state(tmp_path / "last", state)
+    found = [e.seconds for e in train(state, batches(steps), cross_entropy, SETTINGS, CPU) if isinstance(e, EpochEnded)]
+    assert found == [5.0] * len(found), "four steps and the end"
+
+
+@pytest.mark.parametrize(("steps", "seconds"), [(3, None), (4, 0.0)])
+def test_of_an_older_checkpoint_within_an_epoch_its_seconds_are_not_known(tmp_path, steps, seconds):
+    state = stopped(3)
+    events = train(state, batches(3, steps), cross_entropy, SETTINGS, CPU)
+    list(events)
+    save(tmp_path / "last", state, {})
+    path = tmp_path / "last" / "checkpoint.json"
+    about = json.loads(path.read_text())
+    del about["seconds"]
+    path.write_text(json.dumps(about))
+    again = new_state()
+    load_state(tmp_path / "last", again)
+    assert again.seconds == seconds
+    told = [e.seconds for e in train(again, batches(steps), cross_entropy, SETTINGS, CPU) if isinstance(e, EpochEnded)]
+    assert [second is None for second in told] == [seconds is None] + [False] * (len(told) - 1)

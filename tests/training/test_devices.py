@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from segtrain.core.errors import ResourceError
-from segtrain.training.devices import autocast, find_device, on_device
+from segtrain.training.devices import autocast, find_device, on_device, with_threads
 from tests.faults.table import fault
 
 CPU = torch.device("cpu")
@@ -80,3 +80,10 @@ def test_a_network_that_does_not_fit_the_device_is_a_resource_error(monkeypatch)
     monkeypatch.setattr(model, "to", full)
     with pytest.raises(ResourceError, match="out of memory moving the network to the device"):
         on_device(model, CPU)
+
+
+def test_threads_are_as_before_afterwards_whatever_happens():
+    before = torch.get_num_threads()
+    with pytest.raises(KeyError, match=str(before + 2)), with_threads(before + 2):
+        {}[torch.get_num_threads()]
+    assert torch.get_num_threads() == before

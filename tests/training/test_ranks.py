@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import gc
 import itertools
 import json
 import os
+import weakref
 from pathlib import Path
 
 import pytest
@@ -71,6 +73,9 @@ def meet(place, folder):
         found["weights"] = parts["seen"].weight.flatten().tolist()
         half = slice(2 * rank, 2 * rank + 2)
         found["gradients"] = gradients(spread, parts, [batch[half] for batch in inputs()])
+        gone = weakref.ref(ranks.spread(Both(network(seed=3)), []))
+        gc.collect()
+        found["gone"] = gone() is None
         other = network(seed=10 + rank).to(memory_format=torch.contiguous_format)
         ranks.copy_weights(other)
         found["copied"] = other["unseen"].weight.flatten().tolist()
@@ -116,6 +121,9 @@ class TestTogether:
         alone = gradients(Both(parts), parts, inputs())
         for one in found:
             assert one["gradients"] == pytest.approx(alone, rel=1e-5)
+
+    def test_a_network_that_nobody_trains_any_more_is_given_back(self, found):
+        assert [one["gone"] for one in found] == [True, True]
 
     def test_weights_are_copied_from_the_first(self, found):
         assert [one["copied"] for one in found] == [network(10)["unseen"].weight.flatten().tolist()] * 2

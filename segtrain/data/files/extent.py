@@ -6,7 +6,8 @@ from segtrain.core.case import Case
 from segtrain.core.errors import SegtrainError
 from segtrain.core.grid import Grid
 from segtrain.data.files.formats import format_of
-from segtrain.data.files.nifti_header import grid_of_header, nifti_errors, opened, read_header
+from segtrain.data.files.nifti_grid import grid_of_header
+from segtrain.data.files.nifti_header import nifti_errors, opened, read_header
 
 
 def grid_in_header(case: Case) -> Grid | None:
@@ -16,6 +17,6 @@ def grid_in_header(case: Case) -> Grid | None:
         return None
     try:
         with nifti_errors(path), opened(path) as file:
-            return grid_of_header(path, read_header(path, file))
+            return grid_of_header(path, read_header(path, file))[0]
     except SegtrainError:  # told when it is read
         return None

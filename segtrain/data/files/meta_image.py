@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from segtrain.data.files.itk_geometry import grid_in_lps
-from segtrain.data.files.voxel_file import Encoding, VoxelFile, companion, header_errors, refuse
+from segtrain.data.files.segments import names_in_header
+from segtrain.data.files.voxel_file import Encoding, VoxelFile, companion, header_errors, is_list, refuse
 
 TYPES: Mapping[str, str] = {
     "MET_CHAR": "i1",
@@ -34,14 +35,20 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "big_endian": ("elementbyteordermsb", "binarydatabyteordermsb"),
 }
 """Words that MetaIO takes for one another."""
-HEADER_BYTES = 1 << 16
-"""Far more than any header; a file without an end of it is none."""
+HEADER_BYTES = 1 << 20
+"""Far more than any header, with a dozen lines a segment; a file without an end of it is none."""
 
 
 def read_meta_header(path: Path) -> VoxelFile:
     """What a `.mha` or `.mhd` says about its voxels. Raises UnreadableScan."""
     with header_errors(path):
         return _voxel_file(path)
+
+
+def segment_names(path: Path) -> dict[int, str]:
+    """Id -> name, as `write_itk` and 3D Slicer give them; empty where there are none. Raises UnreadableScan."""
+    with header_errors(path):
+        return names_in_header(_text(path)[0])
 
 
 def _voxel_file(path: Path) -> VoxelFile:
@@ -75,17 +82,22 @@ def _voxel_file(path: Path) -> VoxelFile:
     )
 
 
-def _fields(path: Path) -> tuple[dict[str, str], int]:
-    """The lines by lower-case key, and where the header ends."""
+def _text(path: Path) -> tuple[str, int]:
+    """The header, and where it ends."""
     with path.open("rb") as file:
         start = file.read(HEADER_BYTES)
     at = start.lower().find(b"elementdatafile")
     if at < 0:
         refuse(path, "this is not a MetaImage file", "it has no line ElementDataFile")
     end = start.find(b"\n", at) + 1 or len(start)
+    return start[:end].decode("utf-8", errors="replace"), end
+
+
+def _fields(path: Path) -> tuple[dict[str, str], int]:
+    """The lines by lower-case key, and where the header ends."""
+    text, end = _text(path)
     words = {"elementdatafile": ""}
-    lines = start[:end].decode("utf-8", errors="replace").splitlines()
-    for key, equals, value in (line.partition("=") for line in lines):
+    for key, equals, value in (line.partition("=") for line in text.splitlines()):
         if equals:
             words[key.strip().lower()] = value.strip()
     for name, aliases in ALIASES.items():
@@ -143,7 +155,7 @@ def _voxels(path: Path, fields: Mapping[str, str], end: int) -> tuple[tuple[Path
     place = fields["elementdatafile"]
     if place.upper() in ("LOCAL", ""):
         return (path,), end
-    if place.upper().startswith("LIST"):
+    if is_list(place):
         with path.open("rb") as file:
             names = file.read(HEADER_BYTES)[end:].decode("utf-8", errors="replace").split("\n")
         return tuple(companion(path, name.strip()) for name in names if name.strip()), _skip(path, fields)

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from segtrain.core.files import write_bytes
 from segtrain.core.grid import Grid
 from segtrain.core.volume import LabelMap, Volume
+from segtrain.data.files.nifti_grid import grid_of_header
 from segtrain.data.files.nifti_header import (
     Header,
-    grid_of_header,
     is_nifti,
     nifti_errors,
     offset_of,
@@ -66,9 +66,9 @@ def nifti_as_stored(path: Path) -> Volume:
     """As `read_nifti`; voxels may be NaN or infinite."""
     with nifti_errors(path), opened(path) as file:
         header = read_header(path, file)
-        grid = grid_of_header(path, header)
+        grid, notes = grid_of_header(path, header)
         array = _scaled(_stored(path, file, header), header)
-    return Volume(np.ascontiguousarray(np.moveaxis(array.reshape((*grid.shape, -1)), -1, 0)), grid)
+    return Volume(np.ascontiguousarray(np.moveaxis(array.reshape((*grid.shape, -1)), -1, 0)), grid, notes)
 
 
 def write_nifti(path: Path, labels: LabelMap, *, like: Path | None = None) -> None:
@@ -123,7 +123,7 @@ def _header_like(like: Path, labels: LabelMap) -> Header:
     """The header of `like` with everything taken out that is about its intensities."""
     with nifti_errors(like), opened(like) as file:
         old = read_header(like, file)
-        if not grid_of_header(like, old).same_space(labels.grid):
+        if not grid_of_header(like, old)[0].same_space(labels.grid):
             raise ValueError(f"the mask ({labels.grid.describe()}) is not on the grid of {like}")
     header: Header = old.copy()
     header["magic"] = header.single_magic

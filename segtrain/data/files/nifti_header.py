@@ -19,7 +19,6 @@ from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
 from segtrain.core.errors import OutOfMemory, Problem, UnreadableScan
-from segtrain.core.grid import Grid
 from segtrain.core.machine import available_ram_bytes
 
 Header = Nifti1Header | Nifti2Header
@@ -161,7 +160,9 @@ def _check_header(path: Path, header: Header) -> None:
         kind = "colours" if dtype.fields else "complex numbers" if dtype.kind == "c" else "of no known type"
         refuse(path, f"the voxels are {kind}", "a scan has one real number a voxel", "save it as grey values")
     spacing = header["pixdim"][1 : 1 + min(3, len(shape))]
-    if not (np.isfinite(spacing).all() and (spacing > 0).all()):
+    # Of an axis with one voxel a spacing of 0 says nothing, where the sform has its step.
+    needed = spacing[[n > 1 or spacing[i] != 0 or not header["sform_code"] for i, n in enumerate(shape[:3])]]
+    if not (np.isfinite(spacing).all() and (needed > 0).all()):
         shown = ", ".join(f"{s:g}" for s in spacing)
         refuse(path, "the voxel spacing is not positive", f"pixdim is {shown}", "set the spacing in mm and save again")
     if unit in ("meter", "micron"):
@@ -186,11 +187,12 @@ def _check_size(path: Path, header: Header) -> None:
 
 
 def shape_of(header: Header) -> tuple[int, ...]:
-    """The shape without trailing axes of length 1 beyond the third."""
+    """The shape without axes of length 1 beyond the third.
+
+    SimpleITK writes several channels as (x, y, z, 1, channels), because the fourth axis is time in NIfTI.
+    """
     shape = tuple(int(n) for n in header.get_data_shape())
-    while len(shape) > 3 and shape[-1] == 1:
-        shape = shape[:-1]
-    return shape
+    return (*shape[:3], *(n for n in shape[3:] if n != 1))
 
 
 def voxel_bytes(header: Header) -> int:
@@ -212,13 +214,3 @@ def offset_of(path: Path, header: Header) -> int:
     if not (offset >= smallest and offset.is_integer()):
         refuse(path, "the header is damaged", f"its voxels would begin at byte {offset:g}")
     return int(offset)
-
-
-def grid_of_header(path: Path, header: Header) -> Grid:
-    """sform where its code is set, else qform, else the spacing alone (centred). Raises UnreadableScan."""
-    x, y, z = (*shape_of(header), 1)[:3]
-    try:
-        return Grid((x, y, z), header.get_best_affine())
-    except ValueError as error:
-        hint = "set sform and qform anew (for example with nibabel) and save it again"
-        refuse(path, "the file does not say where its voxels lie", str(error), hint)

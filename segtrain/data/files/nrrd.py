@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtrain.data.files.itk_geometry import grid_in_lps
-from segtrain.data.files.voxel_file import Encoding, VoxelFile, companion, header_errors, refuse
+from segtrain.data.files.segments import names_in_header
+from segtrain.data.files.voxel_file import Encoding, VoxelFile, companion, header_errors, is_list, refuse
 
 TYPES: Mapping[str, str] = {
     **dict.fromkeys(("signed char", "int8", "int8_t"), "i1"),
@@ -44,9 +45,10 @@ TO_LPS: Mapping[str, tuple[float, float, float]] = {
 }
 SPATIAL_KINDS = ("domain", "space", "???", "none", "")
 NO_SPACE = "it does not say in which space it lies; LPS is assumed, as ITK does"
+NO_SPACING = "it does not say how far apart its voxels are: 1 mm is assumed, as ITK does"
+CELLS = "its axis mins are taken for the edge of the first voxel, as ITK does: it does not say centers"
 HEADER_BYTES = 1 << 20
 """A segmentation of 3D Slicer has a dozen lines a segment."""
-SEGMENT = re.compile(r"^Segment(\d+)_(Name|LabelValue):=(.*)$", re.MULTILINE)
 MILLIMETRES = ("mm", "millimeter", "millimeters", "millimetre", "millimetres", "???", "")
 UNIT = re.compile(r'"([^"]*)"')
 VECTOR = re.compile(r"\([^)]*\)|none", re.IGNORECASE)
@@ -88,11 +90,7 @@ def segment_names(path: Path) -> dict[int, str]:
     """
     with header_errors(path), path.open("rb") as file:
         text = re.split(rb"\r?\n\r?\n", file.read(HEADER_BYTES), maxsplit=1)[0].decode("utf-8", errors="replace")
-    found: dict[str, dict[str, str]] = {"Name": {}, "LabelValue": {}}
-    for number, key, value in SEGMENT.findall(text):
-        found[key][number] = value.strip()
-    ids = {number: int(value) for number, value in found["LabelValue"].items() if value.isdecimal()}
-    return {ids[number]: name for number, name in found["Name"].items() if number in ids and name}
+    return names_in_header(text)
 
 
 def _voxel_file(header: _Header) -> VoxelFile:
@@ -134,7 +132,7 @@ def _read(path: Path) -> _Header:
     listed: list[str] = []
     for line in start[:end].decode("utf-8", errors="replace").splitlines()[1:]:
         name, colon, value = line.partition(": ")
-        if fields.get("data file", "").upper().startswith("LIST"):
+        if is_list(fields.get("data file", "")):
             listed += [line.strip()] if line.strip() else []
         elif colon and not line.startswith("#") and ":=" not in name:
             key = name.strip().lower()
@@ -160,13 +158,13 @@ def _channel_axis(header: _Header, axes: int) -> int | None:
 
 def _geometry(
     header: _Header, axes: int, spatial: Sequence[int]
-) -> tuple[NDArray[np.float64], list[float], list[float], tuple[str, ...]]:
+) -> tuple[NDArray[np.float64], list[float], list[float], list[str]]:
     """Unit directions in columns, spacing and origin of the axes of space, in LPS; notes."""
     fields, count = header.fields, len(spatial)
     space = fields.get("space", "").lower()
     if space.endswith("-time") or space in ("rast", "last", "lpst"):
         refuse(header.path, "time is an axis of its space", f"space: {space}", "save one volume a file")
-    notes = () if space in TO_LPS else (NO_SPACE,)
+    notes = [] if space in TO_LPS else [NO_SPACE]
     _require_mm(header, axes, spatial)
     flips = np.array(TO_LPS.get(space, (1.0, 1.0, 1.0)))[:count]
     vectors = VECTOR.findall(fields.get("space directions", ""))
@@ -175,9 +173,15 @@ def _geometry(
         spacing = np.linalg.norm(steps, axis=0)
         directions = steps / np.where(spacing > 0, spacing, 1)
     else:
-        words = header.words("spacings", axes) or ["1"] * axes
-        spacing, directions = np.array([float(words[axis]) for axis in spatial]), np.eye(count)
-    origin = _vector(fields["space origin"], count) if "space origin" in fields else _corner(header, axes, spatial)
+        words = header.words("spacings", axes)
+        notes += [] if words else [NO_SPACING]
+        spacing, directions = np.array([float((words or ["1"] * axes)[axis]) for axis in spatial]), np.eye(count)
+    lowest = _lowest(header, axes, spatial)
+    if lowest is not None:
+        origin, note = _first_centre(header, lowest, spacing, axes, spatial)
+        notes += note
+    else:
+        origin = _vector(fields["space origin"], count) if "space origin" in fields else np.zeros(count)
     return flips[:, None] * directions, spacing.tolist(), (flips * origin).tolist(), notes
 
 
@@ -197,17 +201,38 @@ def _vector(text: str, count: int) -> NDArray[np.float64]:
     return numbers
 
 
-def _corner(header: _Header, axes: int, spatial: Sequence[int]) -> NDArray[np.float64]:
-    words = header.words("axis mins", axes) or header.words("axismins", axes) or ["0"] * axes
-    numbers = np.array([float(words[axis]) for axis in spatial])
-    return np.where(np.isfinite(numbers), numbers, 0.0)
+def _lowest(header: _Header, axes: int, spatial: Sequence[int]) -> NDArray[np.float64] | None:
+    """The `axis mins` of the axes of space; None where there are none.
+
+    Raises UnreadableScan where they are not the only word on it: with `axis maxs` and no spacings, ITK takes 1 mm.
+    """
+    limits = {}
+    for name in ("axis mins", "axis maxs"):
+        words = header.words(name, axes) or header.words(name.replace(" ", ""), axes) or ["nan"] * axes
+        limits[name] = np.array([float(words[axis]) for axis in spatial])
+    there = [name for name, numbers in limits.items() if not np.isnan(numbers).all()]
+    twice = [name for name in ("space directions", "space origin") if name in header.fields]
+    if there and (there != ["axis mins"] or "spacings" not in header.fields or twice):
+        why = f"it has {' and '.join([*there, *twice])}, which do not say alone or say twice where voxels lie"
+        hint = "save it with space, space directions and space origin, and neither axis mins nor axis maxs"
+        refuse(header.path, "where the voxels lie can be read in several ways", why, hint)
+    return limits["axis mins"] if there else None
+
+
+def _first_centre(
+    header: _Header, lowest: NDArray[np.float64], spacing: NDArray[np.float64], axes: int, spatial: Sequence[int]
+) -> tuple[NDArray[np.float64], list[str]]:
+    """Where the first voxel has its centre, if `axis mins` are its edge (a cell) or its centre (a node); notes."""
+    words = header.words("centers", axes) or header.words("centerings", axes)
+    nodes = np.array([bool(words) and words[axis].lower() == "node" for axis in spatial])
+    return lowest + np.where(nodes, 0.0, spacing / 2), [] if words else [CELLS]
 
 
 def _parts(header: _Header) -> tuple[Path, ...]:
     place = header.fields.get("data file")
     if place is None:
         return (header.path,)
-    if place.upper().startswith("LIST"):
+    if is_list(place):
         return tuple(companion(header.path, name) for name in header.listed)
     if "%" in place:
         refuse(header.path, "the voxels are in numbered files", place, "convert it to one .nrrd file")

@@ -23,6 +23,7 @@ from segtrain.core.errors import DataError, Problem, ResourceError
 from segtrain.core.files import write_bytes
 from segtrain.core.grid import Grid
 from segtrain.core.volume import LabelMap, Volume
+from segtrain.data.files.tiff import notes_on_values, numbers_in_file, require_slices
 from segtrain.data.files.voxel_file import refuse
 from segtrain.data.repair.finite import plain_type, require_finite
 
@@ -95,13 +96,15 @@ def _volume(path: Path, values: Callable[[Path, Image.Image], NDArray[Any]]) -> 
             image.verify()  # the checksums of a PNG, which reading alone does not look at
         with Image.open(path, formats=FORMATS) as image:
             _check_size(path, image)
+            require_slices(path, image)
+            notes = (NOTE, *notes_on_values(image))
             pages = [values(path, page) for page in ImageSequence.Iterator(image)]
     if len({page.shape for page in pages}) > 1:
         refuse(path, "the pages of a picture differ in size", f"it has {len(pages)} pages", "save one page a file")
     array = np.stack([page.T for page in pages], axis=-1)
     array = array.astype(np.uint8) if array.dtype == bool else array.astype(array.dtype.newbyteorder("="))
     x, y, z = array.shape
-    return Volume(plain_type(array[np.newaxis]), picture_grid((x, y, z)), (NOTE,))
+    return Volume(plain_type(array[np.newaxis]), picture_grid((x, y, z)), notes)
 
 
 def _check_size(path: Path, image: Image.Image) -> None:
@@ -131,7 +134,8 @@ def _grey(path: Path, page: Image.Image) -> NDArray[Any]:
         page = page.convert(WITH_ALPHA[page.mode])
     array: NDArray[Any] = np.asarray(page)
     if page.mode in GREY:
-        return array // STRETCHED.get(raw, 1) if raw else array
+        array = numbers_in_file(path, page, array)
+        return array // STRETCHED[raw] if raw else array
     deep = ";16" in stored  # 16 bits a colour, which Pillow has cut down to 8
     if page.mode != "RGB" or deep or not (array == array[..., :1]).all():
         why = "its red, green and blue differ" if page.mode == "RGB" and not deep else f"its pixels are {stored}"

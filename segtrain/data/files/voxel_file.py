@@ -100,6 +100,11 @@ def companion(header: Path, name: str) -> Path:
     return path
 
 
+def is_list(place: str) -> bool:
+    """Whether a header names the files of the voxels one by one: `LIST`, which `list_of_slices.raw` is not."""
+    return place.split()[:1] == ["LIST"]
+
+
 @contextmanager
 def header_errors(path: Path) -> Iterator[None]:
     """Translate what reading and understanding a header raises into UnreadableScan."""

@@ -14,16 +14,21 @@ from segtrain.core.registry import code_hash
 from segtrain.recipes.run_folder import RunFolder, read_record, reading, write_record
 
 WATCHED = ("training.watch", "training.mlflow_uri", "training.mlflow_experiment")
-BESIDE = (*WATCHED, "data.store", "data.workers", "task.codes")
-"""Keys of a config, with all that is below them, that a run may go on without, or with others."""
+BESIDE_A_SWEEP = (*WATCHED, "data.store", "data.workers", "task.codes")
+"""Keys of a config, with all that is below them, that a sweep may go on without, or with others."""
+BESIDE_A_FIT = (*BESIDE_A_SWEEP, "compare")
+"""The same of a fit, which reads nothing of a sweep."""
 SHOWN_CHANGES = 5
 """Keys that differ, of those that are named."""
 
 
-def keep_config(folder: RunFolder, loaded: Loaded) -> None:
-    """Write the resolved config down. ConfigError where a resumed run was begun with another one."""
+def keep_config(folder: RunFolder, loaded: Loaded, beside: tuple[str, ...]) -> None:
+    """Write the resolved config down. ConfigError where a resumed run was begun with another one.
+
+    What is `beside` it may change.
+    """
     if folder.config.is_file():
-        changed = list(_changes(_values(_kept(folder)), _values(loaded)))
+        changed = list(_changes(_values(_kept(folder), beside), _values(loaded, beside)))
         if changed:
             more = f", and {len(changed) - SHOWN_CHANGES} more" if len(changed) > SHOWN_CHANGES else ""
             why = f"{'; '.join(changed[:SHOWN_CHANGES])}{more}"
@@ -72,10 +77,10 @@ def _kept(folder: RunFolder) -> Loaded:
         ) from error
 
 
-def _values(loaded: Loaded) -> dict[str, Any]:
+def _values(loaded: Loaded, beside: tuple[str, ...]) -> dict[str, Any]:
     """What decides how a run goes, by key: not who watches it, where cases are prepared, how others call its labels."""
-    below = tuple(f"{key}." for key in BESIDE)
-    return {key: value for key, value, _ in flat(loaded) if key not in BESIDE and not key.startswith(below)}
+    below = tuple(f"{key}." for key in beside)
+    return {key: value for key, value, _ in flat(loaded) if key not in beside and not key.startswith(below)}
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

@@ -28,7 +28,7 @@ from segtrain.recipes.assemble import (
     make_model,
     training_loss,
 )
-from segtrain.recipes.fitting.begun_with import keep_code, keep_config, keep_fold
+from segtrain.recipes.fitting.begun_with import BESIDE_A_FIT, keep_code, keep_config, keep_fold
 from segtrain.recipes.fitting.budget import steps_per_epoch
 from segtrain.recipes.fitting.decide import (
     decide_plans,
@@ -114,7 +114,7 @@ def decide(
     if config.training.batch_size is not None:
         share_of(config.training.batch_size, config.training, ranks)  # before scans are read, where it is known
     started = checkpoint.find(folder.last)
-    keep_config(folder, loaded)
+    keep_config(folder, loaded, BESIDE_A_FIT)
     keep_fold(folder, fold)
     code = keep_code(folder, loaded, FIT)
     if shared is None:  # a sweep has told it once for all of its runs

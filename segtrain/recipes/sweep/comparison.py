@@ -20,10 +20,10 @@ from segtrain.recipes.run_report import epoch_rows
 from segtrain.recipes.sweep.costs import costs
 from segtrain.recipes.sweep.facts import definitions_of, facts_of
 from segtrain.recipes.sweep.pictures import pictures
-from segtrain.recipes.sweep.plan import Meaning, SweepRun, meaning_in, runs_of, settings_of
+from segtrain.recipes.sweep.plan import Meaning, SweepRun, meaning_in, runs_of, settings_of, timed_run
 from segtrain.recipes.sweep.rungs import decisions_in, rung_epochs, saved_share, still_in
 from segtrain.recipes.sweep.scores import SweepScores, read_scores
-from segtrain.recipes.sweep.status import Endings, found_nothing, with_endings
+from segtrain.recipes.sweep.status import Endings, found_nothing, with_endings, without_end
 from segtrain.reports.breakdown import BREAKDOWN_COLUMNS, Breakdown, breakdown, breakdown_rows
 from segtrain.reports.comparison_plots import filed_plots
 from segtrain.reports.contents import ComparisonReport, Halving, LossCost, SweepFacts
@@ -94,7 +94,7 @@ def concluded(folder: RunFolder) -> Concluded:
     runs, rungs = runs_of(settings, folder.path), decisions_in(folder.path, loaded)
     meaning = meaning_in(folder.record)
     scores = read_scores(still_in(runs, rungs), meaning.best)
-    known = Endings(_diverged(runs), found_nothing(scores), rungs)
+    known = Endings(_diverged(runs), found_nothing(scores), rungs, without_end(scores))
     comparisons = {
         metric: with_endings(_compare(scores, metric, settings.baseline, _rules(meaning, metric, known)), known)
         for metric in scores.metrics
@@ -179,9 +179,8 @@ def _facts(loaded: Loaded, runs: Sequence[SweepRun], made: SweepFacts) -> dict[s
         "steps of a training": " or ".join(map(str, made.steps)),
     }
     facts = {name: text for name, text in facts.items() if text}
-    if loaded.config.training.budget_minutes is not None:
-        first = runs[0]
-        facts["steps an epoch"] = f"{first.steps_per_epoch} in every run, as timed once, for {first.name}"
+    if loaded.config.training.budget_minutes is not None and (timed := timed_run(runs)) is not None:
+        facts["steps an epoch"] = f"{timed.steps_per_epoch} in every run, as timed once, for {timed.name}"
     return facts
 
 
@@ -229,13 +228,9 @@ def _write_tables(sweep: Path, concluded: Concluded) -> None:
 
 
 def agreements(comparisons: Mapping[str, Comparison]) -> Iterator[tuple[str, str, float | None]]:
-    """Two metrics, and Kendall's tau between the orders in which they put the losses that both have a mean of."""
+    """Two metrics, and Kendall's tau between the places that they give the losses which both rank."""
     badness = {
-        metric: {
-            row.loss: -row.mean if found.rules.higher_is_better else row.mean
-            for row in found.ranking
-            if row.mean is not None
-        }
+        metric: {row.loss: row.rank for row in found.ranking if row.rank is not None}
         for metric, found in comparisons.items()
     }
     for a, b in combinations(badness, 2):

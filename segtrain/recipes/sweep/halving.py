@@ -39,7 +39,7 @@ def halve(jobs: Jobs, meaning: Meaning, executor: Executor) -> Generator[Event, 
     not judged there and goes on. Where a run broke off nothing is decided and the sweep ends: it may be sound when it
     is tried again, and a decision is for good.
     """
-    rungs, sweep = rung_epochs(jobs.loaded), jobs.first.sweep
+    rungs, sweep = rung_epochs(jobs.loaded), jobs.sweep[0].sweep
     taken: list[Rung] = []
     for place, epoch in enumerate(rungs, start=1):
         runs = still_in(jobs.runs, taken)

@@ -84,7 +84,7 @@ class SweepRun:
 
     @property
     def steps_per_epoch(self) -> int | None:
-        """As it trains, or trained; None where it was not begun."""
+        """As it trains, or trained; None where it did not come so far."""
         record = self.folder.record
         with reading(record):
             steps = read_record(record).get("steps_per_epoch") if record.is_file() else None
@@ -106,6 +106,11 @@ def settings_of(loaded: Loaded) -> CompareSettings:
 def runs_of(settings: CompareSettings, sweep: Path) -> list[SweepRun]:
     """Every combination; all losses of a fold and seed come before the next, so that a cut sweep is still fair."""
     return [SweepRun(e, f, s, sweep) for s in settings.seeds for f in range(settings.folds) for e in settings.losses]
+
+
+def timed_run(runs: Sequence[SweepRun]) -> SweepRun | None:
+    """The first run that knows how many steps an epoch has, as those that are begun after it have; None for none."""
+    return next((one for one in runs if one.steps_per_epoch is not None), None)
 
 
 def config_of(loaded: Loaded, one: SweepRun) -> Loaded:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from segtrain.core.scores import CaseScores, mean_of_defined
@@ -28,6 +28,8 @@ class Endings:
     found_nothing: Mapping[str, str]
     """Loss -> how little it found."""
     rungs: Sequence[Rung]
+    without_end: Collection[str] = ()
+    """Losses with no run that came to its end, whyever."""
 
 
 def found_nothing(scores: SweepScores) -> dict[str, str]:
@@ -44,6 +46,11 @@ def found_nothing(scores: SweepScores) -> dict[str, str]:
             most = f"{' or '.join(sorted(words))} at most {max(share for _, share in shares):.3f}"
             found[loss] = f"hits nothing: {most} in {count(len(shares), 'run')}"
     return found
+
+
+def without_end(scores: SweepScores) -> tuple[str, ...]:
+    """Losses with no run that came to its end."""
+    return tuple(loss for loss in scores.labels if not scores.by_run[loss])
 
 
 def with_endings(comparison: Comparison, known: Endings) -> Comparison:
@@ -83,7 +90,11 @@ def dropped_rows(rungs: Sequence[Rung], n_cases: int) -> Iterator[RankingRow]:
 def _marked(row: RankingRow, known: Endings) -> RankingRow:
     if row.loss in known.found_nothing:
         return replace(row, status="failed", reason=known.found_nothing[row.loss])
-    return replace(row, reason=known.diverged.get(row.loss, ""))
+    if row.loss in known.diverged:
+        return replace(row, reason=known.diverged[row.loss])
+    if row.loss in known.without_end:
+        return replace(row, status="incomplete", reason="none of its runs has ended")
+    return row
 
 
 def _found_in(cases: Sequence[CaseScores]) -> tuple[str, float] | None:

@@ -7,7 +7,7 @@ import pytest
 
 from segtrain.core.errors import UnreadableScan
 from segtrain.data.files.itk_files import read_itk
-from segtrain.data.files.meta_image import read_meta_header
+from segtrain.data.files.meta_image import read_meta_header, segment_names
 from tests.data.itk_phantoms import VALUES, judged, write
 
 KINDS = [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64, np.float32]
@@ -75,6 +75,21 @@ def test_voxels_in_a_list_of_files(tmp_path):
     (tmp_path / "a.mhd").write_bytes(text + b"ElementDataFile = LIST\na.raw\nb.raw\n")
     assert read_meta_header(tmp_path / "a.mhd").parts == (tmp_path / "a.raw", tmp_path / "b.raw")
     np.testing.assert_array_equal(read_itk(tmp_path / "a.mhd").array, judged(tmp_path / "a.mhd")[0])
+
+
+def test_a_file_that_is_called_list_is_no_list(tmp_path):
+    (tmp_path / "list.raw").write_bytes(bytes(range(8)))
+    text = header(tmp_path / "a.mhd").read_bytes().partition(b"ElementDataFile")[0]
+    (tmp_path / "a.mhd").write_bytes(text + b"ElementDataFile = list.raw\n")
+    np.testing.assert_array_equal(read_itk(tmp_path / "a.mhd").array, judged(tmp_path / "a.mhd")[0])
+
+
+def test_segments_have_their_names_by_id(tmp_path):
+    path = header(tmp_path / "a.mha", Segment0_Name="left kidney", Segment0_LabelValue=4)
+    assert segment_names(path) == {4: "left kidney"}
+    assert segment_names(header(tmp_path / "b.mha")) == {}
+    with pytest.raises(UnreadableScan):
+        segment_names(tmp_path / "none.mha")
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,8 @@ def test_a_wrong_suffix_is_told_with_the_right_one(tmp_path):
         {"dim": [3, 5, -4, 3, 1, 1, 1, 1]},
         {"dim": [9, 5, 4, 3, 1, 1, 1, 1]},
         {"dim": [1, 5, 1, 1, 1, 1, 1, 1]},
-        {"dim": [5, 5, 4, 3, 1, 2, 1, 1]},
+        {"dim": [5, 5, 2, 1, 2, 3, 1, 1]},
+        {"dim": [4, 5, 4, 3, 0, 1, 1, 1]},
         {"pixdim": [1, 1, 0, 1, 1, 1, 1, 1]},
         {"pixdim": [1, 1, -2, 1, 1, 1, 1, 1]},
         {"pixdim": [1, 1, np.nan, 1, 1, 1, 1, 1]},
@@ -190,7 +191,7 @@ def test_a_wrong_suffix_is_told_with_the_right_one(tmp_path):
         {"magic": b"n+0"},
     ],
 )
-@fault("F3", "twenty headers that make no scan", then="refused before anything is allocated")
+@fault("F3", "22 headers that make no scan", then="refused before anything is allocated")
 def test_an_absurd_header_is_refused_before_anything_is_allocated(tmp_path, suffix, fields):
     path = save(tmp_path / f"a{suffix}", numbered(), **fields)
     with pytest.raises(UnreadableScan) as error:
@@ -289,6 +290,16 @@ def test_scale_and_intensity_fields_of_the_scan_do_not_reach_its_mask(tmp_path):
     mask = nibabel.load(tmp_path / "mask.nii.gz")
     np.testing.assert_array_equal(np.asarray(mask.dataobj), numbered() % 3)
     assert mask.header["cal_max"] == 0
+
+
+@pytest.mark.parametrize("shape", [(5, 4, 3), (5, 4, 1)])
+def test_the_values_of_several_numbers_that_simpleitk_writes_are_channels(tmp_path, shape):
+    """As (x, y, z, 1, channels): the fourth axis is time."""
+    values = numbered((*shape, 2)).astype(np.float32)
+    image = sitk.GetImageFromArray(values.transpose(2, 1, 0, 3), isVector=True)
+    sitk.WriteImage(image, str(tmp_path / "a.nii.gz"))
+    assert nibabel.load(tmp_path / "a.nii.gz").shape == (*shape, 1, 2)
+    np.testing.assert_array_equal(read_nifti(tmp_path / "a.nii.gz").array, np.moveaxis(values, -1, 0))
 
 
 @pytest.mark.parametrize(("largest", "dtype"), [(255, np.uint8), (256, np.uint16), (70000, np.int32)])

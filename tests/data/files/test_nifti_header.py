@@ -21,10 +21,12 @@ def test_the_best_packed_scan_there_is_passes_the_check_of_its_size(tmp_path):
         assert voxel_bytes(read_header(packed, file)) == 200**3
 
 
-def test_trailing_axes_of_length_1_are_no_axes():
+def test_axes_of_length_1_beyond_the_third_are_no_axes():
     header = nibabel.Nifti1Header()
     header.set_data_shape((5, 4, 3, 1, 1))
     assert shape_of(header) == (5, 4, 3)
+    header.set_data_shape((5, 4, 3, 1, 2))
+    assert shape_of(header) == (5, 4, 3, 2)
     header.set_data_shape((5, 4, 1))
     assert shape_of(header) == (5, 4, 1)
 

@@ -7,9 +7,10 @@ import pytest
 
 from segtrain.core.errors import UnreadableScan
 from segtrain.data.files.itk_files import parts_of_itk, read_itk
-from segtrain.data.files.nrrd import segment_names
+from segtrain.data.files.nrrd import CELLS, NO_SPACE, NO_SPACING, segment_names
 from tests import phantoms
 from tests.data.itk_phantoms import VALUES, judged, write
+from tests.faults.table import fault
 
 PLAIN = {
     "type": "uint8",
@@ -57,7 +58,7 @@ def test_without_a_space_lps_is_assumed_and_said(tmp_path):
     path = header(tmp_path / "a.nrrd", space=None, space_directions=None, space_origin=None, spacings="2 3 4")
     volume = read_itk(path)
     np.testing.assert_allclose(volume.grid.affine, judged(path)[1])
-    assert volume.notes == ("it does not say in which space it lies; LPS is assumed, as ITK does",)
+    assert volume.notes == (NO_SPACE,)
 
 
 @pytest.mark.parametrize(
@@ -143,12 +144,55 @@ def test_real_masks_of_another_tool_are_read_as_simpleitk_reads_them():
         np.testing.assert_allclose(volume.grid.affine, affine, atol=1e-9)
 
 
+FLAT = {"space": None, "space_directions": None, "space_origin": None}
+
+
+@pytest.mark.parametrize("centers", ["cell cell cell", "node node node", "cell node cell", None])
+@fault(
+    "F3", "a NRRD with axis mins and spacings", then="read as ITK reads it: centers say cell or node, a cell if neither"
+)
+def test_axis_mins_are_the_edge_of_a_cell_and_the_centre_of_a_node(tmp_path, centers):
+    path = header(tmp_path / "a.nrrd", **FLAT, spacings="2 3 4", axis_mins="4 5 6", centers=centers)
+    volume = read_itk(path)
+    np.testing.assert_allclose(volume.grid.affine, judged(path)[1])
+    assert volume.notes == (NO_SPACE, *([] if centers else [CELLS]))
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        {**FLAT, "axis_mins": "0 0 0", "axis_maxs": "4 6 8"},
+        {**FLAT, "axis_mins": "0 0 0"},
+        {**FLAT, "spacings": "2 3 4", "axis_mins": "0 0 0", "axismaxs": "4 6 8"},
+        {"axis_mins": "0 0 0"},
+    ],
+)
+@fault("F3", "a NRRD with axis maxs, or with axis mins and no spacings", then="refused: programs do not read it alike")
+def test_axis_limits_that_programs_do_not_read_alike_are_refused(tmp_path, lines):
+    with pytest.raises(UnreadableScan, match=r"several ways[\s\S]*space directions and space origin"):
+        read_itk(header(tmp_path / "a.nrrd", **lines))
+
+
+def test_limits_that_are_not_known_are_none_and_a_spacing_of_1_mm_is_noted(tmp_path):
+    volume = read_itk(header(tmp_path / "a.nrrd", **FLAT, axis_mins="nan nan nan"))
+    assert volume.grid.spacing_mm == (1, 1, 1)
+    assert volume.notes == (NO_SPACE, NO_SPACING)
+
+
+def test_a_file_that_is_called_list_is_no_list(tmp_path):
+    for name in ("list.raw", "LIST_of_slices.raw"):
+        (tmp_path / name).write_bytes(bytes(range(8)))
+        path = header(tmp_path / "a.nhdr", b"", data_file=name)
+        assert read_itk(path).array.ravel(order="F").tolist() == list(range(8))
+    np.testing.assert_array_equal(
+        judged(header(tmp_path / "a.nhdr", b"", data_file="list.raw"))[0], read_itk(path).array
+    )
+
+
 def test_segments_have_their_names_by_id(tmp_path):
     keys = b"Segment0_ID:=a\nSegment0_Name:=left kidney\nSegment0_LabelValue:=4\nSegment1_LabelValue:=7\n"
     (tmp_path / "a.seg.nrrd").write_bytes(b"NRRD0004\n" + keys + b"\nSegment2_Name:=voxels\nSegment2_LabelValue:=9\n")
     assert segment_names(tmp_path / "a.seg.nrrd") == {4: "left kidney"}
-    (tmp_path / "odd.seg.nrrd").write_bytes("NRRD0004\nSegment0_Name:=liver\nSegment0_LabelValue:=²\n\n".encode())
-    assert segment_names(tmp_path / "odd.seg.nrrd") == {}, "a digit, and no number"
     assert segment_names(header(tmp_path / "plain.nrrd")) == {}
     with pytest.raises(UnreadableScan):
         segment_names(tmp_path / "none.nrrd")

@@ -129,7 +129,7 @@ def test_each_fold_has_its_own_plan_and_scans_are_read_once_for_all(ct, tmp_path
     assert read == list(CASES)
 
 
-def test_without_a_fold_a_share_of_the_patients_is_held_out(loaded):
+def test_without_a_fold_a_share_of_the_cases_is_held_out_by_whole_patients(loaded):
     fold = draw_split(loaded, cases_of(loaded), None).folds[0]
     patients = [{case.partition("_")[0] for case in side} for side in (fold.train, fold.validation)]
     assert patients[0].isdisjoint(patients[1])

@@ -96,3 +96,24 @@ def test_between_epochs_the_headline_and_what_is_cheap_is_measured():
     settings = EvaluationSettings(metrics=("hd95", "dice", "nsd", "iou", "lesion_f1"), nsd_tolerance_mm=1)
     assert quick(settings).metrics == ("hd95", "dice", "iou")
     assert quick(settings).nsd_tolerance_mm == 1
+
+
+class TestASignedMetric:
+    """Of which the best value is 0: too large in one case or label does not make up for too small in another."""
+
+    ERROR = "relative_volume_error"
+
+    def case(self, name, organ, lesion):
+        scores = {label: {self.ERROR: Score(v, "ok")} for label, v in (("organ", organ), ("lesion", lesion))}
+        return CaseScores(name, name, scores, {}, {})
+
+    @pytest.mark.parametrize("bad", [[(0.9, 0.9), (-0.9, -0.9)], [(0.9, -0.9)], [(0.9, -0.9), (-0.9, 0.9)]])
+    def test_the_worse_epoch_is_not_the_best(self, bad):
+        wild = mean_scores([self.case(str(n), *pair) for n, pair in enumerate(bad)], TASK, (self.ERROR,))
+        fair = mean_scores([self.case("a", 0.1, 0.1), self.case("b", 0.06, 0.06)], TASK, (self.ERROR,))
+        assert wild[self.ERROR] == pytest.approx(0.9)
+        assert fair[self.ERROR] == pytest.approx(0.08)
+
+    def test_labels_are_told_alike(self):
+        found = [self.case("a", 0.9, None), self.case("b", -0.9, None)]
+        assert label_scores(found, TASK, self.ERROR) == {"organ": pytest.approx(0.9), "lesion": None}
