@@ -28,13 +28,12 @@ def write_enhanced(path: Path, heights_mm=(5, 0, 2.5), slopes=(1, 2, 0.5), frame
         path,
         "1.2.77",
         (0, 0, 0),
-        SOPClassUID=EnhancedCTImageStorage,
         NumberOfFrames=len(heights_mm),
         PixelSpacing=None,
         ImagePositionPatient=None,
         ImageOrientationPatient=None,
         SliceThickness=None,
-        **{"RescaleSlope": None, "RescaleIntercept": None, **elements},
+        **{"SOPClassUID": EnhancedCTImageStorage, "RescaleSlope": None, "RescaleIntercept": None, **elements},
     )
     data.SharedFunctionalGroupsSequence = [
         group(

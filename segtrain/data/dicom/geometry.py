@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,10 +26,10 @@ POSITION_TOLERANCE = 0.01
 """Share of the slice distance by which a slice may lie beside its place (evaluation.md, 5.1)."""
 ROUNDING_MM = 0.01
 """Positions are often written with two decimals: so far off is no fault, however thin the slices."""
-SAME_DIRECTION = 0.002
-"""Two directions (unit vectors) closer than this, 0.1 degrees, are one; masks often hold six decimals."""
-CLEARLY_ANOTHER = 0.17
-"""From here on, about 10 degrees, a slice is of another stack; one that is turned by less belongs to a damaged scan."""
+ONE_DECIMAL_MM = 0.1 + 1e-6
+"""So far a slice may lie off the line of the others where positions have one decimal: half a unit at either end."""
+LARGEST_OFF = 0.1
+"""Share of the slice distance beyond which nothing is taken for rounding."""
 LARGEST_TILT_DEGREES = 0.5
 """Beyond it the slices are sheared. Up to it the true step is kept in the affine, so no voxel is moved."""
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -57,88 +56,16 @@ class Steps:
 
     @property
     def usual_mm(self) -> float:
-        """The median step: SliceThickness says how thick a slice is, not how far the next one."""
-        return float(np.median(self.along_mm))
+        """The mean of the steps about their median: SliceThickness says how thick a slice is, not how far the next."""
+        median = np.quantile(self.along_mm, 0.5, method="lower")  # one that there is
+        return float(self.along_mm[np.abs(self.along_mm - median) <= LARGEST_OFF * median].mean())
 
-
-def faults_of_files(folder: Path, headers: Headers) -> Iterator[Problem]:
-    """What can be said without looking at the positions."""
-    first = headers[0]
-    if first.frames > 1 and not any(header.frame for header in headers):
-        why = f"it has {first.frames} frames, and no functional groups that say where each lies"
-        hint = "export it as single slices, or convert it to NIfTI (dcm2niix)"
-        yield Problem("the frames of a file do not say where they lie", str(first.path), why, hint)
-        return
-    if first.samples > 1 or first.photometric == "PALETTE COLOR":
-        why = f"it has {first.samples} samples a voxel ({first.photometric})"
-        yield Problem("the series is in colour", str(folder), why, "use the scan itself, not a coloured copy of it")
-        return
-    for header in headers:
-        if missing := _missing_elements(header):
-            why = f"it has no usable {missing}"
-            yield Problem("a slice does not say where it lies", str(header.path), why, "leave it out")
-    yield from _mixtures(folder, headers)
-
-
-def largest_stack(headers: Headers) -> tuple[list[SliceHeader], str]:
-    """The slices without a localizer among them, and a note that names what was left out.
-
-    Slices of one size and direction are a stack. One that has more slices than all others together is meant; where
-    there is none, all are kept, and `faults_of_files` refuses the mixture. So it does where slices of a stack are
-    turned a little against each other: without those that are, the scan would be a part of itself.
-    """
-    stacks: list[list[SliceHeader]] = []
-    for header in headers:
-        stack = next((s for s in stacks if _is_like(s[0], header)), None)
-        if stack is None:
-            stacks.append([header])
-        else:
-            stack.append(header)
-    largest = max(stacks, key=len)
-    others = [header for stack in stacks if stack is not largest for header in stack]
-    if not others or len(largest) <= max(len(others), 2):
-        return list(headers), ""
-    what = "slices of another size or direction are left out (a localizer?)"
-    return largest, f"{len(others)} {what}, as {others[0].name}"
-
-
-def _is_like(one: SliceHeader, other: SliceHeader) -> bool:
-    return one.size == other.size and not _differ(one.directions, other.directions, CLEARLY_ANOTHER)
-
-
-def _missing_elements(header: SliceHeader) -> str:
-    place, directions, spacing = header.position_mm, header.directions, header.spacing_mm
-    square = directions is not None and np.allclose(directions @ directions.T, np.eye(2), atol=0.01)
-    usable = {
-        "ImagePositionPatient": place is not None,
-        "ImageOrientationPatient": square,
-        "PixelSpacing": spacing is not None and min(spacing) > 0,
-    }
-    return ", ".join(name for name, fine in usable.items() if not fine)
-
-
-def _mixtures(folder: Path, headers: Headers) -> Iterator[Problem]:
-    """Sizes, spacings, directions, frames of reference that differ within the series."""
-    first = headers[0]
-    hint = "this is often a localizer within the series: move those slices to another folder"
-    differing = [
-        ("image sizes", [h for h in headers if h.size != first.size]),
-        ("pixel spacings", [h for h in headers if _differ(h.spacing_mm, first.spacing_mm, 1e-3)]),
-        ("orientations", [h for h in headers if _differ(h.directions, first.directions, SAME_DIRECTION)]),
-        ("frames of reference", [h for h in headers if h.frame_uid != first.frame_uid]),
-        ("photometric interpretations", [h for h in headers if h.photometric != first.photometric]),
-    ]
-    for name, others in differing:
-        if others:
-            example = f"{others[0].path.name} from {first.path.name}"
-            why = f"{len(others)} of {len(headers)} slices differ, as {example}"
-            yield Problem(f"the series mixes {name}", str(folder), why, hint)
-
-
-def _differ(one: Any, other: Any, tolerance: float) -> bool:
-    if one is None or other is None:
-        return False
-    return bool(np.linalg.norm(np.asarray(one) - np.asarray(other), axis=-1).max() > tolerance)
+    @property
+    def off_line_mm(self) -> NDArray[np.float64]:
+        """(n,) how far each slice lies, along the normal, beside even steps from the first to the last."""
+        heights = np.concatenate([[0], np.cumsum(self.along_mm)])
+        off: NDArray[np.float64] = np.abs(heights - np.linspace(0, heights[-1], len(heights)))
+        return off
 
 
 def geometry(header: SliceHeader) -> tuple[Vector, Vector, tuple[float, float]]:
@@ -200,15 +127,34 @@ def _pair(steps: Steps, at: int) -> str:
 
 
 def tolerance_mm(steps: Steps) -> float:
-    """How far a slice may lie beside its place."""
+    """How far a slice may lie beside its place; more where positions are written with one decimal, and so rounded."""
+    tenths = 10 * np.array([geometry(header)[0] for header in steps.headers])
+    rounded = bool((np.abs(tenths - np.rint(tenths)) < 1e-6).all())
+    return max(_fine_mm(steps), min(ONE_DECIMAL_MM, LARGEST_OFF * steps.usual_mm) if rounded else 0)
+
+
+def _fine_mm(steps: Steps) -> float:
     return max(POSITION_TOLERANCE * steps.usual_mm, ROUNDING_MM)
+
+
+def note_of_steps(steps: Steps) -> str:
+    """A note where slices lie a little beside their places, and are taken to be on them; "" elsewhere."""
+    off = float(steps.off_line_mm.max())
+    if len(steps.headers) < 2 or not _fine_mm(steps) < off <= LARGEST_OFF * steps.usual_mm:
+        return ""
+    return f"its slices lie up to {off:.2g} mm beside even steps of {steps.along_mm.mean():.4g} mm (rounded positions?)"
 
 
 def _gaps(folder: Path, steps: Steps) -> Iterator[StepFault]:
     """Missing slices where every gap is a multiple of the step, uneven spacing otherwise."""
     usual, tolerance = steps.usual_mm, tolerance_mm(steps)
+    off = steps.off_line_mm
     wrong = [int(i) for i in np.flatnonzero(np.abs(steps.along_mm - usual) > tolerance)]
-    if not wrong:
+    if off.max() <= (tolerance if wrong else max(tolerance, LARGEST_OFF * usual)):
+        return
+    if not wrong:  # steps that are each a little too long
+        why = f"{steps.headers[int(off.argmax())].name} lies {off.max():.4g} mm beside even steps"
+        yield _uneven(folder, why)
         return
     counts = np.round(steps.along_mm[wrong] / usual)
     whole = bool((counts >= 2).all()) and bool(
@@ -223,8 +169,12 @@ def _gaps(folder: Path, steps: Steps) -> Iterator[StepFault]:
         hint = f"copy the series again from its source; {how_to('missing-slices')}"
         yield StepFault(Problem(what, str(folder), why, hint), "missing-slices")
     else:
-        hint = how_to("uneven-slices")
-        yield StepFault(Problem("the slices are unevenly spaced", str(folder), why, hint), "uneven-slices")
+        yield _uneven(folder, why)
+
+
+def _uneven(folder: Path, why: str) -> StepFault:
+    problem = Problem("the slices are unevenly spaced", str(folder), why, how_to("uneven-slices"))
+    return StepFault(problem, "uneven-slices")
 
 
 def _tilt(folder: Path, steps: Steps) -> Iterator[StepFault]:

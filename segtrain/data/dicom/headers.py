@@ -23,7 +23,7 @@ from segtrain.core.errors import Problem, UnreadableScan, raise_all
 from segtrain.data.dicom.records import TAGS, TELLING_APART, Drawing, Series, SliceHeader, drawing, slice_headers
 
 DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
-NOT_IMAGES = {"1.2.840.10008.5.1.4.1.1.481.2": "RTDOSE"}
+NOT_IMAGES = {"1.2.840.10008.5.1.4.1.1.481.2": "RTDOSE", "1.2.840.10008.5.1.4.1.1.4.2": "MR Spectroscopy"}
 """Classes that have rows and columns and are no scan all the same."""
 HOW_TO_COPY = "copy it again from its source; a file that is no DICOM must not be named .dcm"
 

@@ -86,10 +86,18 @@ def stored_values(path: Path, data: Any) -> Array:
 
 
 def _rescaled(stored: Array, header: SliceHeader) -> Array:
-    """Whole numbers where stored values, slope and intercept are, as GDCM has it; a Parametric Map stores floats."""
+    """Whole numbers where stored values, slope and intercept are, as GDCM has it; a Parametric Map may store floats."""
     values = stored.astype(np.float64) * header.slope + header.intercept
     is_whole = stored.dtype.kind in "iu" and header.slope.is_integer() and header.intercept.is_integer()
-    return values.astype(np.int32) if is_whole else values
+    return _whole(values) if is_whole else values
+
+
+def _whole(values: NDArray[np.float64]) -> Array:
+    """Whole numbers as the integers that hold them; as they are where float64 no longer tells them all apart."""
+    largest = float(np.abs(values).max(initial=0))
+    if largest > np.iinfo(np.int32).max:
+        return values if largest > 2**53 else values.astype(np.int64)
+    return values.astype(np.int32)
 
 
 def _is_inverted(header: SliceHeader) -> bool:
@@ -100,7 +108,7 @@ def _inverted(array: Array, header: SliceHeader) -> Array:
     """Values turned round within the range of what can be stored; twice is not at all."""
     low_plus_high = -1 if header.signed else 2**header.stored_bits - 1
     values = header.slope * low_plus_high + 2 * header.intercept - array.astype(np.float64)
-    return values.astype(np.int32) if array.dtype.kind in "iu" else values
+    return _whole(values) if array.dtype.kind in "iu" else values
 
 
 @contextmanager

@@ -16,16 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 TAGS = (
-    *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "SeriesDescription", "PatientID", "Modality"),
+    *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "SeriesDescription", "PatientID"),
+    "Modality",
     *("FrameOfReferenceUID", "RescaleType"),
     *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated"),
     *("BitsStored", "PixelRepresentation", "PixelSpacing", "ImagerPixelSpacing", "SliceThickness"),
     *("SpacingBetweenSlices", "ImagePositionPatient", "ImageOrientationPatient", "RescaleSlope", "RescaleIntercept"),
-    *("ModalityLUTSequence", "StructureSetLabel", "SharedFunctionalGroupsSequence"),
-    "PerFrameFunctionalGroupsSequence",
+    *("ModalityLUTSequence", "RealWorldValueMappingSequence", "StructureSetLabel"),
+    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 )
 """What is read of a header, beside what tells repeated slices apart."""
-DECIDING = ("RescaleSlope", "RescaleIntercept", "PixelRepresentation", "BitsStored")
+RESCALING = ("RescaleSlope", "RescaleIntercept")
+DECIDING = (*RESCALING, "PixelRepresentation", "BitsStored")
 """What the values of a slice depend on. A file may lack some, and is read as if they said nothing."""
 TELLING_APART = (
     *("EchoTime", "EffectiveEchoTime", "TemporalPositionIdentifier", "TemporalPositionIndex", "AcquisitionNumber"),
@@ -38,6 +40,8 @@ DRAWINGS = {
     "1.2.840.10008.5.1.4.1.1.481.3": "RTSTRUCT",
 }
 """Classes of masks that were drawn on a series."""
+PARAMETRIC_MAP = "1.2.840.10008.5.1.4.1.1.30"
+"""The class whose values are given by a RealWorldValueMapping; in others it stands beside the rescaling."""
 PROJECTIONS = ("CR", "DX", "MG", "XA", "RF", "IO", "PX")
 """Modalities whose pictures lie on no plane of the patient."""
 
@@ -49,9 +53,11 @@ class SliceHeader:
     path: Path
     instance_uid: str
     """Of the file: no two in the world have one."""
+    study_uid: str
     series_uid: str
     description: str
     patient_id: str
+    """A pseudonym of it, or "" where there is none."""
     modality: str
     frame_uid: str
     size: tuple[int, int]
@@ -68,7 +74,8 @@ class SliceHeader:
     """Which elements of `DECIDING` it has; for others a default stands here."""
     unit: str
     """RescaleType, as HU."""
-    has_lut: bool
+    unclear: str
+    """Why its values cannot be known, or ""."""
     spacing_mm: tuple[float, float] | None
     """Between rows, between columns."""
     position_mm: NDArray[np.float64] | None
@@ -149,20 +156,55 @@ def slice_headers(path: Path, data: Any) -> Iterator[SliceHeader]:
 
 
 class _Frame:
-    """The elements of one frame: of its own functional groups, of the shared ones, or of the file."""
+    """The elements of one frame: of its own functional groups, of the shared ones, or of the file.
+
+    What vendors keep in sequences of their own is no group, whatever its elements are called.
+    """
 
     def __init__(self, data: Any, *groups: Any) -> None:
         self._data = data
-        self._groups = [item.value[0] for group in groups for item in group if item.VR == "SQ" and item.value]
+        self._places = (*groups, data)
+        found = [item for group in groups for item in group if item.VR == "SQ" and not item.tag.is_private]
+        self._groups = [item.value[0] for item in found if item.value]
 
     def get(self, name: str, default: Any = None) -> Any:
         found = next((group.get(name) for group in self._groups if name in group), None)
         return self._data.get(name, default) if found is None else found
 
+    def items_of(self, name: str) -> list[Any]:
+        """All items of a sequence that is a functional group, or stands in the file itself."""
+        return next((list(place[name].value) for place in self._places if name in place and place[name].value), [])
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """value = slope * stored + intercept, None where the file does not say so."""
+
+    slope: float | None
+    intercept: float | None
+    unclear: str = ""
+
+
+def _scale(data: _Frame) -> _Scale:
+    """By the rescaling of the file, or in a Parametric Map by its mapping; which of several is meant, nobody knows."""
+    if data.get("ModalityLUTSequence"):
+        return _Scale(None, None, "it has a ModalityLUTSequence")
+    mappings = data.items_of("RealWorldValueMappingSequence") if data.get("SOPClassUID") == PARAMETRIC_MAP else []
+    if not mappings:
+        slope, intercept = (None if (v := data.get(name)) in (None, "") else float(v) for name in RESCALING)
+        return _Scale(slope, intercept)
+    if not all("RealWorldValueSlope" in mapping for mapping in mappings):
+        return _Scale(None, None, "it has a RealWorldValueMapping that is a table")
+    found = {(float(m.RealWorldValueSlope), float(m.get("RealWorldValueIntercept") or 0)) for m in mappings}
+    if len(found) > 1:
+        return _Scale(None, None, f"it has {len(found)} RealWorldValueMappings, and one voxel has one value")
+    return _Scale(*found.pop())
+
 
 def _slice_header(path: Path, data: _Frame, frames: int, number: int) -> SliceHeader:
     step = data.get("SpacingBetweenSlices") or data.get("SliceThickness")
-    slope = data.get("RescaleSlope")
+    scale = _scale(data)
+    given = dict(zip(RESCALING, (scale.slope, scale.intercept), strict=True))
     spacing, directions = _numbers(data, "PixelSpacing", 2), _numbers(data, "ImageOrientationPatient", 6)
     position, modality = _numbers(data, "ImagePositionPatient", 3), str(data.get("Modality", "") or "")
     if modality in PROJECTIONS and position is None and directions is None:
@@ -171,7 +213,8 @@ def _slice_header(path: Path, data: _Frame, frames: int, number: int) -> SliceHe
     return SliceHeader(
         path=path,
         instance_uid=str(data.get("SOPInstanceUID", "") or ""),
-        series_uid=str(data.get("SeriesInstanceUID", "")),
+        study_uid=str(data.get("StudyInstanceUID", "") or ""),
+        series_uid=str(data.get("SeriesInstanceUID", "") or ""),
         description=str(data.get("SeriesDescription", "") or ""),
         patient_id=_pseudonym(str(data.get("PatientID", "") or "")),
         modality=modality,
@@ -182,11 +225,11 @@ def _slice_header(path: Path, data: _Frame, frames: int, number: int) -> SliceHe
         photometric=str(data.get("PhotometricInterpretation", "") or ""),
         stored_bits=int(data.get("BitsStored") or 16),
         signed=bool(data.get("PixelRepresentation", 0)),
-        slope=1.0 if slope is None else float(slope),
-        intercept=float(data.get("RescaleIntercept") or 0),
-        given=frozenset(name for name in DECIDING if data.get(name) not in (None, "")),
+        slope=1.0 if scale.slope is None else scale.slope,
+        intercept=scale.intercept or 0.0,
+        given=frozenset(name for name in DECIDING if given.get(name, data.get(name)) not in (None, "")),
         unit=str(data.get("RescaleType", "") or ""),
-        has_lut=bool(data.get("ModalityLUTSequence")),
+        unclear=scale.unclear,
         spacing_mm=None if spacing is None else (float(spacing[0]), float(spacing[1])),
         position_mm=position,
         directions=None if directions is None else directions.reshape(2, 3),

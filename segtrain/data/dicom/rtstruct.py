@@ -16,17 +16,23 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 
-from segtrain.core.errors import DataError, GridMismatch, Problem, UnreadableScan
+from segtrain.core.errors import DataError, GridMismatch, Problem, UnreadableScan, raise_all
 from segtrain.core.grid import Grid
 from segtrain.core.volume import LabelMap
+from segtrain.core.words import count
 from segtrain.data.dicom.geometry import LPS_TO_RAS, POSITION_TOLERANCE, ROUNDING_MM
 from segtrain.data.dicom.headers import dicom_errors
 from segtrain.data.masks.canvas import Canvas, Meant, Painting, by_names, one_a_number, require_drawn_on_scan
-from segtrain.data.masks.contours import filled
+from segtrain.data.masks.contours import Polygon, shape_of
+from segtrain.data.masks.slice_steps import drawn_on_thicker, slices_apart
 
-CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
+XOR = "CLOSEDPLANAR_XOR"
+"""The kind that wants the even-odd rule whatever the outlines are; of others only inner ones are holes."""
+CLOSED = ("CLOSED_PLANAR", XOR)
 """Kinds of contours that have an inside; points and open lines have none."""
 FEWEST_POINTS = 3
+LARGEST_OFF = 0.1
+"""Share of a step by which an outline may lie off its slice: programs write heights with one decimal of a mm."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,9 +53,10 @@ class _Outline:
 def read_rtstruct(path: Path, canvas: Canvas) -> LabelMap:
     """The mask on the grid of the canvas. A structure without contours is empty.
 
-    Points and open lines are left out, and so are outlines beyond the scan: the notes say how many. Raises
-    UnreadableScan; DataError without a grid, where names do not match or structures overlap; GridMismatch where an
-    outline lies between slices or across them, or a structure all beyond the scan, or in another frame of reference.
+    Points and open lines are left out, and so are outlines beyond the scan: the notes say how many. Outlines that cross
+    are taken together, those that are there twice count once, which is said. Raises UnreadableScan; DataError without
+    a grid, where names do not match or structures overlap; GridMismatch where an outline lies between slices or across
+    them, or a structure all beyond the scan, in another frame of reference, or on every second, third ... slice alone.
     """
     if canvas.grid is None:
         hint = "an RTSTRUCT is read together with the scan that it was drawn on, or with a mask on its grid"
@@ -123,28 +130,18 @@ def _contour_data(contour: Any) -> NDArray[np.float64]:
 def _draw_all(
     path: Path, outlines: Sequence[_Outline], who: tuple[Mapping[int, str], Meant], grid: Grid, painting: Painting
 ) -> list[str]:
-    """Draw structure by structure, slice by slice; gives what was left out, in words."""
+    """Draw structure by structure; gives what there is to know, in words. Raises GridMismatch."""
     names, meant = who
     notes: list[str] = []
     problems: list[Problem] = []
     for number in meant.ids:
         own = [outline for outline in outlines if outline.number == number]
-        drawn = [outline for outline in own if outline.has_inside]
-        sorted_out = _sorted_out(drawn, grid)
-        if sorted_out.between_mm:
-            problems.append(_between(path, names[number], sorted_out.between_mm))
-        elif drawn and sorted_out.beyond == len(drawn):
-            hint = "find the scan that it was drawn on"
-            problems.append(Problem(f"{names[number]} lies beyond the scan", str(path), grid.describe(), hint))
-        notes += _left_out(names[number], Counter(o.kind for o in own if not o.has_inside), sorted_out)
-        voxels = 0
-        for at, polygons in sorted_out.slices.items():
-            x, y = np.nonzero(filled(polygons, grid.shape[:2]))
-            painting.draw(number, np.stack([x, y, np.full_like(x, at)]))
-            voxels += len(x)
-        notes += [f"{names[number]}: no voxel has its centre within its outlines"] if drawn and not voxels else []
-    if problems:
-        raise GridMismatch(*problems)
+        found = _sorted_out([outline for outline in own if outline.has_inside], grid)
+        problems += _faults(path, names[number], found, grid)
+        kinds = Counter(outline.kind for outline in own if not outline.has_inside)
+        said = (*_left_out(kinds, found), *_draw(number, found, grid, painting))
+        notes += [f"{names[number]}: {text}" for text in said]
+    raise_all(GridMismatch, problems)
     return notes
 
 
@@ -152,21 +149,24 @@ def _draw_all(
 class _SortedOut:
     """Outlines of one structure, by where they lie."""
 
-    slices: Mapping[int, list[NDArray[np.float64]]]
-    """(N, 2) in voxels."""
+    number: int
+    """How many there are."""
+    slices: Mapping[int, list[tuple[str, Polygon]]]
+    """On each slice their kinds, and their corners in voxels."""
     beyond: int
     cut: int
+    off_mm: float
+    """How far those that lie on slices lie off them at most, where that is more than rounding."""
     between_mm: list[float]
     """How far those that lie on no slice lie off it."""
 
 
 def _sorted_out(outlines: Sequence[_Outline], grid: Grid) -> _SortedOut:
-    """Outlines by slice. One that is there twice is taken once: even-odd would make nothing of it."""
+    """Outlines by slice."""
     inverse = np.linalg.inv(grid.affine)
     step_mm, last = grid.spacing_mm[2], np.array(grid.shape[:2]) - 0.5
-    tolerance = max(POSITION_TOLERANCE, ROUNDING_MM / step_mm)
-    slices: dict[int, dict[bytes, NDArray[np.float64]]] = {}  # on each, outlines by their edges
-    beyond, cut, between = 0, 0, []
+    slices: dict[int, list[tuple[str, Polygon]]] = {}
+    beyond, cut, off_mm, between = 0, 0, [], []
     for outline in outlines:
         index = outline.points_mm @ inverse[:3, :3].T + inverse[:3, 3]
         at = round(float(np.median(index[:, 2])))
@@ -174,28 +174,46 @@ def _sorted_out(outlines: Sequence[_Outline], grid: Grid) -> _SortedOut:
         low, high = index[:, :2].min(axis=0), index[:, :2].max(axis=0)
         if not 0 <= at < grid.shape[2] or (high < 0).any() or (low > last - 0.5).any():
             beyond += 1
-        elif off > tolerance:
+        elif off > LARGEST_OFF:
             between.append(off * step_mm)
         else:
             cut += bool((low < -0.5).any() or (high > last).any())
-            slices.setdefault(at, {})[_edges(outline.points_mm)] = index[:, :2]
-    return _SortedOut({at: list(found.values()) for at, found in slices.items()}, beyond, cut, between)
+            off_mm.append(off * step_mm)
+            slices.setdefault(at, []).append((outline.kind, index[:, :2]))
+    most = max(off_mm, default=0.0)
+    told = most if most > max(POSITION_TOLERANCE * step_mm, ROUNDING_MM) else 0.0
+    return _SortedOut(len(outlines), slices, beyond, cut, told, between)
 
 
-def _edges(points_mm: NDArray[np.float64]) -> bytes:
-    """The same for the same outline, wherever it begins, whichever way it runs, and whether or not it is closed twice.
+def _draw(number: int, found: _SortedOut, grid: Grid, painting: Painting) -> Iterator[str]:
+    """Draw a structure slice by slice; gives what there is to know of its outlines, in words."""
+    crossing: list[int] = []
+    repeated, voxels = 0, 0
+    for at, drawn in sorted(found.slices.items()):
+        xor = [corners for kind, corners in drawn if kind == XOR]
+        shape = shape_of([corners for kind, corners in drawn if kind != XOR], xor, grid.shape[:2])
+        x, y = np.nonzero(shape.inside)
+        painting.draw(number, np.stack([x, y, np.full_like(x, at)]))
+        crossing += [at] if shape.crossing else []
+        repeated, voxels = repeated + shape.repeated, voxels + len(x)
+    if crossing:
+        yield f"outlines cross on {count(len(crossing), 'slice')}, as {crossing[0] + 1}, and are taken together there"
+    if repeated:
+        yield f"{repeated} contours are there twice, and count once"
+    if found.number and not voxels:
+        yield "no voxel has its centre within its outlines"
 
-    What even-odd makes of an outline depends on its edges alone, without order or direction.
-    """
-    ends = np.stack([points_mm, np.roll(points_mm, -1, axis=0)], axis=1) + 0.0  # -0 is 0
-    ends = ends[(ends[:, 0] != ends[:, 1]).any(axis=1)]
-    ways = ends[:, 0] - ends[:, 1]
-    first = (ways != 0).argmax(axis=1)[:, None]  # the coordinate by which one end goes before the other
-    backward = np.take_along_axis(ways, first, axis=1)[:, 0] > 0
-    ends[backward] = ends[backward][:, ::-1]
-    edges = ends.reshape(-1, 6)
-    ordered: NDArray[np.float64] = edges[np.lexsort(edges.T)]
-    return ordered.tobytes()
+
+def _faults(path: Path, name: str, found: _SortedOut, grid: Grid) -> Iterator[Problem]:
+    """Why a structure was drawn on no slices of this scan, or on those of another one."""
+    step_mm = grid.spacing_mm[2]
+    if found.between_mm:
+        yield _between(path, name, found.between_mm)
+    elif (apart := slices_apart(found.slices)) > 1:
+        yield drawn_on_thicker(path, name, apart_mm=apart * step_mm, step_mm=step_mm)
+    elif found.number and found.beyond == found.number:
+        hint = "find the scan that it was drawn on"
+        yield Problem(f"{name} lies beyond the scan", str(path), grid.describe(), hint)
 
 
 def _between(path: Path, name: str, off_mm: Sequence[float]) -> Problem:
@@ -204,8 +222,13 @@ def _between(path: Path, name: str, off_mm: Sequence[float]) -> Problem:
     return Problem(f"{name} was not drawn on the slices of the scan", str(path), why, hint)
 
 
-def _left_out(name: str, kinds: Counter[str], found: _SortedOut) -> list[str]:
-    """What of a structure is not in the mask, in words."""
-    notes = [f"{name}: {count} contours without an inside ({kind}) are left out" for kind, count in kinds.items()]
-    notes += [f"{name}: {found.beyond} contours beyond the scan are left out"] if found.beyond else []
-    return notes + ([f"{name}: {found.cut} contours are cut at its border"] if found.cut else [])
+def _left_out(kinds: Counter[str], found: _SortedOut) -> Iterator[str]:
+    """What of a structure is not in the mask, or not where it was drawn, in words."""
+    for kind, times in kinds.items():
+        yield f"{times} contours without an inside ({kind}) are left out"
+    if found.beyond:
+        yield f"{found.beyond} contours beyond the scan are left out"
+    if found.cut:
+        yield f"{found.cut} contours are cut at its border"
+    if found.off_mm:
+        yield f"its contours lie up to {found.off_mm:.2g} mm beside the slices, and are taken to be on them"

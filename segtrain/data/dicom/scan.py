@@ -25,14 +25,14 @@ from segtrain.core.volume import DicomOrigin, Volume
 from segtrain.core.words import count
 from segtrain.data.dicom.geometry import (
     Steps,
-    faults_of_files,
     faults_of_steps,
     grid_of,
-    largest_stack,
+    note_of_steps,
     sorted_slices,
 )
 from segtrain.data.dicom.headers import list_series, read_file, read_folder
 from segtrain.data.dicom.instances import faults_of_instances, note_of_one_uid
+from segtrain.data.dicom.mixtures import faults_of_files, largest_stack
 from segtrain.data.dicom.pet import suv_of
 from segtrain.data.dicom.pixels import read_slices
 from segtrain.data.dicom.records import Drawing, Series, SliceHeader
@@ -82,10 +82,11 @@ def steps_of_series(place: Path, series_uid: str) -> tuple[Steps, tuple[str, ...
     headers, left_out = largest_stack(_choose(place, _headers(place), series_uid))
     raise_all(UnreadableScan, [*faults_of_files(place, headers), *faults_of_values(place, headers)])
     raise_all(UnreadableScan, faults_of_instances(place, headers))
-    notes = [note for note in (left_out, note_of_one_uid(headers)) if note]
+    steps = sorted_slices(headers)
+    notes = [note for note in (left_out, note_of_one_uid(headers), note_of_steps(steps)) if note]
     if 1 < len(headers) < FEW_SLICES:
         notes.append(f"the series has only {count(len(headers), 'slice')}")
-    return sorted_slices(headers), tuple(notes)
+    return steps, tuple(notes)
 
 
 def values_of(headers: Sequence[SliceHeader]) -> tuple[Array, list[str]]:

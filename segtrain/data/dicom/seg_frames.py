@@ -32,6 +32,10 @@ class Frame:
     """None in a label map."""
     steps: NDArray[np.float64]
     """(3, 3): from column to column, from row to row, place of the first pixel; mm in RAS."""
+    apart_mm: float | None = None
+    """SpacingBetweenSlices."""
+    thick_mm: float | None = None
+    """SliceThickness. Slices may overlap, or leave gaps."""
 
     def onto(self, grid: Grid) -> tuple[NDArray[np.intp], NDArray[np.float64]] | None:
         """(3, 3) whole numbers that turn (column, row, 1) into an index of the grid, and how far off that is (3,).
@@ -64,7 +68,15 @@ def frames_of(path: Path, data: Any) -> Iterator[Frame]:
         segment = None
         if not is_map:
             segment = int(_group(path, "SegmentIdentificationSequence", groups, shared).ReferencedSegmentNumber)
-        yield Frame(pixels, segment, _steps(path, groups, shared))
+        measures = _group(path, "PixelMeasuresSequence", groups, shared)
+        apart, thick = (_length_mm(measures, name) for name in ("SpacingBetweenSlices", "SliceThickness"))
+        yield Frame(pixels, segment, _steps(path, groups, shared), apart, thick)
+
+
+def _length_mm(measures: Any, name: str) -> float | None:
+    """None where the element says nothing that a length may be."""
+    length = float(measures.get(name) or 0)
+    return length if np.isfinite(length) and length > 0 else None
 
 
 def _steps(path: Path, own: Any, shared: Any) -> NDArray[np.float64]:
@@ -78,8 +90,8 @@ def _steps(path: Path, own: Any, shared: Any) -> NDArray[np.float64]:
 
 
 def _group(path: Path, name: str, own: Any, shared: Any) -> Any:
-    """A functional group: what all frames have in common is said once."""
-    place = own if name in own else shared
+    """A functional group: what all frames have in common is said once. An empty one of a frame says nothing."""
+    place = own if name in own and own[name].value else shared
     if name not in place or not place[name].value:
         why, hint = f"they have no {name}", "save it as a SEG of a scan with slices that have a position"
         raise UnreadableScan(Problem("the frames of a SEG do not say where they lie", str(path), why, hint))

@@ -15,15 +15,13 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 
-from segtrain.core.errors import DataError, GridMismatch, Problem, UnreadableScan
+from segtrain.core.errors import DataError, GridMismatch, Problem, UnreadableScan, raise_all
 from segtrain.core.grid import Grid
 from segtrain.core.volume import LabelMap
 from segtrain.data.dicom.headers import dicom_errors
 from segtrain.data.dicom.seg_frames import Frame, frames_of
+from segtrain.data.dicom.seg_steps import even_grid, note_of_step, thicker_than
 from segtrain.data.masks.canvas import Canvas, Painting, by_names, by_numbers, one_a_number, require_drawn_on_scan
-
-UNEVEN = 0.01
-"""Share of a step by which frames may lie beside an even grid."""
 
 
 def read_seg(path: Path, canvas: Canvas) -> LabelMap:
@@ -31,7 +29,7 @@ def read_seg(path: Path, canvas: Canvas) -> LabelMap:
 
     Where the frames lie up to half a voxel beside the voxels of the scan, so does the grid of the mask. Raises
     UnreadableScan; DataError where names do not match, segments overlap, or values are fractions; GridMismatch where
-    pixels lie on no voxel of the scan, or outside it, or in another frame of reference.
+    pixels lie on no voxel of the scan, outside it, in another frame of reference, or were drawn on thicker slices.
     """
     with dicom_errors(path):
         data = pydicom.dcmread(path)
@@ -43,7 +41,11 @@ def read_seg(path: Path, canvas: Canvas) -> LabelMap:
         frames = [_straightened(path, frame, canvas) for frame in frames_of(path, data)]
         full = _full_value(data)
     _require_segments(path, frames, names)
-    grid = canvas.grid or grid_of_frames(path, frames)
+    grid = canvas.grid or even_grid(path, frames)
+    if canvas.grid is not None:
+        raise_all(GridMismatch, thicker_than(path, frames, {number: names[number] for number in meant.ids}, grid))
+    if not canvas.scan and (note := note_of_step(frames, grid)):
+        notes.append(note)
     painting = Painting(path, names, meant, grid)
     order = {number: place for place, number in enumerate(meant.ids)}
     worst = np.zeros(3)
@@ -70,28 +72,7 @@ def seg_grid(paths: Sequence[Path]) -> Grid:
     for path in paths:
         with dicom_errors(path):
             frames += frames_of(path, pydicom.dcmread(path))
-    return grid_of_frames(paths[0], frames)
-
-
-def grid_of_frames(path: Path, frames: Sequence[Frame]) -> Grid:
-    """An even grid of which every frame is a slice. Raises GridMismatch."""
-    first = frames[0]
-    rows, columns = first.pixels.shape
-    normal = np.cross(first.steps[:, 0], first.steps[:, 1])
-    normal /= np.linalg.norm(normal)
-    places = np.array([frame.steps[:, 2] for frame in frames])
-    heights = places @ normal
-    apart = np.diff(np.unique(np.round(heights, 3)))
-    step = float(apart.min()) if len(apart) else float(np.linalg.norm(first.steps[:, 0]))
-    affine = np.eye(4)
-    affine[:3] = np.column_stack([first.steps[:, :2], normal * step, places[heights.argmin()]])
-    grid = Grid((columns, rows, round(float(np.ptp(heights)) / step) + 1), affine)
-    for frame in frames:
-        placed = frame.onto(grid)
-        if placed is None or np.abs(placed[1]).max() > UNEVEN or frame.pixels.shape != (rows, columns):
-            hint = "give it together with a mask or a scan that has a grid"
-            raise GridMismatch(Problem("the frames of a SEG lie on no even grid", str(path), hint=hint))
-    return grid
+    return even_grid(paths[0], frames)
 
 
 def _straightened(path: Path, frame: Frame, canvas: Canvas) -> Frame:
@@ -103,7 +84,7 @@ def _straightened(path: Path, frame: Frame, canvas: Canvas) -> Frame:
         hint = "save it with a frame for each slice of the scan"
         raise GridMismatch(Problem("the frames of a SEG run across the slices of the scan", str(path), hint=hint))
     place = canvas.evened.straightened(frame.steps[:, 2][np.newaxis])[0]
-    return replace(frame, steps=np.column_stack([frame.steps[:, :2], place]))
+    return replace(frame, steps=np.column_stack([frame.steps[:, :2], place]), apart_mm=None)  # not on straight slots
 
 
 def _require_segments(path: Path, frames: Sequence[Frame], names: Mapping[int, str]) -> None:

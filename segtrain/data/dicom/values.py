@@ -23,8 +23,7 @@ AGAIN = "export the series again from its source, or leave the slice out"
 def faults_of_values(folder: Path, headers: Headers) -> Iterator[Problem]:
     """Elements that some slices alone lack, kinds and units that differ, and rescaling that cannot be followed."""
     for header in headers:
-        if header.has_lut or header.slope == 0:
-            why = "it has a ModalityLUTSequence" if header.has_lut else "its RescaleSlope is 0"
+        if why := header.unclear or ("" if header.slope else "its RescaleSlope is 0"):
             yield Problem("the values of a slice cannot be known", str(header.path), why, "convert it to NIfTI")
     for name in DECIDING:
         without = [header for header in headers if name not in header.given]

@@ -1,7 +1,7 @@
 import warnings
 
 import pytest
-from pydicom.uid import RTStructureSetStorage, SegmentationStorage
+from pydicom.uid import MRSpectroscopyStorage, RTStructureSetStorage, SegmentationStorage
 
 from segtrain.core.errors import UnreadableScan
 from segtrain.data.dicom.headers import list_series, looks_like_dicom, read_folder
@@ -38,6 +38,16 @@ def test_junk_and_hidden_files_and_what_is_no_image_are_passed_over(tmp_path):
     write_slice(tmp_path / "seg.dcm", pixels_of(0), "1.2.7", (0, 0, 0), SOPClassUID=SegmentationStorage)
     report = header(tmp_path / "rt.dcm", "1.2.8", (0, 0, 0), SOPClassUID=RTStructureSetStorage, Rows=None)
     report.save_as(tmp_path / "rt.dcm", enforce_file_format=True)
+    assert {h.path for h in read_folder(tmp_path).slices} == set(paths)
+
+
+@fault("F9", "MR Spectroscopy beside the slices", then="read without it")
+def test_spectroscopy_has_rows_and_is_no_image(tmp_path):
+    paths = write_series(tmp_path, Modality="MR")
+    spectra = header(tmp_path / "s.dcm", "1.2.8", (0, 0, 0), SOPClassUID=MRSpectroscopyStorage, Rows=1, Columns=1)
+    spectra.DataPointRows, spectra.DataPointColumns = 1, 8
+    spectra.SpectroscopyData = b"\0" * 64
+    spectra.save_as(tmp_path / "s.dcm", enforce_file_format=True)
     assert {h.path for h in read_folder(tmp_path).slices} == set(paths)
 
 

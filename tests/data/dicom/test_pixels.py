@@ -89,6 +89,18 @@ def test_floats_of_a_parametric_map_keep_their_fractions(tmp_path, frames):
     np.testing.assert_array_equal(read_dicom(path).array[0], values.T)
 
 
+def test_whole_numbers_beyond_32_bits_do_not_turn_round(tmp_path):
+    elements = {"BitsAllocated": 32, "BitsStored": 32, "HighBit": 31, "PixelRepresentation": 0}
+    path = write_enhanced(tmp_path / "a.dcm", (0, 2.5, 5), (1, 1, 1), **elements)
+    data = pydicom.dcmread(path)
+    values = np.array([0, 3_999_999_999, 2**32 - 1] * 30, dtype="<u4").reshape(3, data.Rows, -1)
+    data.PixelData = values.tobytes()
+    data.save_as(path)
+    found = read_dicom(path).array[0]
+    assert found.dtype.kind == "i"
+    np.testing.assert_array_equal(found, values.T.astype(np.int64) - 5)
+
+
 def test_a_real_enhanced_file_is_its_slices():
     (folder,) = phantoms.real_data("awkward/dicom/dcmqi").rglob("23x38x3")
     enhanced, classic = read_dicom(folder / "multiframe"), read_dicom(folder / "image")

@@ -11,7 +11,7 @@ from segtrain.core.case import ScanSource
 from segtrain.core.errors import DataError, GridMismatch, UnreadableScan
 from segtrain.core.grid import Grid
 from segtrain.core.volume import DicomOrigin
-from segtrain.data.dicom.rtstruct import read_rtstruct, structure_names
+from segtrain.data.dicom.rtstruct import XOR, read_rtstruct, structure_names
 from segtrain.data.masks.canvas import Canvas
 from segtrain.data.read import read_volume
 from tests import phantoms
@@ -157,14 +157,56 @@ def test_a_structure_all_beyond_the_scan_was_drawn_on_another(tmp_path):
         read(write_rtstruct(tmp_path / "rt.dcm", {"organ": drawn}))
 
 
-@pytest.mark.parametrize(("off", "fine"), [(0.009, True), (0.02, False), (0.5, False)])
-def test_outlines_lie_on_slices_within_a_hundredth_of_their_distance(tmp_path, off, fine):
+@pytest.mark.parametrize(("off", "note"), [(0.009, ""), (0.02, "up to 0.05 mm beside"), (0.02 + 1 / 50, "0.1 mm")])
+def test_outlines_lie_on_slices_and_beyond_rounding_it_is_said_how_far_off(tmp_path, off, note):
+    """0.05 mm is what a height with one decimal may be off."""
+    mask = read(write_rtstruct(tmp_path / "rt.dcm", {"organ": [outline(GRID, circle((30, 25), 10), 2 + off)]}))
+    assert mask.array[30, 25, 2] == 1
+    assert note in " ".join(mask.notes)
+    assert bool(mask.notes) == bool(note)
+
+
+@pytest.mark.parametrize("off", [0.12, 0.5])
+def test_outlines_between_slices_are_refused(tmp_path, off):
     path = write_rtstruct(tmp_path / "rt.dcm", {"organ": [outline(GRID, circle((30, 25), 10), 2 + off)]})
-    if fine:
-        assert read(path).array[30, 25, 2] == 1
-    else:
-        with pytest.raises(GridMismatch, match=f"organ was not drawn on the slices[\\s\\S]*{off * 2.5:.3g} mm"):
+    with pytest.raises(GridMismatch, match=f"organ was not drawn on the slices[\\s\\S]*{off * 2.5:.3g} mm"):
+        read(path)
+
+
+@fault("F6", "RTSTRUCT of thick slices on the thin scan of the same patient", then="refused, both distances")
+@pytest.mark.parametrize(("drawn", "refused"), [((0, 2, 4), True), ((2, 5), False), ((0, 2, 3), False)])
+def test_outlines_on_every_other_slice_are_no_stripes(tmp_path, drawn, refused):
+    path = write_rtstruct(tmp_path / "rt.dcm", {"organ": [outline(GRID, circle((30, 25), 10), at) for at in drawn]})
+    if refused:
+        with pytest.raises(GridMismatch, match=r"organ was drawn on thicker[\s\S]*5 mm apart, those of the scan 2.5"):
             read(path)
+    else:
+        assert tuple(np.flatnonzero(read(path).array.any(axis=(0, 1)))) == drawn
+
+
+def box(low, high, kind="CLOSED_PLANAR"):
+    corners = [[low, 3.5], [high, 3.5], [high, 9.5], [low, 9.5]]
+    return outline(GRID, corners, 2, kind)
+
+
+@fault("F9", "RTSTRUCT of outlines that cross, or are there twice", then="read as one area, and said")
+def test_outlines_that_cross_are_one_area_and_it_is_said(tmp_path):
+    mask = read(write_rtstruct(tmp_path / "rt.dcm", {"organ": [box(3.5, 9.5), box(5.5, 11.5)]}))
+    assert mask.array.sum() == 8 * 6
+    assert mask.notes == ("organ: outlines cross on 1 slice, as 3, and are taken together there",)
+
+
+def test_outlines_that_say_xor_are_taken_so(tmp_path):
+    mask = read(write_rtstruct(tmp_path / "rt.dcm", {"organ": [box(3.5, 9.5, XOR), box(5.5, 11.5, XOR)]}))
+    assert mask.array.sum() == 4 * 6
+    assert mask.notes == ()
+
+
+def test_an_outline_that_is_there_twice_with_another_corner_counts_once(tmp_path):
+    again = outline(GRID, [[3.5, 3.5], [7, 3.5], [9.5, 3.51], [9.5, 9.5], [3.5, 9.5]], 2)
+    mask = read(write_rtstruct(tmp_path / "rt.dcm", {"organ": [box(3.5, 9.5), again]}))
+    assert mask.array.sum() == 6 * 6
+    assert mask.notes == ("organ: 1 contours are there twice, and count once",)
 
 
 def test_outlines_across_slices_are_refused(tmp_path):

@@ -149,7 +149,7 @@ def test_two_of_one_scan_have_a_grid_together(tmp_path):
         part[:, :, kept] = 2
         write_seg(tmp_path / f"{name}.dcm", LabelMap(part, labels.grid), source, TASK, model="m")
     files = [tmp_path / "a.dcm", tmp_path / "b.dcm"]
-    assert seg_grid(files).shape == (6, 5, 2)  # of two frames nobody can know how many were left out between them
+    assert seg_grid(files).shape == (6, 5, 4)  # a frame alone does not know of the others, PixelMeasures do
     write_seg(tmp_path / "c.dcm", labels, source, TASK, model="m")
     assert seg_grid([*files, tmp_path / "c.dcm"]).same_space(labels.grid, 1e-3)
 
@@ -221,6 +221,15 @@ def test_frames_without_a_place_are_refused(axial, tmp_path, name):
     path = changed(axial, tmp_path, lambda data: delattr(data.SharedFunctionalGroupsSequence[0], name))
     with pytest.raises(UnreadableScan, match=f"no {name}"):
         read_seg(path, Canvas.of(TASK, axial[1].grid))
+
+
+def test_an_empty_group_of_a_frame_leaves_it_to_the_shared_one(axial, tmp_path):
+    def empty(data):
+        for frame in data.PerFrameFunctionalGroupsSequence:
+            frame.PixelMeasuresSequence = []
+
+    found = read_seg(changed(axial, tmp_path, empty), Canvas.of(TASK, axial[1].grid))
+    np.testing.assert_array_equal(found.array, axial[1].array)
 
 
 def test_real_fractions_are_read_where_they_are_all_or_nothing():
