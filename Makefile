@@ -22,7 +22,7 @@ demo: $(STAMP) ## fit, eval and compare-losses on the embedded data set, in at m
 	$(BIN)/segtrain eval --run demo/fit --images demo/test/images --labels demo/test/labels --out demo/eval
 	$(BIN)/segtrain compare-losses --config demo/config.yaml --run demo/compare training.epochs=4 training.steps_per_epoch=25
 
-test: $(STAMP) ## the whole test suite, in about 10 minutes on two cores
+test: $(STAMP) ## the whole test suite, in 10 to 11 minutes on two cores
 	@$(BIN)/python -m compileall -q segtrain  # else each process of a test does, where PYTHONDONTWRITEBYTECODE is set
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not gpu"
 

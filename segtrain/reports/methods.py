@@ -124,16 +124,18 @@ def _statistics(report: ComparisonReport, cited: _Cited) -> Iterator[str]:
         return
     made, comparison = report.made, next(iter(report.comparisons.values()))
     unit = made.unit
-    n = sum(row.p is not None for row in comparison.against_baseline) + comparison.rules.dropped
+    n = len(comparison.against_baseline) + comparison.rules.dropped
     boot = cited.cite("bootstrap", "cluster") if made.patients_known else cited.cite("bootstrap")
     gone = any(rung.dropped for rung in report.halving.rungs) if report.halving else False
-    counted = ", those of dropped losses counted as not rejected" if gone else ""
+    lost = gone or any(row.p is None for row in comparison.against_baseline)
+    counted = ", those of losses that were dropped or failed counted as not rejected" if lost else ""
     narrow = f"""With fewer than {NARROW_BELOW} {unit}s these intervals are too narrow.""" if _few(comparison) else ""
     yield f"""The unit of analysis was the {unit} (n = {comparison.n_patients}). Intervals are 95 % percentile intervals
         of {DRAWS:,} bootstrap draws over {unit}s {boot}. {narrow} Each loss was compared with {made.baseline}, which
         had been named as the baseline, by the mean paired difference with its interval and by the two-sided Wilcoxon
         signed-rank test {cited.cite("wilcoxon")}, corrected over {count(n, "comparison")} by Holm's method
-        {cited.cite("holm")}, for each metric by itself{counted}. A difference whose whole interval lies within the
+        {cited.cite("holm")}, for each metric by itself{counted}. Only where ranks and mean point the same way is
+        a loss called better or worse. A difference whose whole interval, and Student's beside it, lies within the
         margin is called equivalent ({margin_words(report)}), each pair by itself; under {FEWEST_PATIENTS} {unit}s no
         verdict is given."""
     folds, ranks = _folds(comparison, made, cited), _ranks(comparison, unit, cited)
