@@ -132,7 +132,8 @@ def _case_in(folder: Path, settings: DataSettings, problems: list[Problem]) -> F
     patients = sorted(own)
     if len(patients) > 1:
         why = f"their PatientIDs differ (shown as {', '.join(p or 'none' for p in patients)})"
-        problems.append(Problem("a case holds series of several patients", str(folder), why, "check the folder"))
+        hint = "give each patient a folder of his own, or say in data.case how deep in the tree a case lies"
+        problems.append(Problem("a case holds series of several patients", str(folder), why, hint))
     if len(problems) > before:
         return None
     patient = patients[0] if patients else ""

@@ -24,19 +24,10 @@ from segtrain.data.settings import AugmentSettings
 from segtrain.data.splits import Fold
 from segtrain.data.store import load
 from segtrain.models.unet import count_parameters
-from segtrain.recipes.assemble import (
-    make_model,
-    training_loss,
-)
+from segtrain.recipes.assemble import make_model, training_loss
 from segtrain.recipes.fitting.begun_with import BESIDE_A_FIT, keep_code, keep_config, keep_fold
 from segtrain.recipes.fitting.budget import steps_per_epoch
-from segtrain.recipes.fitting.decide import (
-    decide_plans,
-    keep_splits,
-    prepare_cases,
-    require_same_data,
-    store_of,
-)
+from segtrain.recipes.fitting.decide import decide_plans, keep_splits, prepare_cases, require_same_data, store_of
 from segtrain.recipes.fitting.init_from import start, try_network
 from segtrain.recipes.fitting.job import Job
 from segtrain.recipes.fitting.seen import seen_in_training

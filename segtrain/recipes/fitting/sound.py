@@ -22,15 +22,8 @@ from segtrain.data.splits import Splits
 from segtrain.metrics.chosen import chosen_metrics, require_tolerances
 from segtrain.metrics.score_case import scored_structures
 from segtrain.models.registry import find_model
-from segtrain.recipes.assemble import (
-    Answer,
-    answer_for,
-    cautions_about,
-    make_loss,
-)
-from segtrain.recipes.fitting.decide import (
-    draw_split,
-)
+from segtrain.recipes.assemble import Answer, answer_for, cautions_about, make_loss
+from segtrain.recipes.fitting.decide import draw_split
 from segtrain.recipes.fitting.watch import require_watchers
 
 
